@@ -1,0 +1,69 @@
+"""Accounts and candidates as plain values. Knows nothing of files, networks or policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A token or key. It never prints itself: not in repr, str, format, or a traceback."""
+
+    value: str = field(repr=False)
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __str__(self) -> str:
+        return "…"
+
+    def __format__(self, _spec: str) -> str:
+        return "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What signs an account in. Which fields are set depends on the provider."""
+
+    refresh_token: Secret | None = None
+    api_key: Secret | None = None
+    client_id: str | None = None
+    """OAuth client the refresh token was issued to; a token is bound to its client."""
+    client_secret: Secret | None = None
+    source: str | None = None
+    """`antigravity-app` when the login is borrowed from the installed app and re-read from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One `[[accounts]]` entry of accounts.toml."""
+
+    id: str
+    provider: str
+    credential: Credential = Credential()
+    label: str | None = None
+    """E-mail address or free text, for people."""
+    enabled: bool = True
+    added_at: datetime | None = None
+    project: str | None = None
+    """Taken as it is when the file has it; else discovered and kept in the state store."""
+    base_url: str | None = None
+    token_url: str | None = None
+    soft_limit: float | None = None
+    models: tuple[str, ...] = ()
+    """Allow-list; empty means every model the provider offers this account."""
+    proxy: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Keys of the entry that this version does not know; written back unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to answer a request: an account and the model to ask it for."""
+
+    account: Account
+    model: str
+    """The id as the upstream spells it."""
+    fallback_from: str | None = None
+    """The model this one stands in for, when it belongs to another family."""

@@ -1,0 +1,173 @@
+"""The neutral model of a request: what every dialect's request is parsed into and rendered from.
+
+Pure values. Lists keep the order of the wire. Parts are frozen; a repair makes new ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+JsonObject = dict[str, Any]
+
+UNKNOWN_ORIGIN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A thought signature: opaque, and worth something only to the model family that made it."""
+
+    origin: str
+    """A `Family` value, or UNKNOWN_ORIGIN for one that a client sent and nobody has looked up."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+    seal: Seal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning that a model showed. Without a seal of the target's family it is not re-sent."""
+
+    text: str
+    seal: Seal | None = None
+    redacted: bool = False
+    """True: `seal.value` is an encrypted blob that stands for text nobody may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    name: str
+    arguments: str
+    """JSON text of an object, validated by the parser that made it; embedded unparsed."""
+    seal: Seal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An image, a document, or sound; inline as base64 or by address."""
+
+    mime_type: str
+    """`image/*` or `application/pdf` when the client did not say more."""
+    data: str = field(default="", repr=False)
+    """Standard base64 with padding; empty when `url` is set."""
+    url: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    call_id: str
+    parts: tuple["Text | Media", ...] = ()
+    is_error: bool = False
+    name: str | None = None
+    """The tool's name where the dialect gives it with the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A block that only one dialect knows. It travels home unchanged and nowhere else."""
+
+    dialect: str
+    value: JsonObject
+
+
+Part = Text | Thinking | ToolCall | ToolResult | Media | Verbatim
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call. The schema is the client's own, untouched."""
+
+    name: str
+    description: str
+    schema: JsonObject
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    mode: Literal["auto", "any", "none"] = "auto"
+    names: tuple[str, ...] = ()
+    """With `any`: only these may be called; empty means every declared tool."""
+    parallel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the client wants of the model's thinking.
+
+    `mode` None: nothing was said, the model's own default applies. "on" with a budget comes from
+    Anthropic's `enabled`; "adaptive" leaves the amount to the model, guided by `effort`.
+    """
+
+    mode: Literal["on", "adaptive", "off"] | None = None
+    budget: int | None = None
+    effort: Literal["minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    visible: bool = True
+    """False: think, but do not send the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """The answer must be JSON; with a schema when one is given."""
+
+    schema: JsonObject | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One request, whoever sent it and whoever will answer it."""
+
+    dialect: str
+    """Name of the dialect that it came in."""
+    model: str
+    """As the client spelled it."""
+    messages: tuple[Message, ...]
+    system: tuple[Text, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    server_tools: tuple[Verbatim, ...] = ()
+    """Tools the upstream itself would run (web search); left out where it has none."""
+    tool_choice: ToolChoice = ToolChoice()
+    sampling: Sampling = Sampling()
+    reasoning: Reasoning = Reasoning()
+    output: OutputFormat | None = None
+    wants_stream: bool = False
+    wants_usage: bool = True
+    """Whether a stream shall carry usage (OpenAI's `stream_options.include_usage`)."""
+    session: str | None = None
+    """The client's own session id, the best key for keeping a conversation on one account."""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    """Unknown top-level fields; they travel home with the same dialect."""
+    ignored: tuple[str, ...] = ()
+    """Known, advisory fields that were left out on the way; shown with `--debug`."""
+
+    def first_user_text(self) -> str:
+        """Text that names a conversation when the client gives no session id; "" if there is none."""
+        for message in self.messages:
+            if message.role == "user":
+                for part in message.parts:
+                    if isinstance(part, Text) and part.text:
+                        return part.text
+        return ""

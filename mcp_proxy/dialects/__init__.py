@@ -1,0 +1,121 @@
+"""Wire formats. A dialect translates between bytes of one API and the neutral model, both ways.
+
+Hub, not pairs: every dialect knows `Conversation`, `Event` and `Reply`, and no other dialect.
+`DIALECTS` is the list; a new wire format is a folder here and a line there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from mcp_proxy.conversation import Conversation
+from mcp_proxy.errors import ProxyError
+from mcp_proxy.events import Event, Reply
+from mcp_proxy.model import ModelInfo
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """An error in a dialect's own shape: status, extra headers, JSON body."""
+
+    status: int
+    body: JsonObject
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFrame:
+    """What a renderer must know of the request that it answers."""
+
+    id: str
+    """Fresh id of the answer, without a prefix: 24 hex digits."""
+    model: str
+    """The model as the client spelled it; echoed in the answer."""
+    created: int
+    """Unix seconds."""
+    prompt_estimate: int
+    """Tokens of the prompt as far as known before the upstream has counted."""
+    conversation: Conversation
+
+
+class StreamParser(Protocol):
+    """Upstream side: records of one answer -> events. Holds the state of one stream."""
+
+    def feed(self, record: JsonObject, out: list[Event]) -> None:
+        """Appends the events of one decoded record. Raises UpstreamBroke on nonsense."""
+        ...
+
+    def close(self, out: list[Event]) -> None:
+        """The byte stream ended. Raises UpstreamBroke when the answer was not complete."""
+        ...
+
+
+class StreamRenderer(Protocol):
+    """Client side: events of one answer -> bytes. Holds the state of one stream."""
+
+    def render(self, events: Sequence[Event]) -> bytes:
+        """Bytes of a batch of events; may be empty. Never called after `Finished`."""
+        ...
+
+    def fail(self, error: ProxyError, request_id: str) -> bytes:
+        """The in-stream error that ends a stream that had begun, in place of its terminal event."""
+        ...
+
+
+class ClientDialect(Protocol):
+    """The half of a dialect that faces clients."""
+
+    name: str
+    keep_alive: bytes
+    """Written into a silent stream; b"" where the dialect has none."""
+
+    def parse_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+        """The request in the neutral model. BadRequest names the field at fault by JSON path."""
+        ...
+
+    def stream_renderer(self, frame: ReplyFrame) -> StreamRenderer: ...
+
+    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
+        """The whole answer as the body of a non-stream response."""
+        ...
+
+    def render_error(self, error: ProxyError, request_id: str) -> ErrorReply: ...
+
+
+class UpstreamDialect(Protocol):
+    """The half of a dialect that faces upstreams."""
+
+    name: str
+
+    def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
+        """The request body for `model`.
+
+        May contain `orjson.Fragment`s. Seals in the conversation are already of the model's family,
+        tool calls and results are paired, URLs the upstream cannot fetch are inlined.
+        """
+        ...
+
+    def stream_parser(self, conversation: Conversation, model: ModelInfo) -> StreamParser:
+        """The parser of the answer; it maps tool names back and drops what the request added."""
+        ...
+
+
+_MODULES = {
+    "anthropic": "mcp_proxy.dialects.anthropic",
+    "openai_chat": "mcp_proxy.dialects.openai_chat",
+    "gemini": "mcp_proxy.dialects.gemini",
+}
+"""Each module has `CLIENT`, `UPSTREAM`, or both. Named, not imported: the CLI loads none of them."""
+
+
+def client_dialect(name: str) -> ClientDialect:
+    """The client half of a dialect. KeyError for a name that is not a dialect."""
+    return cast(ClientDialect, import_module(_MODULES[name]).CLIENT)
+
+
+def upstream_dialect(name: str) -> UpstreamDialect:
+    """The upstream half of a dialect. KeyError for a name that is not a dialect."""
+    return cast(UpstreamDialect, import_module(_MODULES[name]).UPSTREAM)

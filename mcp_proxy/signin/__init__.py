@@ -1,0 +1,1 @@
+"""Interactive sign-in. Used by `accounts add` alone; `serve` loads nothing of it."""

@@ -1,0 +1,1 @@
+"""What is on disk: accounts.toml, config.toml, and the state directory."""
