@@ -164,7 +164,7 @@ class Conversation:
     """Known, advisory fields that were left out on the way; shown with `--debug`."""
 
     def first_user_text(self) -> str:
-        """Text that names a conversation when the client gives no session id; "" if there is none."""
+        """Names a conversation when the client gives no session id; "" if there is no text."""
         for message in self.messages:
             if message.role == "user":
                 for part in message.parts:

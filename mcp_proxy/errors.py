@@ -1,4 +1,4 @@
-"""What went wrong, twice over: `Failure` is an upstream's no, `ProxyError` is what a client is told.
+"""What went wrong, twice: `Failure` is an upstream's no, `ProxyError` is what a client is told.
 
 A `Failure` is made once, next to the upstream that caused it, from status, headers and body; nobody
 after that reads message text. Policy turns failures into another try or into one `ProxyError`.
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Why an upstream call did not give an answer. Everything that follows depends on this alone."""
+    """Why an upstream call gave no answer. Everything that follows depends on this alone."""
 
     RATE = "rate"  # too many calls in a short time; the account is fine
     QUOTA = "quota"  # the quota bucket is empty until `retry_at`

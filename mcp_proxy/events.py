@@ -1,6 +1,6 @@
 """Stream events, the neutral model of an answer, and the two functions that tie stream to reply.
 
-An answer is a sequence of parts, one open at a time, with contiguous indexes from 0: parsers of
+An answer is a sequence of parts, one open at a time, numbered from 0 without gaps (`at`): parsers of
 upstreams that interleave put them in order, so every renderer can rely on
 
     Started  (PartOpened  delta*  PartClosed)*  UsageSeen*  Finished | Failed
@@ -38,7 +38,7 @@ class PartKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens. `input` excludes what was read from or written to a cache; `output` includes thinking."""
+    """Tokens. `input` excludes what a cache gave or took; `output` includes thinking."""
 
     input: int = 0
     output: int = 0
@@ -60,7 +60,7 @@ class Started(NamedTuple):
 
 
 class PartOpened(NamedTuple):
-    index: int
+    at: int
     kind: PartKind
     id: str = ""
     """Call id of a tool call."""
@@ -71,24 +71,24 @@ class PartOpened(NamedTuple):
 
 
 class TextDelta(NamedTuple):
-    index: int
+    at: int
     text: str
 
 
 class ThinkingDelta(NamedTuple):
-    index: int
+    at: int
     text: str
 
 
 class ArgumentsDelta(NamedTuple):
     """A piece of a tool call's JSON arguments; the pieces of a part join to one object."""
 
-    index: int
+    at: int
     json: str
 
 
 class PartClosed(NamedTuple):
-    index: int
+    at: int
     seal: Seal | None = None
 
 
@@ -144,13 +144,13 @@ class UpstreamBroke(Exception):
 
 @dataclass(slots=True)
 class Folder:
-    """Collects events into a `Reply`; `fold` with a memory, for callers that get events in pieces."""
+    """`fold` with a memory, for callers that get events in pieces."""
 
     parts: list[Part] = field(default_factory=list)
     usage: Usage = Usage()
     _opened: PartOpened | None = None
     _pieces: list[str] = field(default_factory=list)
-    _started: Started = Started()
+    _started: Started = field(default_factory=Started)
     _finished: Finished | None = None
 
     def add(self, events: Iterable[Event]) -> None:

@@ -1,4 +1,4 @@
-"""JSON at the edge: strict in what is read, exact in what is written, and errors that name the path.
+"""JSON at the edge: strict in what is read, exact in what is written; errors name the path.
 
 orjson refuses NaN, Infinity, numbers out of range, lone surrogates and nesting above 1,024 on its
 own; a repeated key takes its last value, as in every JSON library that clients use.
@@ -34,7 +34,7 @@ decode = orjson.loads
 
 
 def read_object(body: bytes) -> JsonObject:
-    """The request body as an object. BadRequest says what is wrong and where, and echoes nothing."""
+    """The request body as an object. BadRequest says where it is wrong and echoes nothing."""
     try:
         value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as cause:
@@ -69,7 +69,7 @@ def kind_of(value: object) -> str:
 def get(obj: JsonObject, key: str, kind: type, where: Where = (), default: Any = MISSING) -> Any:
     """`obj[key]`, checked to be of `kind` (str, int, float, bool, list or dict).
 
-    An absent key or null gives the default; without a default it is a BadRequest, as a wrong type is.
+    An absent key or null gives the default; without one it is a BadRequest, as a wrong type is.
     A whole number passes for float, and a float without a fraction for int.
     """
     value = obj.get(key)

@@ -108,7 +108,7 @@ _MODULES = {
     "openai_chat": "mcp_proxy.dialects.openai_chat",
     "gemini": "mcp_proxy.dialects.gemini",
 }
-"""Each module has `CLIENT`, `UPSTREAM`, or both. Named, not imported: the CLI loads none of them."""
+"""Each module has `CLIENT`, `UPSTREAM`, or both. Named, not imported: the CLI loads none."""
 
 
 def client_dialect(name: str) -> ClientDialect:

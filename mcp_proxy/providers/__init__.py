@@ -1,4 +1,4 @@
-"""Places that serve models: addresses, envelopes, failure texts, quota. Describes calls, makes none.
+"""Places that serve models: addresses, envelopes, failures, quota. Describes calls, makes none.
 
 `PROVIDERS` is the list; a new provider is a module here and a line there.
 """
@@ -124,7 +124,7 @@ class Provider(Protocol):
     def read_refresh(
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
     ) -> TokenAnswer | Failure:
-        """AUTH_REVOKED only when the provider says that the grant is gone; else NETWORK/UPSTREAM."""
+        """AUTH_REVOKED only when the provider says that the grant is gone."""
         ...
 
     def quota_call(
