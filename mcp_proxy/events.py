@@ -1,7 +1,7 @@
 """Stream events, the neutral model of an answer, and the two functions that tie stream to reply.
 
-An answer is a sequence of parts, one open at a time, numbered from 0 without gaps (`at`): parsers of
-upstreams that interleave put them in order, so every renderer can rely on
+An answer is a sequence of parts, one open at a time, numbered from 0 without gaps (`at`). Parsers
+of upstreams that interleave put them in order, so every renderer can rely on
 
     Started  (PartOpened  delta*  PartClosed)*  UsageSeen*  Finished | Failed
 
