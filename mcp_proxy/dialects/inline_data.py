@@ -1,0 +1,49 @@
+"""Base64 and `data:` URLs as clients write them -> standard base64 with padding.
+
+Clients send URL-safe alphabets, line breaks and missing padding; upstreams take none of these.
+"""
+
+import base64
+import binascii
+from urllib.parse import unquote, unquote_to_bytes
+
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import Where, spell
+
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def read_base64(text: str, where: Where) -> str:
+    """The same bytes in standard base64. BadRequest when it does not decode or is empty."""
+    if text and _decodes(text):
+        return text
+    tidy = "".join(text.split()).translate(_TO_STANDARD).rstrip("=")
+    tidy += "=" * (-len(tidy) % 4)
+    if tidy and _decodes(tidy):
+        return tidy
+    raise BadRequest("expected base64, got text that does not decode", param=spell(where))
+
+
+def read_data_url(url: str, where: Where) -> tuple[str, str]:
+    """MIME type ("" when the URL has none) and base64 of a `data:` URL (RFC 2397)."""
+    head, comma, payload = url.partition(",")
+    if not comma:
+        raise BadRequest("expected a data: URL with a comma before its data", param=spell(where))
+    mime_type, *parameters = head[len("data:") :].split(";")
+    if any(parameter.strip().lower() == "base64" for parameter in parameters):
+        data = read_base64(unquote(payload) if "%" in payload else payload, where)
+    else:
+        data = base64.b64encode(unquote_to_bytes(payload)).decode("ascii")
+    return mime_type.strip().lower(), data
+
+
+def is_data_url(url: str) -> bool:
+    return url[:5].lower() == "data:"
+
+
+def _decodes(text: str) -> bool:
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""OpenAI Chat Completions, the side that faces clients."""
+
+from collections.abc import Mapping
+
+from mcp_proxy.conversation import Conversation, JsonObject
+from mcp_proxy.dialects import ClientDialect, ErrorReply, ReplyFrame, StreamRenderer
+from mcp_proxy.dialects.openai_chat.content import NAME
+from mcp_proxy.dialects.openai_chat.errors import render_error
+from mcp_proxy.dialects.openai_chat.reply import render_reply
+from mcp_proxy.dialects.openai_chat.request import parse_request
+from mcp_proxy.dialects.openai_chat.stream import ChatStream
+from mcp_proxy.errors import ProxyError
+from mcp_proxy.events import Reply
+
+
+class _OpenAiChat:
+    name = NAME
+    # SSE comments: every SDK's decoder skips them (client-apis.md 0).
+    keep_alive = b": keep-alive\n\n"
+
+    def parse_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+        return parse_request(body, headers)
+
+    def stream_renderer(self, frame: ReplyFrame) -> StreamRenderer:
+        return ChatStream(frame)
+
+    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
+        return render_reply(reply, frame)
+
+    def render_error(self, error: ProxyError, request_id: str) -> ErrorReply:
+        return render_error(error)
+
+
+CLIENT: ClientDialect = _OpenAiChat()

@@ -1,0 +1,185 @@
+"""The `messages` of a Chat Completions request (client-apis.md 2.1) -> system texts and messages.
+
+The wire has one message per tool result; the neutral model has all results of a turn in one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from mcp_proxy.conversation import (
+    UNKNOWN_ORIGIN,
+    JsonObject,
+    Media,
+    Message,
+    Part,
+    Role,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from mcp_proxy.dialects.openai_chat.content import read_content
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import Where, check, encode, get, kind_of, one_of, spell
+
+_SPEAKERS: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+_RESULTS = ("tool", "function")
+_ROLES = (*_SPEAKERS, *_RESULTS)
+
+
+def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """The leading system texts, and the messages after them (at least one)."""
+    items = get(body, "messages", list)
+    if not items:
+        raise BadRequest("expected at least one message", param="messages")
+    transcript = _Transcript()
+    for at, item in enumerate(items):
+        where: Where = ("messages", at)
+        transcript.add(check(item, dict, where), where)
+    return _split_system(transcript.close())
+
+
+def _split_system(messages: list[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """System messages of nothing but text at the front; the last message always stays a message,
+    because there is no model that answers to instructions alone."""
+    system: list[Text] = []
+    for at, message in enumerate(messages[:-1]):
+        texts = [part for part in message.parts if isinstance(part, Text)]
+        if message.role != "system" or len(texts) != len(message.parts):
+            return tuple(system), tuple(messages[at:])
+        system += texts
+    return tuple(system), tuple(messages[-1:])
+
+
+@dataclass(slots=True)
+class _Transcript:
+    """Messages so far; tool results wait here until another role speaks."""
+
+    _messages: list[Message] = field(default_factory=list)
+    _results: list[ToolResult] = field(default_factory=list)
+    _function_call: str = ""
+    """Id given to the latest legacy `function_call`, which has none on the wire."""
+
+    def add(self, item: JsonObject, where: Where) -> None:
+        role = one_of(get(item, "role", str, where), _ROLES, (*where, "role"))
+        if role in _RESULTS:
+            self._results.append(self._result(item, role, where))
+            return
+        self._end_results()
+        if item.get("function_call") is not None:
+            self._function_call = _legacy_id(where)
+        parts = _assistant(item, where) if role == "assistant" else _content(item, where)
+        self._messages.append(Message(_SPEAKERS[role], parts))
+
+    def close(self) -> list[Message]:
+        self._end_results()
+        return self._messages
+
+    def _end_results(self) -> None:
+        if self._results:
+            self._messages.append(Message("user", tuple(self._results)))
+            self._results = []
+
+    def _result(self, item: JsonObject, role: str, where: Where) -> ToolResult:
+        parts = tuple(part for part in _content(item, where) if isinstance(part, Text | Media))
+        if role == "tool":
+            call_id = get(item, "tool_call_id", str, where)
+            return ToolResult(call_id, parts, name=get(item, "name", str, where, default=None))
+        name = get(item, "name", str, where)
+        return ToolResult(self._function_call or _legacy_id(where), parts, name=name)
+
+
+def _legacy_id(where: Where) -> str:
+    return f"call_function_{where[1]}"
+
+
+def _content(item: JsonObject, where: Where) -> tuple[Part, ...]:
+    if "content" not in item:
+        raise BadRequest("field required", param=spell((*where, "content")))
+    return read_content(item["content"], (*where, "content"))
+
+
+def _assistant(item: JsonObject, where: Where) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    thought = item.get("reasoning_content") or item.get("reasoning")
+    if isinstance(thought, str) and thought:
+        parts.append(Thinking(thought))
+    parts += read_content(item.get("content"), (*where, "content"))
+    refusal = get(item, "refusal", str, where, default="")
+    if refusal:
+        parts.append(Text(refusal))
+    for at, call in enumerate(get(item, "tool_calls", list, where, default=())):
+        here = (*where, "tool_calls", at)
+        parts.append(_tool_call(check(call, dict, here), here))
+    function_call = get(item, "function_call", dict, where, default=None)
+    if function_call is not None:
+        name, arguments = _function(function_call, (*where, "function_call"))
+        parts.append(ToolCall(_legacy_id(where), name, arguments))
+    return tuple(parts)
+
+
+def _tool_call(call: JsonObject, where: Where) -> ToolCall:
+    kind = one_of(
+        get(call, "type", str, where, default="function"), tuple(_CALLS), (*where, "type")
+    )
+    name, arguments = _CALLS[kind](get(call, kind, dict, where), (*where, kind))
+    return ToolCall(get(call, "id", str, where), name, arguments, _seal(call))
+
+
+def _function(function: JsonObject, where: Where) -> tuple[str, str]:
+    arguments = get(function, "arguments", str, where, default="")
+    return _name(function, where), _object_text(arguments, (*where, "arguments"))
+
+
+def _custom(custom: JsonObject, where: Where) -> tuple[str, str]:
+    """A custom tool takes free text; elsewhere it is a function with the one argument `input`."""
+    given = get(custom, "input", str, where, default="")
+    return _name(custom, where), encode({"input": given}).decode()
+
+
+_CALLS: dict[str, Callable[[JsonObject, Where], tuple[str, str]]] = {
+    "function": _function,
+    "custom": _custom,
+}
+
+
+def _name(named: JsonObject, where: Where) -> str:
+    name: str = get(named, "name", str, where)
+    if not name:
+        raise BadRequest("expected a name, got empty text", param=spell((*where, "name")))
+    return name
+
+
+def _object_text(text: str, where: Where) -> str:
+    """JSON text of an object, as it is; models that call without arguments leave it empty."""
+    if not text.strip():
+        return "{}"
+    try:
+        value: Any = orjson.loads(text)
+    except orjson.JSONDecodeError as cause:
+        raise BadRequest(
+            f"expected the JSON text of an object: {cause.msg} (column {cause.colno})",
+            param=spell(where),
+        ) from cause
+    if not isinstance(value, dict):
+        raise BadRequest(
+            f"expected the JSON text of an object, got {kind_of(value)}", param=spell(where)
+        )
+    return text
+
+
+def _seal(call: JsonObject) -> Seal | None:
+    """The signature where Google's own OpenAI-compatible API puts it."""
+    value: Any = call
+    for key in ("extra_content", "google", "thought_signature"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return Seal(UNKNOWN_ORIGIN, value) if isinstance(value, str) and value else None

@@ -1,0 +1,209 @@
+"""A Chat Completions request -> Conversation (client-apis.md 2.1).
+
+Three kinds of fields: those that are honoured, those that change the meaning and cannot be (a 400
+that names them), and advice that an answer is right without (left out, and listed).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from mcp_proxy.conversation import (
+    Conversation,
+    JsonObject,
+    OutputFormat,
+    Reasoning,
+    Sampling,
+    Verbatim,
+)
+from mcp_proxy.dialects.openai_chat.content import NAME
+from mcp_proxy.dialects.openai_chat.messages import read_messages
+from mcp_proxy.dialects.openai_chat.tools import is_legacy, read_choice, read_tools
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import Where, check, get, kind_of, one_of
+
+_HONOURED = (
+    "audio",
+    "function_call",
+    "functions",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "modalities",
+    "model",
+    "n",
+    "parallel_tool_calls",
+    "reasoning",
+    "reasoning_effort",
+    "response_format",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "web_search_options",
+)
+_ADVISORY = (
+    "frequency_penalty",
+    "logit_bias",
+    "metadata",
+    "moderation",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "store",
+    "user",
+    "verbosity",
+)
+_KNOWN = frozenset(_HONOURED + _ADVISORY)
+
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+_EFFORTS = ("none", *get_args(Effort))
+
+_SESSION_HEADERS = ("x-session-id", "x-session-affinity")
+
+
+def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+    """The request in the neutral model. BadRequest names the field at fault by JSON path."""
+    _refuse_what_cannot_be_honoured(body)
+    system, messages = read_messages(body)
+    declared, server_tools = read_tools(body)
+    if body.get("web_search_options") is not None:
+        options = get(body, "web_search_options", dict)
+        server_tools += (Verbatim(NAME, {"type": "web_search", **options}),)
+    tool_choice, tools = read_choice(body, declared, server_tools)
+    streams = get(body, "stream", bool, default=False)
+    return Conversation(
+        dialect=NAME,
+        model=_model(body),
+        messages=messages,
+        system=system,
+        tools=tools,
+        server_tools=server_tools,
+        tool_choice=tool_choice,
+        sampling=_sampling(body),
+        reasoning=_reasoning(body),
+        output=_output(body),
+        wants_stream=streams,
+        wants_usage=_wants_usage(body) if streams else True,
+        session=_session(body, headers),
+        extras=_extras(body),
+        ignored=tuple(key for key in _ADVISORY if body.get(key) is not None),
+    )
+
+
+def _refuse_what_cannot_be_honoured(body: JsonObject) -> None:
+    if get(body, "n", int, default=1) != 1:
+        raise BadRequest("only one choice per request is served", param="n")
+    if get(body, "logprobs", bool, default=False):
+        raise BadRequest("log probabilities are not available", param="logprobs")
+    if get(body, "top_logprobs", int, default=0):
+        raise BadRequest("log probabilities are not available", param="top_logprobs")
+    if "audio" in get(body, "modalities", list, default=()):
+        raise BadRequest("spoken answers are not available", param="modalities")
+    if body.get("audio") is not None:
+        raise BadRequest("spoken answers are not available", param="audio")
+
+
+def _model(body: JsonObject) -> str:
+    model: str = get(body, "model", str)
+    if not model:
+        raise BadRequest("expected a model's name, got empty text", param="model")
+    return model
+
+
+def _sampling(body: JsonObject) -> Sampling:
+    older, newer = _limit(body, "max_tokens"), _limit(body, "max_completion_tokens")
+    return Sampling(
+        max_tokens=older if newer is None else newer,
+        temperature=_number(body, "temperature", highest=2),
+        top_p=_number(body, "top_p", highest=1),
+        top_k=get(body, "top_k", int, default=None),
+        stop=_stop(body.get("stop")),
+    )
+
+
+def _limit(body: JsonObject, key: str) -> int | None:
+    limit: int | None = get(body, key, int, default=None)
+    if limit is not None and limit < 1:
+        raise BadRequest(f"expected at least 1, got {limit}", param=key)
+    return limit
+
+
+def _number(body: JsonObject, key: str, *, highest: int) -> float | None:
+    number: float | None = get(body, key, float, default=None)
+    if number is not None and not 0 <= number <= highest:
+        raise BadRequest(f"expected a number from 0 to {highest}, got {number:g}", param=key)
+    return number
+
+
+def _stop(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list):
+        raise BadRequest(f"expected text or a list of texts, got {kind_of(value)}", param="stop")
+    return tuple(check(item, str, ("stop", at)) for at, item in enumerate(value))
+
+
+def _reasoning(body: JsonObject) -> Reasoning:
+    where: Where = ("reasoning_effort",)
+    effort = get(body, "reasoning_effort", str, default=None)
+    if effort is None:
+        where = ("reasoning", "effort")
+        effort = get(get(body, "reasoning", dict, default={}), "effort", str, where[:1], None)
+    if effort is None:
+        return Reasoning()
+    one_of(effort, _EFFORTS, where)
+    if effort == "none":
+        return Reasoning(mode="off")
+    return Reasoning(mode="adaptive", effort=cast(Effort, effort))
+
+
+def _output(body: JsonObject) -> OutputFormat | None:
+    wanted = get(body, "response_format", dict, default=None)
+    if wanted is None:
+        return None
+    where: Where = ("response_format",)
+    kind = get(wanted, "type", str, where)
+    match one_of(kind, ("text", "json_object", "json_schema"), (*where, "type")):
+        case "json_schema":
+            described, inside = get(wanted, "json_schema", dict, where), (*where, "json_schema")
+            return OutputFormat(
+                schema=get(described, "schema", dict, inside, default=None),
+                name=get(described, "name", str, inside, default=None),
+            )
+        case "json_object":
+            return OutputFormat()
+        case _:
+            return None
+
+
+def _wants_usage(body: JsonObject) -> bool:
+    options = get(body, "stream_options", dict, default={})
+    return bool(get(options, "include_usage", bool, ("stream_options",), default=False))
+
+
+def _session(body: JsonObject, headers: Mapping[str, str]) -> str | None:
+    for name in _SESSION_HEADERS:
+        if session := headers.get(name):
+            return session
+    return get(body, "prompt_cache_key", str, default=None) or None
+
+
+def _extras(body: JsonObject) -> dict[str, Any]:
+    """Unknown fields; and `functions`, by which the answer's renderer knows a legacy client."""
+    extras = {key: value for key, value in body.items() if key not in _KNOWN}
+    if is_legacy(body):
+        extras["functions"] = body["functions"]
+    return extras
