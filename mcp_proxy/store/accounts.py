@@ -1,0 +1,241 @@
+"""accounts.toml: reading it, and changing one thing in it without losing another.
+
+Every change reads the file afresh under a lock between processes, alters the fields it is about,
+and puts the whole in place at once. Knows nothing of providers beyond their names.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mcp_proxy.account import Account
+from mcp_proxy.errors import UserError
+from mcp_proxy.store.atomic import (
+    Refused,
+    leftovers,
+    read_private_file,
+    replace_file,
+    tighten,
+)
+from mcp_proxy.store.entries import FIELD_NAMES, WrongEntry, entry_fields, read_entry
+from mcp_proxy.store.locks import FileLock
+from mcp_proxy.store.toml_text import MalformedToml, TomlTable, parse_toml
+
+_VERSION = 1
+_HEADER = (
+    "# Accounts of mcproxy: credentials, keep private. The program rewrites this file: values and\n"
+    "# unknown keys are kept, comments are not.\n\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One entry that was passed over."""
+
+    where: str
+    reason: str
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What accounts.toml holds, in its order."""
+
+    accounts: tuple[Account, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class UnknownAccount(UserError):
+    """No entry has this id."""
+
+    def __init__(self, account_id: str, ids: Iterable[str]) -> None:
+        known = sorted(ids)
+        near = get_close_matches(account_id, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See: mcproxy accounts list"
+        super().__init__(f"there is no account {account_id[:128]!r}. {hint}")
+
+
+def credential_id(account: Account) -> str:
+    """Fingerprint of what signs the account in: a mark against one sign-in dies with it."""
+    secret = account.credential.refresh_token or account.credential.api_key
+    material = secret.value if secret else account.credential.source or ""
+    return hashlib.sha256(f"{account.provider}\0{material}".encode()).hexdigest()[:16]
+
+
+class AccountStore:
+    """The file at `path`. Cheap to make; holds nothing open and caches nothing."""
+
+    def __init__(self, path: Path, *, lock_timeout: float = 10.0) -> None:
+        self.path = path
+        self._lock_timeout = lock_timeout
+
+    def load(self) -> Loaded:
+        """The accounts; wrong entries apart. UserError when the file as a whole is unusable."""
+        content, warnings = self._content()
+        document = self._parsed(content)
+        places = _places(content, document["accounts"])
+        accounts: dict[str, Account] = {}
+        problems: list[Problem] = []
+        for entry, place in zip(document["accounts"], places, strict=True):
+            try:
+                account = read_entry(entry, taken=accounts)
+            except WrongEntry as wrong:
+                problems.append(Problem(place, str(wrong), _entry_id(entry)))
+            else:
+                accounts[account.id] = account
+        return Loaded(tuple(accounts.values()), tuple(problems), tuple(warnings))
+
+    def add(self, account: Account) -> None:
+        """Append an entry. UserError when the id is taken."""
+        with self._editing() as entries:
+            if any(_entry_id(each) == account.id for each in entries):
+                raise UserError(f"there is already an account {account.id!r}")
+            entry: TomlTable = {}
+            _become(entry, entry_fields(account))
+            entries.append(entry)
+
+    def replace(self, account: Account) -> None:
+        """Set every field this version knows; keys of the entry that it does not know stay."""
+        fields = entry_fields(account)
+        with self._editing() as entries:
+            old = self._entry(entries, account.id)
+            kept = {key: value for key, value in old.items() if key not in FIELD_NAMES}
+            _become(old, {**fields, **kept})
+
+    def remove(self, account_id: str) -> None:
+        """Drop every entry of that id. UnknownAccount when there is none."""
+        with self._editing() as entries:
+            self._entry(entries, account_id)
+            entries[:] = [each for each in entries if _entry_id(each) != account_id]
+
+    def set_enabled(self, account_id: str, enabled: bool) -> None:
+        """Idempotent. Works for an entry that is wrong in another field, too."""
+        with self._editing() as entries:
+            self._entry(entries, account_id)["enabled"] = enabled
+
+    def update_fields(self, account_id: str, fields: Mapping[str, Any]) -> None:
+        """Set single fields by their names in the file; None removes one."""
+        with self._editing() as entries:
+            entry = self._entry(entries, account_id)
+            changed = {**entry, **fields}
+            _become(entry, {key: value for key, value in changed.items() if value is not None})
+
+    @contextmanager
+    def _editing(self) -> Iterator[list[TomlTable]]:
+        """The entries as they are now; what the block leaves in the list becomes the file."""
+        with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=self._lock_timeout):
+            document = self._parsed(self._content()[0])
+            before = deepcopy(document)
+            yield document["accounts"]
+            if document != before:
+                self._write(document)
+
+    def _content(self) -> tuple[bytes, list[str]]:
+        """Bytes of the file, none when there is no file, and what had to be mended."""
+        try:
+            content, was_loose = read_private_file(self.path)
+            warnings = [tighten(self.path)]
+        except FileNotFoundError:
+            return b"", []
+        except Refused as refusal:
+            raise UserError(f"{self.path}: {refusal}") from refusal
+        except OSError as cause:
+            raise UserError(f"{self.path}: cannot be read: {cause.strerror}") from cause
+        if was_loose:
+            warnings.append(f"{self.path}: could be read by other users; its mode is now 0600")
+        return content, [each for each in warnings if each]
+
+    def _parsed(self, content: bytes) -> TomlTable:
+        """The document with `version` and `accounts` in it. UserError tells line and column."""
+        try:
+            document = parse_toml(content)
+        except MalformedToml as malformed:
+            raise UserError(f"{self.path}: {malformed}") from malformed
+        version = document.setdefault("version", _VERSION)
+        entries = document.setdefault("accounts", [])
+        if version != _VERSION or isinstance(version, bool):
+            raise self._unusable(
+                content, "version", f"must be {_VERSION}; this mcproxy knows no other"
+            )
+        if not isinstance(entries, list):
+            raise self._unusable(content, "accounts", "must be a list, written [[accounts]]")
+        return document
+
+    def _unusable(self, content: bytes, key: str, reason: str) -> UserError:
+        before = re.split(
+            rb"^[ \t\[]*%s\b" % key.encode(), content, maxsplit=1, flags=re.MULTILINE
+        )[0]
+        line = before.count(b"\n") + 1
+        return UserError(f"{self.path}: line {line}, column 1: {key} {reason}")
+
+    def _write(self, document: TomlTable) -> None:
+        try:
+            for leftover in leftovers(self.path):
+                leftover.unlink(missing_ok=True)
+            replace_file(self.path, _rendered(document))
+        except OSError as cause:
+            raise UserError(
+                f"{self.path}: cannot be written: {cause.strerror}. Nothing was changed."
+            ) from cause
+
+    def _entry(self, entries: list[TomlTable], account_id: str) -> TomlTable:
+        for entry in entries:
+            if _entry_id(entry) == account_id:
+                return entry
+        raise UnknownAccount(account_id, filter(None, map(_entry_id, entries)))
+
+
+def _entry_id(entry: object) -> str | None:
+    identifier = entry.get("id") if isinstance(entry, dict) else None
+    return identifier if isinstance(identifier, str) else None
+
+
+def _become(entry: TomlTable, fields: TomlTable) -> None:
+    """Give the entry these fields. UserError, and nothing changed, when they do not work."""
+    try:
+        read_entry(fields)
+    except WrongEntry as wrong:
+        raise UserError(f"account {fields.get('id')!r}: {wrong}") from wrong
+    entry.clear()
+    entry.update(fields)
+
+
+_TABLE_HEADER = re.compile(rb"^[ \t]*\[\[[ \t]*accounts[ \t]*\]\]", re.MULTILINE)
+
+
+def _places(content: bytes, entries: list[object]) -> list[str]:
+    """How to call each entry: by id and line where these can be told."""
+    lines = [content.count(b"\n", 0, each.start()) + 1 for each in _TABLE_HEADER.finditer(content)]
+    places = []
+    for number, entry in enumerate(entries, 1):
+        name = f"account {_entry_id(entry)!r}" if _entry_id(entry) else f"account number {number}"
+        # Headers inside a multi-line string would shift the count: then no line is better.
+        line = f" (line {lines[number - 1]})" if len(lines) == len(entries) else ""
+        places.append(f"{name}{line}")
+    return places
+
+
+_TOO_LONG_FOR_A_LINE = {"": "x" * 100}
+
+
+def _rendered(document: TomlTable) -> bytes:
+    import tomli_w
+
+    entries = document["accounts"]
+    if not all(isinstance(each, dict) for each in entries):
+        return (_HEADER + tomli_w.dumps(document)).encode()
+    # The writer puts a list of short tables on one line each; one that is too long for that makes
+    # it write all of them as [[accounts]]. It comes first and is cut off again.
+    text = tomli_w.dumps({**document, "accounts": [_TOO_LONG_FOR_A_LINE, *entries]})
+    first = tomli_w.dumps({"accounts": [_TOO_LONG_FOR_A_LINE]})
+    return (_HEADER + text.replace(first, "", 1).replace("\n\n\n", "\n\n")).encode()

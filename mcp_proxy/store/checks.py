@@ -1,0 +1,97 @@
+"""Single values from files, variables and flags: a check returns the value or says why not."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from mcp_proxy.account import Secret
+
+_HEADER_SAFE = re.compile(r"[!-~]+")
+_T = TypeVar("_T")
+
+
+class WrongValue(ValueError):
+    """`str()` continues the name of the field: `must be …`."""
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongValue("must be text")
+    return value
+
+
+def filled_text(value: object) -> str:
+    if not text(value).strip():
+        raise WrongValue("must not be empty")
+    return text(value).strip()
+
+
+def switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise WrongValue("must be true or false")
+    return value
+
+
+def token(value: object) -> str:
+    """Text that can stand in a header or a form; what a paste leaves around it is cut off."""
+    stripped = text(value).strip()
+    if not _HEADER_SAFE.fullmatch(stripped):
+        raise WrongValue("must be one run of plain characters (no spaces, no control characters)")
+    return stripped
+
+
+def secret(value: object) -> Secret:
+    return Secret(token(value))
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise WrongValue(f"must be a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def number(low: float, high: float, unit: str = "") -> Callable[[object], float]:
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise WrongValue(f"must be a number{unit}")
+        if not math.isfinite(value) or not low <= value <= high:
+            raise WrongValue(f"must be a number{unit} from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
+fraction = number(0, 1)
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value not in choices:
+            raise WrongValue(f"must be one of {', '.join(choices)}")
+        return text(value)
+
+    return check
+
+
+def list_of(check: Callable[[object], _T]) -> Callable[[object], tuple[_T, ...]]:
+    def check_all(value: object) -> tuple[_T, ...]:
+        if not isinstance(value, list | tuple):
+            raise WrongValue("must be a list")
+        try:
+            return tuple(check(each) for each in value)
+        except WrongValue as wrong:
+            raise WrongValue(f"must be a list in which each {wrong}") from wrong
+
+    return check_all
+
+
+def one_or_more(value: object) -> tuple[str, ...]:
+    """One text or a list of them: always a tuple, never empty."""
+    several = list_of(filled_text)(value if isinstance(value, list | tuple) else [value])
+    if not several:
+        raise WrongValue("must not be an empty list")
+    return several
