@@ -1,0 +1,205 @@
+"""Content blocks of a Messages request -> parts. Knows nothing of roles, tools or settings.
+
+A block of unknown type becomes a Verbatim, never a refusal: clients send blocks that are younger
+than this file (client-apis.md 1.9). `cache_control` and citations go, parts have no place for them.
+"""
+
+from binascii import a2b_base64
+from collections.abc import Callable
+from typing import Any
+
+from mcp_proxy.conversation import (
+    UNKNOWN_ORIGIN,
+    Media,
+    Part,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Verbatim,
+)
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, kind_of, spell
+
+DIALECT = "anthropic"
+
+_Readable = Text | Media
+_ANY_IMAGE = "image/*"
+_PDF = "application/pdf"
+
+
+def parse_content(content: Any, where: Where) -> tuple[Part, ...]:
+    """The parts of a message's `content`, which is text or a list of blocks."""
+    if type(content) is str:
+        return (Text(content),) if content else ()
+    parts: list[Part] = []
+    for index, block in enumerate(_blocks(content, where)):
+        at = (*where, index)
+        read = _READERS.get(block_type(block, at))
+        if read is None:
+            parts.append(Verbatim(DIALECT, block))
+        else:
+            parts += read(block, at)
+    return tuple(parts)
+
+
+def block_type(block: Any, where: Where) -> str:
+    """The `type` of a block. BadRequest when it is not an object or has none."""
+    kind: str = get(check(block, dict, where), "type", str, where)
+    return kind
+
+
+def _blocks(content: Any, where: Where) -> list[Any]:
+    if type(content) is list:
+        return content
+    if content is None:
+        raise BadRequest("field required, expected text or a list of blocks", param=spell(where))
+    raise BadRequest(
+        f"expected text or a list of blocks, got {kind_of(content)}", param=spell(where)
+    )
+
+
+def _readable_parts(content: Any, where: Where) -> tuple[_Readable, ...]:
+    """Text and media of a content nested in a tool result or document; other blocks are left out.
+
+    Nested content may be absent, which means empty (client-apis.md 1.2).
+    """
+    if content is None or content == "":
+        return ()
+    if type(content) is str:
+        return (Text(content),)
+    parts: list[_Readable] = []
+    for index, block in enumerate(_blocks(content, where)):
+        at = (*where, index)
+        read = _NESTED_READERS.get(block_type(block, at))
+        if read is not None:
+            parts += read(block, at)
+    return tuple(parts)
+
+
+def _text(block: JsonObject, where: Where) -> tuple[Text]:
+    return (Text(get(block, "text", str, where)),)
+
+
+def _image(block: JsonObject, where: Where) -> tuple[_Readable, ...]:
+    at = (*where, "source")
+    source = get(block, "source", dict, where)
+    match get(source, "type", str, at):
+        case "base64":
+            return (Media(get(source, "media_type", str, at), data=_base64(source, at)),)
+        case "url":
+            return (Media(_ANY_IMAGE, url=get(source, "url", str, at)),)
+        case other:
+            raise _source_refused(other, ("base64", "url"), at)
+
+
+def _document(block: JsonObject, where: Where) -> tuple[_Readable, ...]:
+    at = (*where, "source")
+    source = get(block, "source", dict, where)
+    title = get(block, "title", str, where, None)
+    match get(source, "type", str, at):
+        case "base64":
+            mime_type = get(source, "media_type", str, at, _PDF)
+            return (Media(mime_type, data=_base64(source, at), name=title),)
+        case "url":
+            return (Media(_PDF, url=get(source, "url", str, at), name=title),)
+        case "text":
+            context = get(block, "context", str, where, None)
+            lines = (title, context, get(source, "data", str, at))
+            return (Text("\n".join(line for line in lines if line)),)
+        case "content":
+            return _readable_parts(source.get("content"), (*at, "content"))
+        case other:
+            raise _source_refused(other, ("base64", "url", "text", "content"), at)
+
+
+def _source_refused(kind: str, accepted: tuple[str, ...], where: Where) -> BadRequest:
+    choices = ", ".join(f'"{choice}"' for choice in accepted)
+    reason = "; uploaded files are not kept here" if kind == "file" else ""
+    return BadRequest(
+        f'expected one of {choices}, got "{kind[:64]}"{reason}', param=spell((*where, "type"))
+    )
+
+
+def _base64(source: JsonObject, where: Where) -> str:
+    """`data`, proved to be base64. Line breaks, which many encoders insert, are taken out."""
+    data: str = get(source, "data", str, where)
+    if "\n" in data:
+        data = "".join(data.split())
+    try:
+        decoded = a2b_base64(data, strict_mode=True)
+    except ValueError as cause:
+        raise BadRequest("not valid base64", param=spell((*where, "data"))) from cause
+    if not decoded:
+        raise BadRequest("empty", param=spell((*where, "data")))
+    return data
+
+
+def _search_result(block: JsonObject, where: Where) -> tuple[Text]:
+    found = _readable_parts(block.get("content"), (*where, "content"))
+    lines = [
+        get(block, "title", str, where, ""),
+        get(block, "source", str, where, ""),
+        *(part.text for part in found if isinstance(part, Text)),
+    ]
+    return (Text("\n".join(line for line in lines if line)),)
+
+
+def _tool_reference(block: JsonObject, where: Where) -> tuple[Text]:
+    return (Text(f"Tool found: {get(block, 'tool_name', str, where)}"),)
+
+
+def _thinking(block: JsonObject, where: Where) -> tuple[Thinking]:
+    seal = _seal(get(block, "signature", str, where, ""))
+    return (Thinking(get(block, "thinking", str, where, ""), seal),)
+
+
+def _redacted_thinking(block: JsonObject, where: Where) -> tuple[Thinking]:
+    blob = get(block, "data", str, where)
+    return (Thinking("", Seal(UNKNOWN_ORIGIN, blob), redacted=True),)
+
+
+def _tool_use(block: JsonObject, where: Where) -> tuple[ToolCall]:
+    arguments = get(block, "input", dict, where, None)
+    # Not of the Messages API: clients of other proxies echo a Gemini signature under these names.
+    signature = block.get("thoughtSignature") or block.get("thought_signature")
+    return (
+        ToolCall(
+            get(block, "id", str, where),
+            get(block, "name", str, where),
+            encode(arguments).decode() if arguments else "{}",
+            _seal(signature) if type(signature) is str else None,
+        ),
+    )
+
+
+def _tool_result(block: JsonObject, where: Where) -> tuple[ToolResult]:
+    return (
+        ToolResult(
+            get(block, "tool_use_id", str, where),
+            _readable_parts(block.get("content"), (*where, "content")),
+            get(block, "is_error", bool, where, False),
+        ),
+    )
+
+
+def _seal(signature: str) -> Seal | None:
+    return Seal(UNKNOWN_ORIGIN, signature) if signature else None
+
+
+_NESTED_READERS: dict[str, Callable[[JsonObject, Where], tuple[_Readable, ...]]] = {
+    "text": _text,
+    "image": _image,
+    "document": _document,
+    "search_result": _search_result,
+    "tool_reference": _tool_reference,
+}
+
+_READERS: dict[str, Callable[[JsonObject, Where], tuple[Part, ...]]] = {
+    **_NESTED_READERS,
+    "thinking": _thinking,
+    "redacted_thinking": _redacted_thinking,
+    "tool_use": _tool_use,
+    "tool_result": _tool_result,
+}

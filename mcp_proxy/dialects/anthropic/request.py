@@ -1,0 +1,213 @@
+"""A Messages or count_tokens request -> Conversation (client-apis.md 1.1 to 1.3).
+
+Strict about what it understands, with the JSON path of the fault; tolerant of everything else:
+Claude Code sends beta fields as if it spoke to Anthropic, and none of them may be a 400.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from mcp_proxy.conversation import Conversation, Message, OutputFormat, Reasoning, Sampling, Text
+from mcp_proxy.dialects.anthropic.blocks import DIALECT, block_type, parse_content
+from mcp_proxy.dialects.anthropic.session import session_of
+from mcp_proxy.dialects.anthropic.tools import parse_tool_choice, parse_tools
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import JsonObject, Where, check, get, kind_of, one_of, spell
+
+_Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+_Mode = Literal["on", "adaptive", "off"]
+
+_ROLES = ("user", "assistant", "system")
+_HIGHEST_TEMPERATURE = 2.0
+"""Anthropic's own is 1; clients of several APIs send up to 2, and the target lowers it."""
+_EFFORTS: tuple[str, ...] = get_args(_Effort)
+
+_THINKING_MODES: dict[str, _Mode] = {
+    "enabled": "on",
+    "adaptive": "adaptive",
+    # Thinks only between tool calls; closest is to leave the amount to the model.
+    "between_tools": "adaptive",
+    "disabled": "off",
+}
+
+_MODELLED = frozenset(
+    {
+        "model",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop_sequences",
+        "thinking",
+        "output_config",
+        "output_format",
+        "stream",
+    }
+)
+"""Fields that a Conversation has a place for; every other one is kept in `extras`."""
+
+_ADVISORY = frozenset(
+    {
+        "betas",
+        "cache_control",
+        "container",
+        "context_management",
+        "diagnostics",
+        "inference_geo",
+        "mcp_servers",
+        "metadata",
+        "service_tier",
+        "speed",
+        "thread",
+        "user_profile_id",
+        "workspace_id",
+    }
+)
+"""Fields of the real API that upstreams of other kinds have no use for."""
+
+# Claude Code's attribution line. It differs from request to request and would spoil every prompt
+# cache that is keyed by a prefix (client-apis.md 1.9).
+_ATTRIBUTION = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n?")
+
+
+def parse(body: JsonObject, headers: Mapping[str, str], *, counting: bool = False) -> Conversation:
+    """The request in the neutral model; `counting`: it is for count_tokens, without `max_tokens`.
+
+    `headers` are looked up in lower case, so they must not care about case.
+    """
+    _refuse_threads(body)
+    box = parse_tools(body)
+    extras = {name: value for name, value in body.items() if name not in _MODELLED}
+    return Conversation(
+        dialect=DIALECT,
+        model=get(body, "model", str),
+        messages=_messages(body),
+        system=_system(body.get("system")),
+        tools=box.tools,
+        server_tools=box.server_tools,
+        tool_choice=parse_tool_choice(body, box),
+        sampling=_sampling(body, counting=counting),
+        reasoning=_reasoning(body),
+        output=_output(body),
+        wants_stream=get(body, "stream", bool, (), False),
+        session=session_of(body, headers),
+        extras=extras,
+        ignored=tuple(name for name in extras if name in _ADVISORY),
+    )
+
+
+def _refuse_threads(body: JsonObject) -> None:
+    """A continued thread sends only what is new; answering that alone would be a wrong answer."""
+    thread = body.get("thread")
+    if type(thread) is dict and thread.get("type") == "continue":
+        raise BadRequest(
+            "conversations are not kept here; send the whole history in messages",
+            param="thread.previous_message_id",
+        )
+
+
+def _messages(body: JsonObject) -> tuple[Message, ...]:
+    messages = get(body, "messages", list)
+    if not messages:
+        raise BadRequest("must have at least one message", param="messages")
+    return tuple(_message(message, ("messages", index)) for index, message in enumerate(messages))
+
+
+def _message(value: Any, where: Where) -> Message:
+    message = check(value, dict, where)
+    role: Any = get(message, "role", str, where)
+    if role not in _ROLES:
+        one_of(role, _ROLES, (*where, "role"))
+    return Message(role, parse_content(message.get("content"), (*where, "content")))
+
+
+def _system(value: Any) -> tuple[Text, ...]:
+    """Only text can be said here; blocks of any other type are left out (cloudcode.md 3.1)."""
+    if value is None:
+        return ()
+    texts = [value] if type(value) is str else _system_texts(value)
+    if texts:
+        texts[0] = _ATTRIBUTION.sub("", texts[0])
+    return tuple(Text(text) for text in texts if text)
+
+
+def _system_texts(value: Any) -> list[str]:
+    if type(value) is not list:
+        raise BadRequest(
+            f"expected text or a list of text blocks, got {kind_of(value)}", param="system"
+        )
+    texts = []
+    for index, block in enumerate(value):
+        where = ("system", index)
+        if block_type(block, where) == "text":
+            texts.append(get(block, "text", str, where))
+    return texts
+
+
+def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
+    return Sampling(
+        max_tokens=_max_tokens(body, counting=counting),
+        temperature=_within(body, "temperature", _HIGHEST_TEMPERATURE),
+        top_p=_within(body, "top_p", 1.0),
+        top_k=_whole(body, "top_k"),
+        stop=_stop(body),
+    )
+
+
+def _max_tokens(body: JsonObject, *, counting: bool) -> int | None:
+    if not counting:
+        get(body, "max_tokens", int)
+    return _whole(body, "max_tokens")
+
+
+def _whole(body: JsonObject, name: str, where: Where = ()) -> int | None:
+    value: int | None = get(body, name, int, where, None)
+    if value is not None and value < 0:
+        raise BadRequest(
+            f"expected a whole number of at least 0, got {value}", param=spell((*where, name))
+        )
+    return value
+
+
+def _within(body: JsonObject, name: str, highest: float) -> float | None:
+    value: float | None = get(body, name, float, (), None)
+    if value is not None and not 0.0 <= value <= highest:
+        raise BadRequest(f"expected a number from 0 to {highest:g}, got {value:g}", param=name)
+    return value
+
+
+def _stop(body: JsonObject) -> tuple[str, ...]:
+    sequences = get(body, "stop_sequences", list, (), ())
+    for index, sequence in enumerate(sequences):
+        check(sequence, str, ("stop_sequences", index))
+    return tuple(sequence for sequence in sequences if sequence)
+
+
+def _reasoning(body: JsonObject) -> Reasoning:
+    effort = get(get(body, "output_config", dict, (), {}), "effort", str, ("output_config",), None)
+    thinking = get(body, "thinking", dict, (), {})
+    where = ("thinking",)
+    mode = _THINKING_MODES.get(get(thinking, "type", str, where, ""))
+    return Reasoning(
+        mode=mode,
+        budget=_whole(thinking, "budget_tokens", where) if mode == "on" else None,
+        effort=cast(_Effort, effort) if effort in _EFFORTS else None,
+        visible=thinking.get("display") != "omitted",
+    )
+
+
+def _output(body: JsonObject) -> OutputFormat | None:
+    """`output_config.format`, or `output_format` as the beta spelled it."""
+    where: Where = ("output_config", "format")
+    wanted = get(get(body, "output_config", dict, (), {}), "format", dict, where[:1], None)
+    if wanted is None:
+        where = ("output_format",)
+        wanted = get(body, "output_format", dict, (), None)
+    if wanted is None or wanted.get("type") != "json_schema":
+        return None
+    return OutputFormat(get(wanted, "schema", dict, where), get(wanted, "name", str, where, None))

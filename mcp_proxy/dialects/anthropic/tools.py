@@ -1,0 +1,88 @@
+"""`tools` and `tool_choice` of a Messages request.
+
+Tools that Anthropic defines itself come without a schema, under a type with a date (client-apis.md
+1.3). They are kept apart as Verbatim: no other upstream can offer them as functions.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mcp_proxy.conversation import Tool, ToolChoice, Verbatim
+from mcp_proxy.dialects.anthropic.blocks import DIALECT
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import JsonObject, Where, check, get, one_of, spell
+
+_DATED_TYPE = re.compile(r".+_\d{8}|mcp_toolset")
+
+_MODES: dict[str, Literal["auto", "any", "none"]] = {
+    "auto": "auto",
+    "any": "any",
+    "tool": "any",
+    "none": "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBox:
+    """What a request declares: functions to call, and tools only Anthropic knows."""
+
+    tools: tuple[Tool, ...] = ()
+    server_tools: tuple[Verbatim, ...] = ()
+
+    def has_function(self, name: str) -> bool:
+        return any(tool.name == name for tool in self.tools)
+
+    def has_server_tool(self, name: str) -> bool:
+        return any(tool.value.get("name") == name for tool in self.server_tools)
+
+
+def parse_tools(body: JsonObject) -> ToolBox:
+    """The declared tools in order. Of several with one name the first counts."""
+    tools: dict[str, Tool] = {}
+    server_tools = []
+    for index, declared in enumerate(get(body, "tools", list, (), ())):
+        where = ("tools", index)
+        declaration = check(declared, dict, where)
+        if _is_predefined(declaration, where):
+            server_tools.append(Verbatim(DIALECT, declaration))
+        else:
+            tool = _function(declaration, where)
+            tools.setdefault(tool.name, tool)
+    return ToolBox(tuple(tools.values()), tuple(server_tools))
+
+
+def _is_predefined(declaration: JsonObject, where: Where) -> bool:
+    kind = get(declaration, "type", str, where, "custom")
+    return _DATED_TYPE.fullmatch(kind) is not None and "input_schema" not in declaration
+
+
+def _function(declaration: JsonObject, where: Where) -> Tool:
+    name = get(declaration, "name", str, where)
+    if not name:
+        raise BadRequest("must not be empty", param=spell((*where, "name")))
+    return Tool(
+        name,
+        get(declaration, "description", str, where, ""),
+        get(declaration, "input_schema", dict, where, {}),
+        get(declaration, "strict", bool, where, None),
+    )
+
+
+def parse_tool_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
+    """BadRequest when it names a tool that is not declared."""
+    where = ("tool_choice",)
+    choice: Any = get(body, "tool_choice", dict, (), None)
+    if choice is None:
+        return ToolChoice()
+    kind = one_of(get(choice, "type", str, where), tuple(_MODES), (*where, "type"))
+    parallel = not get(choice, "disable_parallel_tool_use", bool, where, False)
+    if kind != "tool":
+        return ToolChoice(_MODES[kind], parallel=parallel)
+    name = get(choice, "name", str, where)
+    if box.has_function(name):
+        return ToolChoice("any", (name,), parallel)
+    if box.has_server_tool(name):
+        # Nothing that could be forced: the model runs such a tool itself, or not at all.
+        return ToolChoice(parallel=parallel)
+    raise BadRequest(f'names no declared tool: "{name[:128]}"', param="tool_choice.name")
