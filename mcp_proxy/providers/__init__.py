@@ -31,6 +31,8 @@ class ProviderSettings:
 
     base_urls: tuple[str, ...] = ()
     """Replace the provider's own addresses entirely; empty: use those."""
+    auth_url: str | None = None
+    """The page on which people sign in."""
     token_url: str | None = None
     client_id: str | None = None
     client_secret: Secret | None = None

@@ -19,6 +19,8 @@ class Paths:
     """config.toml: settings; optional, never written."""
     state: Path
     """Directory of everything that changes while serving; safe to delete."""
+    config_is_named: bool = False
+    """Somebody asked for this very config.toml: it has to be there."""
 
 
 def find_paths(env: Mapping[str, str], *, config: Path | None = None) -> Paths:
