@@ -1,0 +1,402 @@
+"""Account x model standings: who may be asked for what, and what that belief rests on.
+
+Knows nothing of HTTP or disks: callers hand in the time and what an upstream reported, and get
+told which rows changed. Rules (cloudcode.md 6.4, 6.8, 7.4; faults.md 3.2):
+
+1. A rate limit cools one model of one account, spent quota the whole bucket.
+2. Load, networks and bad requests say nothing about an account. Three 5xx within a minute let it
+   rest: it is then tried after the others, but never waited for.
+3. One burst of 429s is one strike.
+4. No hint is believed for longer than six hours; then one request may find out.
+5. A success, or a fresh figure above zero, ends a cooldown at once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from mcp_proxy.account import Account
+from mcp_proxy.errors import Failure, FailureKind, Scope
+from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy import health, models
+from mcp_proxy.policy.durations import spell_duration
+from mcp_proxy.policy.health import Health
+from mcp_proxy.policy.standing import (
+    JsonObject,
+    Mark,
+    Standing,
+    State,
+    mark_from_json,
+    mark_to_json,
+    standing_from_json,
+    standing_to_json,
+)
+
+__all__ = ["Ledger", "Mark", "QuotaLike", "Standing", "State"]
+
+BACKOFF: Final[Mapping[FailureKind, tuple[float, ...]]] = {
+    FailureKind.QUOTA: (60.0, 300.0, 1800.0, 7200.0),
+    FailureKind.RATE: (30.0,),
+}
+"""Seconds by strikes so far, when the upstream names no time (6.4). Only these kinds are limits."""
+
+SHORTEST_COOLDOWN: Final = 2.0
+LONGEST_COOLDOWN: Final = 6 * 3600.0
+BURST: Final = 2.0
+"""Seconds within which further 429s of the same standing are the same event (pitfall 37)."""
+STRIKES_LAST: Final = 3600.0
+
+FAULTS_TO_REST: Final = 3
+FAULTS_WITHIN: Final = 60.0
+REST: Final = 60.0
+
+_SUCCESS_GRAIN: Final = 60.0
+_EVERY_MODEL: Final = "*"
+
+OnChange = Callable[[str, str, JsonObject | None], None]
+"""(table, key, row); a row of None is to be removed."""
+
+
+class QuotaLike(Protocol):
+    """One model's figure in a quota answer; `providers.QuotaReading` is one."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def remaining(self) -> float | None: ...
+    @property
+    def resets_at(self) -> float | None: ...
+
+
+def _ignore(_table: str, _key: str, _row: JsonObject | None) -> None:
+    """For ledgers that nobody keeps."""
+
+
+class Ledger:
+    """Everything known about accounts beyond their files."""
+
+    def __init__(
+        self, *, credential_id: Callable[[Account], str], on_change: OnChange = _ignore
+    ) -> None:
+        """`credential_id`: fingerprint of an account's credential; binds marks to it."""
+        self.credential_id = credential_id
+        self.health = Health()
+        self._on_change = on_change
+        self._standings: dict[tuple[str, str], Standing] = {}
+        self._marks: dict[str, Mark] = {}
+        self._faults: dict[str, deque[float]] = {}
+
+    # ------------------------------------------------------------------ what upstreams report
+
+    def observe_quota(
+        self, account_id: str, readings: Iterable[QuotaLike], now: float, source: str
+    ) -> None:
+        """Figures of a quota answer that was asked for at `now`."""
+        refilled = set()
+        for reading in readings:
+            remaining = reading.remaining
+            if remaining is None and reading.resets_at is not None:
+                remaining = 0.0  # pitfall 49: the upstream leaves a zero out
+            if remaining is None:
+                continue
+            remaining = min(1.0, max(0.0, remaining))
+            self._read(account_id, reading.model, remaining, reading.resets_at, now, source)
+            if remaining > 0:
+                refilled.add(_scope_key(Scope.BUCKET, models.info(reading.model)))
+        for name in refilled:
+            self._refill((account_id, name), now, source)
+
+    def observe_failure(
+        self, account_id: str, model: ModelInfo, failure: Failure, now: float
+    ) -> None:
+        """A call that failed. Most failures say nothing about an account and change nothing."""
+        if failure.kind in BACKOFF:
+            self.health.add(account_id, health.LIMIT, now)
+            self._cool((account_id, _scope_key(failure.scope, model)), failure, now)
+        elif failure.kind is FailureKind.UPSTREAM:
+            self.health.add(account_id, health.FAULT, now)
+            self._faults.setdefault(account_id, deque(maxlen=FAULTS_TO_REST)).append(now)
+
+    def observe_success(self, account_id: str, model: ModelInfo, now: float) -> None:
+        """An answer began: whatever was held against the account for this model is over."""
+        self.health.add(account_id, health.ANSWER, now)
+        self._faults.pop(account_id, None)
+        for name in _keys(model):
+            key = (account_id, name)
+            standing = self._standings.get(key)
+            if standing is not None:
+                self._succeed(key, standing, now)
+
+    # ------------------------------------------------------------------ what is believed now
+
+    def standing(self, account_id: str, model: ModelInfo) -> Standing:
+        """The model's own row, for showing; empty when nothing is known."""
+        return self._standings.get((account_id, model.id), _NOTHING)
+
+    def evidence(self, account_id: str, model: ModelInfo) -> Standing:
+        """Of the rows that concern a model, the one that changed last; for `limits --why`."""
+        return max(self._rows(account_id, model), key=lambda row: row.changed_at, default=_NOTHING)
+
+    def limited_until(self, account_id: str, model: ModelInfo, now: float) -> float | None:
+        """When the account may be asked for the model again; None: now."""
+        latest: float | None = None
+        standings = self._standings
+        for name in _keys(model):
+            standing = standings.get((account_id, name))
+            if standing is None:
+                continue
+            until = standing.limited_until
+            if until is not None and until > now and (latest is None or until > latest):
+                latest = until
+        return latest
+
+    def remaining(self, account_id: str, model: ModelInfo, now: float) -> float | None:
+        """The newest figure that is still worth something, as a fraction; None: unknown."""
+        figure = self.figure(account_id, model, now)
+        return None if figure is None else figure.remaining
+
+    def figure(self, account_id: str, model: ModelInfo, now: float) -> Standing | None:
+        """The row behind `remaining`: the newest one with a figure whose reset has not passed."""
+        newest: Standing | None = None
+        for row in self._rows(account_id, model):
+            if row.remaining_now(now) is None:
+                continue
+            if newest is None or (row.remaining_at or 0.0) > (newest.remaining_at or 0.0):
+                newest = row
+        return newest
+
+    def soft_limited(
+        self, account: Account, model: ModelInfo, soft_limit: float | None, now: float
+    ) -> bool:
+        """Whether little enough is left to use the account last. Unknown is never little."""
+        threshold = soft_limit if account.soft_limit is None else account.soft_limit
+        if soft_limit is None or threshold is None:
+            return False
+        remaining = self.remaining(account.id, model, now)
+        return remaining is not None and remaining <= threshold
+
+    def resting(self, account_id: str, now: float) -> bool:
+        """Whether it broke so often in the last minute that others should be asked first."""
+        faults = self._faults.get(account_id)
+        if faults is None or len(faults) < FAULTS_TO_REST:
+            return False
+        return faults[-1] - faults[0] <= FAULTS_WITHIN and now - faults[-1] < REST
+
+    def state_of(
+        self, account: Account, model: ModelInfo, now: float, soft_limit: float | None
+    ) -> State:
+        """The one word for an account and a model, the same wherever it is shown."""
+        if not account.enabled:
+            return State.DISABLED
+        if self.mark_of(account) is not None:
+            return State.INVALID
+        remaining = self.remaining(account.id, model, now)
+        if remaining == 0 or self._out_of_quota(account.id, model, now):
+            return State.EXHAUSTED
+        if self.limited_until(account.id, model, now) or self.resting(account.id, now):
+            return State.COOLING_DOWN
+        if remaining is None:
+            return State.UNKNOWN
+        soft = self.soft_limited(account, model, soft_limit, now)
+        return State.SOFT_LIMITED if soft else State.READY
+
+    def account_state(
+        self, account: Account, served: Iterable[ModelInfo], now: float, soft_limit: float | None
+    ) -> State:
+        """The best that the account can do with any of its models; for `/health` and `list`."""
+        if not account.enabled:
+            return State.DISABLED
+        if self.mark_of(account) is not None:
+            return State.INVALID
+        states = {self.state_of(account, model, now, soft_limit) for model in served}
+        return next((state for state in State if state in states), State.UNKNOWN)
+
+    # ------------------------------------------------------------------ marks
+
+    def mark(self, account_id: str, mark: Mark) -> None:
+        """Takes an account out until its owner acts."""
+        if self._marks.get(account_id) != mark:
+            self._marks[account_id] = mark
+            self._on_change("marks", account_id, mark_to_json(mark))
+
+    def clear_mark(self, account_id: str) -> None:
+        if self._marks.pop(account_id, None) is not None:
+            self._on_change("marks", account_id, None)
+
+    def mark_of(self, account: Account) -> Mark | None:
+        """The mark that the account's present credential has earned."""
+        mark = self._marks.get(account.id)
+        if mark is None or mark.credential_id != self.credential_id(account):
+            return None
+        return mark
+
+    # ------------------------------------------------------------------ keeping
+
+    def restore(
+        self,
+        standings: Mapping[str, Any] | None = None,
+        marks: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Takes in stored rows, at the start or later when another process may have written.
+
+        A standing counts when it is newer than the one held. `marks` is the whole table: a mark
+        that is not in it has been cleared elsewhere. Damaged rows are passed over.
+        """
+        for joined, row in (standings or {}).items():
+            account_id, _, name = joined.partition("|")
+            stored = standing_from_json(row)
+            held = self._standings.get((account_id, name), _NOTHING)
+            if stored is not None and name and stored.changed_at > held.changed_at:
+                self._standings[account_id, name] = stored
+        if marks is not None:
+            read = {account_id: mark_from_json(row) for account_id, row in marks.items()}
+            self._marks = {account_id: mark for account_id, mark in read.items() if mark}
+
+    def forget(self, account_id: str) -> None:
+        """Drops everything about an account that has been removed."""
+        self.clear_mark(account_id)
+        self._faults.pop(account_id, None)
+        self.health.forget(account_id)
+        for key in [key for key in self._standings if key[0] == account_id]:
+            del self._standings[key]
+            self._on_change("standings", "|".join(key), None)
+
+    # ------------------------------------------------------------------ rules
+
+    def _read(
+        self,
+        account_id: str,
+        model: str,
+        remaining: float,
+        resets_at: float | None,
+        now: float,
+        source: str,
+    ) -> None:
+        """One figure. Nothing left until a known moment is a cooldown; something left ends one."""
+        held = self._standings.get((account_id, model), _NOTHING)
+        if held.remaining_at is not None and now < held.remaining_at:
+            return
+        fresh = replace(
+            held,
+            remaining=remaining,
+            remaining_at=now,
+            resets_at=resets_at,
+            source=source,
+            evidence=f"{source}: {remaining:.0%} left",
+        )
+        if remaining > 0:
+            if held.limit_kind is FailureKind.QUOTA and _asked_since(held, now):
+                fresh = replace(fresh, limited_until=None, limit_kind=None, strikes=0)
+        elif resets_at is not None and resets_at > now:
+            until = min(resets_at, now + LONGEST_COOLDOWN)
+            fresh = replace(fresh, limited_until=until, limit_kind=FailureKind.QUOTA)
+        self._put((account_id, model), fresh, now)
+
+    def _refill(self, key: tuple[str, str], now: float, source: str) -> None:
+        """Some model of the bucket has quota again: from here on each model's own figure counts."""
+        held = self._standings.get(key)
+        if held is None or held.limit_kind is not FailureKind.QUOTA or not _asked_since(held, now):
+            return
+        evidence = f"{source}: quota is there again"
+        self._put(key, Standing(evidence=evidence, last_success_at=held.last_success_at), now)
+
+    def _cool(self, key: tuple[str, str], failure: Failure, now: float) -> None:
+        held = self._standings.get(key, _NOTHING)
+        same_burst = _struck_within(held, BURST, now) and held.limited_now(now) is not None
+        if same_burst and failure.retry_at is None:
+            return
+        strikes = held.strikes if _struck_within(held, STRIKES_LAST, now) else 0
+        until, kind = _cooldown(failure, strikes, now), failure.kind
+        kept = held.limited_now(now)
+        outlasts = same_burst or held.limit_kind is FailureKind.QUOTA is not kind
+        if kept is not None and kept > until and outlasts:
+            until, kind = kept, held.limit_kind or kind
+        fresh = replace(
+            held,
+            limited_until=until,
+            limit_kind=kind,
+            evidence=_told(failure, now),
+            strikes=strikes if same_burst else strikes + 1,
+            last_failure_at=now,
+        )
+        if failure.kind is FailureKind.QUOTA:
+            fresh = replace(
+                fresh, remaining=0.0, remaining_at=now, resets_at=failure.retry_at, source="answer"
+            )
+        self._put(key, fresh, now)
+
+    def _succeed(self, key: tuple[str, str], held: Standing, now: float) -> None:
+        if held.limited_until is not None or held.strikes or held.remaining == 0:
+            spent = held.remaining == 0
+            fresh = replace(
+                held,
+                remaining=None if spent else held.remaining,
+                resets_at=None if spent else held.resets_at,
+                limited_until=None,
+                limit_kind=None,
+                strikes=0,
+                evidence="an answer",
+                last_success_at=now,
+            )
+            self._put(key, fresh, now)
+        elif now - (held.last_success_at or 0.0) >= _SUCCESS_GRAIN:
+            self._put(key, replace(held, last_success_at=now), now)
+
+    def _out_of_quota(self, account_id: str, model: ModelInfo, now: float) -> bool:
+        return any(
+            row.limit_kind is FailureKind.QUOTA and row.limited_now(now) is not None
+            for row in self._rows(account_id, model)
+        )
+
+    def _rows(self, account_id: str, model: ModelInfo) -> Iterable[Standing]:
+        found = (self._standings.get((account_id, name)) for name in _keys(model))
+        return [row for row in found if row is not None]
+
+    def _put(self, key: tuple[str, str], standing: Standing, now: float) -> None:
+        standing = replace(standing, changed_at=now)
+        self._standings[key] = standing
+        self._on_change("standings", "|".join(key), standing_to_json(standing))
+
+
+_NOTHING = Standing()
+
+
+def _keys(model: ModelInfo) -> tuple[str, ...]:
+    """Names of the rows that concern a model: its own, its bucket's, the whole account's."""
+    if model.bucket is None:
+        return (model.id, _EVERY_MODEL)
+    return (model.id, "bucket:" + model.bucket, _EVERY_MODEL)
+
+
+def _scope_key(scope: Scope, model: ModelInfo) -> str:
+    """Name of the row that a limit of this scope belongs to."""
+    if scope is Scope.ACCOUNT:
+        return _EVERY_MODEL
+    if scope is Scope.BUCKET and model.bucket is not None:
+        return "bucket:" + model.bucket
+    return model.id
+
+
+def _cooldown(failure: Failure, strikes: int, now: float) -> float:
+    """The moment until which a limit is respected: the upstream's within reason, else our own."""
+    steps = BACKOFF[failure.kind]
+    until = failure.retry_at
+    if until is None:
+        until = now + steps[min(strikes, len(steps) - 1)]
+    return min(max(until, now + SHORTEST_COOLDOWN), now + LONGEST_COOLDOWN)
+
+
+def _struck_within(held: Standing, seconds: float, now: float) -> bool:
+    return held.last_failure_at is not None and now - held.last_failure_at <= seconds
+
+
+def _asked_since(held: Standing, now: float) -> bool:
+    """Whether a figure asked for at `now` can know of the row's last failure."""
+    return held.last_failure_at is None or now > held.last_failure_at
+
+
+def _told(failure: Failure, now: float) -> str:
+    """What the upstream said, in one line."""
+    wait = "" if failure.retry_at is None else f", for {spell_duration(failure.retry_at - now)}"
+    return f"{failure.status or 'answer'} {failure.kind}{wait}: {failure.detail[:160]}"
