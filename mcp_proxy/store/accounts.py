@@ -79,6 +79,11 @@ class AccountStore:
         self.path = path
         self._lock_timeout = lock_timeout
 
+    @property
+    def _household(self) -> tuple[str, ...]:
+        """Beginnings of the names that may be beside the file for its directory to be ours."""
+        return (self.path.name, f".{self.path.name}.", "config.toml")
+
     def load(self) -> Loaded:
         """The accounts; wrong entries apart. UserError when the file as a whole is unusable."""
         content, warnings = self._content()
@@ -144,7 +149,7 @@ class AccountStore:
         """Bytes of the file, none when there is no file, and what had to be mended."""
         try:
             content, was_loose = read_private_file(self.path)
-            warnings = [tighten(self.path)]
+            warnings = [tighten(self.path.parent, self._household)]
         except FileNotFoundError:
             return b"", []
         except Refused as refusal:

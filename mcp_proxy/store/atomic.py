@@ -58,24 +58,22 @@ def replace_file(path: Path, content: bytes) -> None:
     _sync_directory(path.parent)
 
 
-def tighten(path: Path) -> str | None:
-    """Make the directory of the file private. A warning when it is not ours to change.
+def tighten(directory: Path, household: tuple[str, ...]) -> str | None:
+    """Make a directory of ours private. A warning when it is not ours to change.
 
-    It is ours when nothing lives there but our files: a home or temporary directory that somebody
-    named for them is not to be shut against others.
+    It is ours when every name in it begins with one of the household's: a home or temporary
+    directory that somebody chose for our files is not to be shut against others.
     """
-    directory = path.parent
     facts = directory.stat()
     mode = stat.S_IMODE(facts.st_mode)
     if not mode & _OTHERS:
         return None
-    household = (path.name, f".{path.name}", "config.toml")
     own = facts.st_uid == os.geteuid()
     if own and all(each.name.startswith(household) for each in directory.iterdir()):
         directory.chmod(PRIVATE_DIRECTORY)
         return None
     if mode & 0o022 and not mode & stat.S_ISVTX:
-        return f"{directory}: other users may write there and could replace {path.name}"
+        return f"{directory}: other users may write there and could replace what is in it"
     return None
 
 

@@ -1,0 +1,309 @@
+"""What changes while serving: small JSON values by table and key. Knows none of their meanings.
+
+`put` only notes the value; a thread writes what was noted, many values in one transaction, and
+`get` sees the note before the disk. Several processes may use one directory: SQLite's write-ahead
+log lets all of them read while one writes, and survives a kill at any moment. Trouble with the disk
+never reaches a caller: the notes stay in memory, and the log says so.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from mcp_proxy.errors import UserError
+from mcp_proxy.store.database import (
+    FILE_NAME,
+    TABLES,
+    connect,
+    connect_read_only,
+    prepared_database,
+)
+
+log = logging.getLogger(__name__)
+
+JsonObject = dict[str, Any]
+
+_BATCH_SECONDS = 0.2
+_RETRY_SECONDS = 2.0
+_RECENT_SEALS = 10_000
+_MOST_NOTES = 100_000
+
+
+def _per_table(statement: str) -> dict[str, str]:
+    """SQL takes no parameter for a table's name; these names are our own."""
+    return {table: statement.format(table=table) for table in TABLES}
+
+
+_GET = _per_table("SELECT value FROM {table} WHERE key = ?")
+_ITEMS = _per_table("SELECT key, value FROM {table}")
+_PUT = _per_table("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)")
+_DELETE = _per_table("DELETE FROM {table} WHERE key = ?")
+_PRUNE = _per_table("DELETE FROM {table} WHERE at < ?")
+
+
+class _Note(NamedTuple):
+    """A value on its way to the disk; `value` None deletes the key."""
+
+    value: bytes | None
+    at: float
+
+
+_Notes = dict[tuple[str, str], _Note]
+
+
+class StateStore:
+    """Opened with `StateStore.open(directory)`, ended with `close()` or a `with` block."""
+
+    def __init__(self, file: Path | None, *, clock: Callable[[], float] = time.time) -> None:
+        """`file` is a prepared database; None keeps everything in memory."""
+        self._clock = clock
+        self._notes: _Notes = {}
+        self._writing: _Notes = {}
+        self._prunes: dict[str, float] = {}
+        self._settled = threading.Condition()
+        """Guards the notes and recent seals; told when a batch is on the disk or has failed."""
+        self._work = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = threading.Event()
+        self._failures = 0
+        self._recent_seals: OrderedDict[str, bytes] = OrderedDict()
+        self._reading = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+        self._writer: threading.Thread | None = None
+        if file is not None:
+            self._database = connect(file)
+            self._writer = threading.Thread(
+                target=self._write_on, args=(file,), name="mcproxy-state", daemon=True
+            )
+            self._writer.start()
+
+    @classmethod
+    def open(cls, directory: Path, *, clock: Callable[[], float] = time.time) -> Self:
+        """The store in that directory; in memory, with a warning, when it cannot be written."""
+        try:
+            return cls(prepared_database(directory), clock=clock)
+        except (OSError, sqlite3.Error, UserError) as trouble:
+            log.warning("%s cannot be used, state is kept in memory: %s", directory, trouble)
+            return cls(None, clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def is_durable(self) -> bool:
+        return self._writer is not None
+
+    def get(self, table: str, key: str) -> JsonObject | None:
+        """The value last put by this process, else the one on the disk."""
+        with self._settled:
+            note = self._notes.get((table, key)) or self._writing.get((table, key))
+            recent = self._recent_seals.get(key) if table == "seals" else None
+        if note is not None:
+            return _decoded(note.value)
+        if recent is not None:
+            return _decoded(recent)
+        rows = self._read(_GET[table], (key,))
+        if rows and table == "seals":
+            with self._settled:
+                self._remember_seal(key, rows[0][0])
+        return _decoded(rows[0][0]) if rows else None
+
+    def items(self, table: str) -> dict[str, JsonObject]:
+        """Everything in the table, notes laid over what is on the disk."""
+        values: dict[str, bytes | None] = dict(self._read(_ITEMS[table], ()))
+        with self._settled:
+            for notes in (self._writing, self._notes):
+                values.update({key: note.value for (of, key), note in notes.items() if of == table})
+        decoded = {key: _decoded(value) for key, value in values.items()}
+        return {key: value for key, value in decoded.items() if value is not None}
+
+    def put(self, table: str, key: str, value: JsonObject) -> None:
+        """Note the value. The latest one wins; it is on the disk within a second."""
+        self._note(table, key, orjson.dumps(value))
+
+    def delete(self, table: str, key: str) -> None:
+        self._note(table, key, None)
+
+    def prune(self, table: str, older_than: float) -> None:
+        """Forget, within a second, what was put before that Unix time."""
+        with self._settled:
+            self._prunes[table] = older_than
+            self._notes = {
+                each: note
+                for each, note in self._notes.items()
+                if each[0] != table or note.at >= older_than
+            }
+        self._work.set()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until everything noted so far is on the disk. False when it cannot be put there."""
+        if not self.is_durable:
+            return False
+        with self._settled:
+            failures = self._failures
+            self._hurry.set()
+            self._work.set()
+            self._settled.wait_for(
+                lambda: not self._is_behind() or self._failures > failures, timeout
+            )
+            self._hurry.clear()
+            return not self._is_behind()
+
+    def close(self) -> None:
+        """Write what is left and end. Idempotent."""
+        self._closing.set()
+        self._hurry.set()
+        self._work.set()
+        if self._writer is not None:
+            self._writer.join(timeout=10.0)
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _note(self, table: str, key: str, value: bytes | None) -> None:
+        if table not in _PUT:
+            raise KeyError(table)
+        note = _Note(value, self._clock())
+        with self._settled:
+            self._notes[table, key] = note
+            if len(self._notes) > _MOST_NOTES:  # only when the disk has been gone for long
+                del self._notes[next(iter(self._notes))]
+            if table == "seals":
+                self._remember_seal(key, value)
+        if not self._work.is_set():
+            self._work.set()
+
+    def _remember_seal(self, key: str, value: bytes | None) -> None:
+        self._recent_seals.pop(key, None)
+        if value is not None:
+            self._recent_seals[key] = value
+        if len(self._recent_seals) > _RECENT_SEALS:
+            self._recent_seals.popitem(last=False)
+
+    def _read(self, query: str, arguments: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        try:
+            with self._reading:
+                return self._database.execute(query, arguments).fetchall() if self._database else []
+        except sqlite3.Error as trouble:
+            log.warning("state could not be read: %s", trouble)
+            return []
+
+    def _is_behind(self) -> bool:
+        return bool(self._notes or self._writing or self._prunes)
+
+    def _write_on(self, file: Path) -> None:
+        """The writer thread: gather for a moment, write, again."""
+        database: sqlite3.Connection | None = None
+        while True:
+            self._work.wait()
+            self._hurry.wait(_BATCH_SECONDS)
+            self._work.clear()
+            is_last = self._closing.is_set()
+            prunes = self._take()
+            try:
+                database = database or connect(file)
+                _write(database, prunes, self._writing)
+            except sqlite3.Error as trouble:
+                self._give_back(prunes)
+                log.warning("state could not be written, it is kept in memory: %s", trouble)
+                self._closing.wait(_RETRY_SECONDS)
+            else:
+                self._settle()
+            if is_last:
+                break
+        if database is not None:
+            database.close()
+
+    def _take(self) -> dict[str, float]:
+        with self._settled:
+            self._writing, self._notes = self._notes, {}
+            prunes, self._prunes = self._prunes, {}
+        return prunes
+
+    def _give_back(self, prunes: dict[str, float]) -> None:
+        with self._settled:
+            self._notes = {**self._writing, **self._notes}
+            self._writing = {}
+            self._prunes = {**prunes, **self._prunes}
+            self._failures += 1
+            self._settled.notify_all()
+        self._work.set()
+
+    def _settle(self) -> None:
+        with self._settled:
+            self._writing = {}
+            self._settled.notify_all()
+
+
+class StateReader:
+    """What a running server wrote, for commands that only look. Empty when there is no state."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / FILE_NAME
+
+    def get(self, table: str, key: str) -> JsonObject | None:
+        rows = self._read(_GET[table], (key,))
+        return _decoded(rows[0][0]) if rows else None
+
+    def items(self, table: str) -> dict[str, JsonObject]:
+        decoded = {key: _decoded(value) for key, value in self._read(_ITEMS[table], ())}
+        return {key: value for key, value in decoded.items() if value is not None}
+
+    def _read(self, query: str, arguments: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """A connection per question: a command asks a few, and a server may begin anew between."""
+        if not self._file.is_file():
+            return []
+        try:
+            with closing(connect_read_only(self._file)) as database:
+                return database.execute(query, arguments).fetchall()
+        except sqlite3.Error as trouble:
+            log.warning("%s cannot be read: %s", self._file, trouble)
+            return []
+
+
+def _write(database: sqlite3.Connection, prunes: dict[str, float], notes: _Notes) -> None:
+    """One transaction: all of it or nothing."""
+    if not prunes and not notes:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for table, older_than in prunes.items():
+            database.execute(_PRUNE[table], (older_than,))
+        for (table, key), note in notes.items():
+            if note.value is None:
+                database.execute(_DELETE[table], (key,))
+            else:
+                database.execute(_PUT[table], (key, note.value, note.at))
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def _decoded(value: bytes | None) -> JsonObject | None:
+    """None for a deleted key and for a row that is not ours."""
+    if value is None:
+        return None
+    try:
+        decoded = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return decoded if isinstance(decoded, dict) else None

@@ -1,0 +1,76 @@
+"""Access tokens across restarts and processes, sealed with the sign-in they were got with.
+
+The key is derived from the account's refresh token, which lives in accounts.toml: the state
+directory alone gives nothing away, and signing in anew makes old tokens unreadable by itself.
+"""
+
+import base64
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.store.state import StateStore
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_TABLE = "tokens"
+_NONCE_BYTES = 12
+
+
+class TokenCache:
+    """Tokens by account. Accounts without a refresh token have nothing to be kept with."""
+
+    def __init__(self, state: StateStore) -> None:
+        self._state = state
+
+    def get(self, account: Account) -> tuple[Secret, float] | None:
+        """The token and its expiry in Unix time, expired or not."""
+        row = self._state.get(_TABLE, account.id)
+        if row is None or account.credential.refresh_token is None:
+            return None
+        try:
+            return open_token(account, row["sealed"]), float(row["expires_at"])
+        except (KeyError, TypeError, ValueError):
+            return None  # another sign-in's, or not ours: as good as none
+
+    def put(self, account: Account, token: Secret, expires_at: float) -> None:
+        """On the disk when this returns: a process waiting for the refresh lock reads it there."""
+        if account.credential.refresh_token is None:
+            return
+        row = {"sealed": seal_token(account, token), "expires_at": expires_at}
+        self._state.put(_TABLE, account.id, row)
+        self._state.flush()
+
+    def drop(self, account: Account) -> None:
+        self._state.delete(_TABLE, account.id)
+
+
+def seal_token(account: Account, token: Secret) -> str:
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = _cipher(account).encrypt(nonce, token.value.encode(), account.id.encode())
+    return base64.b64encode(nonce + sealed).decode()
+
+
+def open_token(account: Account, sealed: str) -> Secret:
+    """ValueError when it was sealed for another account or sign-in, or is not a sealed token."""
+    from cryptography.exceptions import InvalidTag
+
+    content = base64.b64decode(sealed, validate=True)
+    nonce, body = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
+    try:
+        return Secret(_cipher(account).decrypt(nonce, body, account.id.encode()).decode())
+    except InvalidTag as cause:
+        raise ValueError("sealed with another sign-in") from cause
+
+
+def _cipher(account: Account) -> "AESGCM":
+    # Imported when first needed: the quick verbs of the command line never come here.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    refresh_token = account.credential.refresh_token
+    if refresh_token is None:
+        raise ValueError("no refresh token to seal with")
+    material = b"mcproxy access token\0" + refresh_token.value.encode()
+    return AESGCM(hashlib.sha256(material).digest())
