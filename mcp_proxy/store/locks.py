@@ -20,13 +20,21 @@ _POLL_SECONDS = 0.01
 class FileLock:
     """`with FileLock(path):` holds it. Also excludes other threads: each opens the file anew."""
 
-    def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
+    def __init__(self, path: Path, *, timeout: float = 10.0, required: bool = True) -> None:
+        """Not `required`: where no lock file can be made, the block goes on without one."""
         self._path = path
+        self._required = required
         self._timeout = timeout
         self._fd = -1
 
     def __enter__(self) -> Self:
-        fd = _open(self._path)
+        """UserError when the lock cannot be had."""
+        try:
+            fd = _open(self._path)
+        except OSError as cause:
+            if not self._required:
+                return self
+            raise UserError(f"{self._path}: cannot be locked: {cause.strerror}") from cause
         try:
             self._wait(fd)
             os.ftruncate(fd, 0)
@@ -43,7 +51,9 @@ class FileLock:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _wait(self, fd: int) -> None:
         """UserError when somebody else holds the lock for longer than the time-out."""
@@ -59,18 +69,19 @@ class FileLock:
 
 
 def account_lock(state_directory: Path, account_id: str, *, timeout: float = 60.0) -> FileLock:
-    """Held while an account's access token is refreshed, so that one process asks, not all."""
-    return FileLock(state_directory / "locks" / f"{account_id}.lock", timeout=timeout)
+    """Held while an account's access token is refreshed, so that one process asks, not all.
+
+    A state directory that cannot be written is nobody's to share, and no reason not to refresh.
+    """
+    path = state_directory / "locks" / f"{account_id}.lock"
+    return FileLock(path, timeout=timeout, required=False)
 
 
 def _open(path: Path) -> int:
-    """UserError when the file cannot be opened, or is a link somebody laid there."""
+    """OSError when the file cannot be opened, or is a link that somebody laid there."""
+    make_private_directory(path.parent)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    try:
-        make_private_directory(path.parent)
-        fd = os.open(path, flags, 0o600)
-    except OSError as cause:
-        raise UserError(f"{path}: cannot be locked: {cause.strerror}") from cause
+    fd = os.open(path, flags, 0o600)
     os.fchmod(fd, 0o600)  # the umask may have taken even our own rights away
     return fd
 

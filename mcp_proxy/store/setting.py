@@ -89,7 +89,7 @@ def one_of(*choices: str) -> Kind:
 
 
 def _soft_limit(value: object) -> float | None:
-    if value is False or value == "off":
+    if value is None or value is False or value == "off":
         return None
     try:
         return checks.fraction(value)

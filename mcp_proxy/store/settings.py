@@ -156,7 +156,7 @@ _FREE_SECTIONS = {
 
 
 def load_settings(paths: Paths, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
-    """What is in force. `flags` by parameter name, None for those not given; False as soft limit
+    """What is in force. `flags` has those that were given, by parameter name; None as soft limit
     is `--no-soft-limit`. UserError names the file, variable or flag and the field at fault."""
     document, notes = _config_file(paths)
     values = {each.path: _chosen(each, flags, env, document, paths.config) for each in SETTINGS}
@@ -196,16 +196,15 @@ WEAK_KEYS = frozenset(
 """Samples from read-me files that are long enough to look like keys."""
 
 
-def key_problem(key: Secret, *, loopback: bool) -> str | None:
+def key_problem(key: str, *, loopback: bool) -> str | None:
     """Why a key is not good enough for the address served on; None when it is."""
-    text = key.value
-    if not text.strip():
+    if not key.strip():
         return "is empty"
     if loopback:
         return None
-    if len(text) < 16:
+    if len(key) < 16:
         return "is shorter than 16 characters"
-    if text.lower() in WEAK_KEYS or len(set(text)) < 4:
+    if key.lower() in WEAK_KEYS or len(set(key)) < 4:
         return "is a well-known sample"
     return None
 
@@ -249,7 +248,7 @@ def _chosen(
     document: TomlTable,
     file: Path,
 ) -> Any:
-    if row.flag and flags.get(row.flag) is not None:
+    if row.flag and row.flag in flags:
         name = f"--{row.flag.replace('_', '-')}"
         return _checked(row, flags[row.flag], name, USAGE_EXIT)
     if row.env and env.get(row.env):

@@ -63,8 +63,11 @@ _Notes = dict[tuple[str, str], _Note]
 class StateStore:
     """Opened with `StateStore.open(directory)`, ended with `close()` or a `with` block."""
 
-    def __init__(self, file: Path | None, *, clock: Callable[[], float] = time.time) -> None:
-        """`file` is a prepared database; None keeps everything in memory."""
+    def __init__(
+        self, directory: Path, file: Path | None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`file` is the prepared database in the directory; None keeps everything in memory."""
+        self.directory = directory
         self._clock = clock
         self._notes: _Notes = {}
         self._writing: _Notes = {}
@@ -77,12 +80,15 @@ class StateStore:
         self._failures = 0
         self._recent_seals: OrderedDict[str, bytes] = OrderedDict()
         self._reading = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+        self._database = connect(file) if file else None
+        self._disk = connect(file) if file else None
+        """The writer's own connection, so that a slow commit keeps no reader waiting."""
+        self._writing_lock = threading.Lock()
+        self._seen_version = self._version()
         self._writer: threading.Thread | None = None
-        if file is not None:
-            self._database = connect(file)
+        if self._disk is not None:
             self._writer = threading.Thread(
-                target=self._write_on, args=(file,), name="mcproxy-state", daemon=True
+                target=self._write_on, args=(self._disk,), name="mcproxy-state", daemon=True
             )
             self._writer.start()
 
@@ -90,10 +96,10 @@ class StateStore:
     def open(cls, directory: Path, *, clock: Callable[[], float] = time.time) -> Self:
         """The store in that directory; in memory, with a warning, when it cannot be written."""
         try:
-            return cls(prepared_database(directory), clock=clock)
+            return cls(directory, prepared_database(directory), clock=clock)
         except (OSError, sqlite3.Error, UserError) as trouble:
             log.warning("%s cannot be used, state is kept in memory: %s", directory, trouble)
-            return cls(None, clock=clock)
+            return cls(directory, None, clock=clock)
 
     def __enter__(self) -> Self:
         return self
@@ -166,6 +172,11 @@ class StateStore:
             self._hurry.clear()
             return not self._is_behind()
 
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has written since this was last asked."""
+        seen, self._seen_version = self._seen_version, self._version()
+        return seen != self._seen_version
+
     def close(self) -> None:
         """Write what is left and end. Idempotent."""
         self._closing.set()
@@ -173,9 +184,10 @@ class StateStore:
         self._work.set()
         if self._writer is not None:
             self._writer.join(timeout=10.0)
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        for database in (self._database, self._disk):
+            if database is not None:
+                database.close()
+        self._database = self._disk = None
 
     def _note(self, table: str, key: str, value: bytes | None) -> None:
         if table not in _PUT:
@@ -205,31 +217,34 @@ class StateStore:
             log.warning("state could not be read: %s", trouble)
             return []
 
+    def _version(self) -> int:
+        """A number that SQLite changes when any connection but the writer's own commits."""
+        if self._disk is None:
+            return 0
+        with self._writing_lock:
+            return int(self._disk.execute("PRAGMA data_version").fetchone()[0])
+
     def _is_behind(self) -> bool:
         return bool(self._notes or self._writing or self._prunes)
 
-    def _write_on(self, file: Path) -> None:
+    def _write_on(self, disk: sqlite3.Connection) -> None:
         """The writer thread: gather for a moment, write, again."""
-        database: sqlite3.Connection | None = None
-        while True:
+        is_last = False
+        while not is_last:
             self._work.wait()
             self._hurry.wait(_BATCH_SECONDS)
             self._work.clear()
             is_last = self._closing.is_set()
             prunes = self._take()
             try:
-                database = database or connect(file)
-                _write(database, prunes, self._writing)
+                with self._writing_lock:
+                    _write(disk, prunes, self._writing)
             except sqlite3.Error as trouble:
                 self._give_back(prunes)
                 log.warning("state could not be written, it is kept in memory: %s", trouble)
                 self._closing.wait(_RETRY_SECONDS)
             else:
                 self._settle()
-            if is_last:
-                break
-        if database is not None:
-            database.close()
 
     def _take(self) -> dict[str, float]:
         with self._settled:
