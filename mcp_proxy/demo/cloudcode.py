@@ -1,0 +1,243 @@
+"""The embedded Cloud Code upstream: Google's sign-in, quota and generation on one loopback port.
+
+HTTP only; what is answered is decided in the modules beside it. Every API path is also served
+below a first path segment (`/daily/v1internal:...`), so that one upstream can play several hosts.
+"""
+
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.demo import refusals
+from mcp_proxy.demo.backend import Backend, Performance
+from mcp_proxy.demo.delivery import Delivery, deliver
+from mcp_proxy.demo.generation import prompt_tokens
+from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET, DemoAccount
+from mcp_proxy.demo.records import document, stream
+from mcp_proxy.demo.refusals import Answer, JsonObject, Refusal
+from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.strict_json import decode, encode
+
+MAX_BODY = 128 * 1024 * 1024
+"""Bytes; more than the proxy ever forwards."""
+
+OLDEST_CLIENT = (2, 9, 0)
+"""Versions of the app before this one are turned away (1.3)."""
+
+_REMEMBERED = 1_000
+_CLIENT = re.compile(r"\bantigravity/(?:hub/)?(\d+)\.(\d+)\.(\d+)")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+TWO_ACCOUNTS = (DemoAccount("ada"), DemoAccount("grace", rotates=True))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One API call as it came in."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: JsonObject
+    account: str
+
+
+class DemoUpstream:
+    """A Cloud Code upstream: `async with DemoUpstream() as upstream: upstream.url`."""
+
+    def __init__(
+        self,
+        accounts: Iterable[DemoAccount] = TWO_ACCOUNTS,
+        *,
+        now: Callable[[], float] = time.time,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        records_calls: bool = True,
+        calls_per_bucket: int = 50,
+        quota_window: float = 5 * 3600.0,
+    ) -> None:
+        """`records_calls`: keep the latest calls in `requests`; a benchmark does without."""
+        self.backend = Backend(
+            accounts, now=now, calls_per_bucket=calls_per_bucket, quota_window=quota_window
+        )
+        self.identity = self.backend.identity
+        self.quota = self.backend.quota
+        self.requests: deque[RecordedCall] = deque(maxlen=_REMEMBERED if records_calls else 0)
+        self.url = ""
+        self._where = (host, port)
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_refusing])
+        app.add_routes(self._routes())
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, *self._where)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _routes(self) -> list[web.RouteDef]:
+        handlers = {
+            "loadCodeAssist": self._load_code_assist,
+            "onboardUser": self._onboard_user,
+            "fetchAvailableModels": self._fetch_available_models,
+            "streamGenerateContent": self._stream_generate_content,
+            "generateContent": self._generate_content,
+            "countTokens": self._count_tokens,
+        }
+        return [
+            web.post("/token", self._token),
+            web.get("/auth", self._auth),
+            web.get("/oauth2/{version:v[12]}/userinfo", self._userinfo),
+            *(
+                web.post(f"{prefix}/v1internal:{verb}", handler)
+                for verb, handler in handlers.items()
+                for prefix in ("", "/{host:[a-z-]+}")
+            ),
+        ]
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        return _json(self.identity.token(form, self.backend.now()))
+
+    async def _auth(self, request: web.Request) -> web.StreamResponse:
+        """The consent page, with a browser that clicks yes."""
+        code = self.identity.consent(request.query, request.query.get("login_hint"))
+        back = {"state": request.query.get("state", ""), "code": code, "scope": "openid"}
+        raise web.HTTPFound(f"{request.query['redirect_uri']}?{urlencode(back)}")
+
+    async def _userinfo(self, request: web.Request) -> web.StreamResponse:
+        account = self._signed_in(request)
+        return _json({"id": account.id, "email": account.mail, "verified_email": True})
+
+    async def _load_code_assist(self, request: web.Request) -> web.StreamResponse:
+        return _json(self.backend.load_code_assist(*await self._received(request)))
+
+    async def _onboard_user(self, request: web.Request) -> web.StreamResponse:
+        return _json(self.backend.onboard_user(*await self._received(request)))
+
+    async def _fetch_available_models(self, request: web.Request) -> web.StreamResponse:
+        return _json(self.backend.fetch_available_models(*await self._received(request)))
+
+    async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
+        _, body = await self._received(request)
+        return _json({"totalTokens": prompt_tokens(body["request"])})
+
+    async def _stream_generate_content(self, request: web.Request) -> web.StreamResponse:
+        done = await self._generated(request)
+        records = stream(done.turn, done.asked.model, thinks=done.asked.thinks, usage=done.usage)
+        return await deliver(request, Delivery(records, pace=done.turn.pace))
+
+    async def _generate_content(self, request: web.Request) -> web.StreamResponse:
+        done = await self._generated(request)
+        body = document(done.turn, done.asked.model, thinks=done.asked.thinks, usage=done.usage)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _generated(self, request: web.Request) -> Performance:
+        account, envelope = await self._received(request)
+        _check_client(request)
+        model = self.backend.model(envelope)
+        self.backend.check_project(account, envelope)
+        self.backend.spend(account, model)
+        return self.backend.perform(account, model, envelope["request"])
+
+    async def _received(self, request: web.Request) -> tuple[DemoAccount, JsonObject]:
+        """Who calls, and with what. Refusal when the token is not good or the body not JSON."""
+        account = self._signed_in(request)
+        try:
+            body = decode(await request.read())
+        except ValueError as cause:
+            raise Refusal(refusals.invalid("Invalid JSON payload received.")) from cause
+        if self.requests.maxlen:
+            headers = dict(request.headers)
+            self.requests.append(RecordedCall(request.path_qs, headers, body, account.id))
+        return account, body
+
+    def _signed_in(self, request: web.Request) -> DemoAccount:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        account = self.identity.owner(token, self.backend.now())
+        if account is None or scheme != "Bearer":
+            raise Refusal(refusals.unauthenticated())
+        return account
+
+
+def provider_settings(upstream: DemoUpstream) -> ProviderSettings:
+    """`[providers.antigravity]` that points the real program at this upstream."""
+    return ProviderSettings(
+        base_urls=(upstream.url,),
+        token_url=f"{upstream.url}/token",
+        client_id=CLIENT_ID,
+        client_secret=Secret(CLIENT_SECRET),
+    )
+
+
+def demo_accounts(upstream: DemoUpstream) -> list[Account]:
+    """The upstream's accounts as the proxy keeps them, signed in."""
+    return [
+        Account(
+            id=account.id,
+            provider="antigravity",
+            credential=Credential(
+                refresh_token=Secret(upstream.identity.refresh_token(account.id)),
+                client_id=CLIENT_ID,
+                client_secret=Secret(CLIENT_SECRET),
+            ),
+            label=account.mail,
+            base_url=upstream.url,
+            token_url=f"{upstream.url}/token",
+        )
+        for account in upstream.identity.accounts.values()
+    ]
+
+
+@web.middleware
+async def _refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return _whole(refusal.answer)
+
+
+def _check_client(request: web.Request) -> None:
+    """The headers that the real one minds (1.3)."""
+    project = request.headers.get("x-goog-user-project")
+    if project is not None:
+        raise Refusal(refusals.foreign_quota_project(project))
+    if "x-api-key" in request.headers or "x-goog-api-key" in request.headers:
+        raise Refusal(refusals.api_key_refused())
+    version = _CLIENT.search(request.headers.get("user-agent", ""))
+    if version is None or tuple(map(int, version.groups())) < OLDEST_CLIENT:
+        raise Refusal(refusals.outdated_client())
+
+
+def _json(answer: JsonObject) -> web.Response:
+    return web.Response(body=encode(answer), content_type="application/json")
+
+
+def _whole(answer: Answer) -> web.Response:
+    if isinstance(answer.body, str):
+        return web.Response(status=answer.status, text=answer.body, headers=answer.headers)
+    return web.Response(
+        status=answer.status,
+        body=encode(answer.body),
+        headers={"content-type": "application/json; charset=UTF-8", **answer.headers},
+    )
