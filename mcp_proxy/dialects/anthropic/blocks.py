@@ -6,7 +6,7 @@ than this file (client-apis.md 1.9). `cache_control` and citations go, parts hav
 
 from binascii import a2b_base64
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from mcp_proxy.conversation import (
     UNKNOWN_ORIGIN,
@@ -46,8 +46,10 @@ def parse_content(content: Any, where: Where) -> tuple[Part, ...]:
 
 def block_type(block: Any, where: Where) -> str:
     """The `type` of a block. BadRequest when it is not an object or has none."""
-    kind: str = get(check(block, dict, where), "type", str, where)
-    return kind
+    # A long conversation has thousands of blocks, and nearly all pass this line.
+    if type(block) is dict and type(kind := block.get("type")) is str:
+        return kind
+    return cast(str, get(check(block, dict, where), "type", str, where))
 
 
 def _blocks(content: Any, where: Where) -> list[Any]:

@@ -115,15 +115,16 @@ def _messages(body: JsonObject) -> tuple[Message, ...]:
     messages = get(body, "messages", list)
     if not messages:
         raise BadRequest("must have at least one message", param="messages")
-    return tuple(_message(message, ("messages", index)) for index, message in enumerate(messages))
+    return tuple([_message(message, index) for index, message in enumerate(messages)])
 
 
-def _message(value: Any, where: Where) -> Message:
-    message = check(value, dict, where)
-    role: Any = get(message, "role", str, where)
+def _message(message: Any, index: int) -> Message:
+    role: Any = message.get("role") if type(message) is dict else None
     if role not in _ROLES:
-        one_of(role, _ROLES, (*where, "role"))
-    return Message(role, parse_content(message.get("content"), (*where, "content")))
+        # Now it pays to build the path: one of these lines names what is wrong.
+        at = ("messages", index)
+        role = one_of(get(check(message, dict, at), "role", str, at), _ROLES, (*at, "role"))
+    return Message(role, parse_content(message.get("content"), ("messages", index, "content")))
 
 
 def _system(value: Any) -> tuple[Text, ...]:
