@@ -1,0 +1,125 @@
+"""The command line. `main` is the console script: it turns every outcome into an exit code.
+
+0 done, 1 failed, 2 wrong usage, 78 the configuration must be mended, 130 interrupted.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from mcp_proxy import __version__
+from mcp_proxy.cli.context import App
+from mcp_proxy.cli.lazy import RootGroup
+from mcp_proxy.cli.render import clean, survive_narrow_encodings
+from mcp_proxy.errors import UserError
+
+FAILED = 1
+INTERRUPTED = 130
+
+VERBS = {
+    "accounts": "mcp_proxy.cli.accounts:accounts",
+    "serve": "mcp_proxy.cli.serve:serve",
+    "limits": "mcp_proxy.cli.limits:limits",
+    "models": "mcp_proxy.cli.models:models",
+    "demo": "mcp_proxy.cli.demo:demo",
+}
+
+EXAMPLES = """\b
+Examples:
+  mcproxy demo
+  mcproxy accounts add --provider antigravity
+  mcproxy serve
+"""
+
+
+@click.group(
+    cls=RootGroup,
+    verbs=VERBS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXAMPLES,
+)
+@click.version_option(__version__, prog_name="mcproxy", message="%(prog)s %(version)s")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings file instead of the usual config.toml.",
+)
+@click.option("-v", "--verbose", count=True, help="Say more; repeat for still more.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but the answer and errors.")
+@click.pass_context
+def mcproxy(ctx: click.Context, *, config: Path | None, verbose: int, quiet: bool) -> None:
+    """One local server in front of your own AI accounts, for clients of the big APIs."""
+    app = App(config=config, verbosity=-1 if quiet else verbose)
+    ctx.obj = app
+    _set_up_logging(app.verbosity)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        click.echo(f"\nNext: {_next_step(app)}")
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the arguments say. The exit code; every error is one line on stderr."""
+    survive_narrow_encodings()
+    try:
+        code = mcproxy.main(arguments, prog_name="mcproxy", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_has_left()
+    except UserError as error:
+        return _told(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
+        return _told(f"{type(error).__name__}: {error} (--debug shows where)", FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def _told(message: str, exit_code: int) -> int:
+    if _wants_traceback():
+        traceback.print_exc()
+    click.echo(f"mcproxy: {clean(message)}", err=True)
+    return exit_code
+
+
+def _wants_traceback() -> bool:
+    return "--debug" in sys.argv or os.environ.get("DEBUG", "").lower() in {
+        "1",
+        "true",
+        "yes",
+        "on",
+    }
+
+
+def _reader_has_left() -> int:
+    """`mcproxy … | head`: not worth a word, and nothing is left to be flushed at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _next_step(app: App) -> str:
+    if app.accounts().accounts:
+        return "mcproxy serve"
+    return "mcproxy accounts add   (or, to look around without an account: mcproxy demo)"
+
+
+def _set_up_logging(verbosity: int) -> None:
+    """For the short verbs: what goes wrong on the side is said on stderr. `serve` has its own."""
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+    logger = logging.getLogger("mcp_proxy")
+    logger.handlers[:] = [handler := logging.StreamHandler()]
+    handler.setFormatter(logging.Formatter("mcproxy: %(message)s"))
+    logger.setLevel(levels.get(verbosity, logging.DEBUG))
+    logger.propagate = False

@@ -1,0 +1,60 @@
+"""What every verb is given: where the files are, the settings, how much to say."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import click
+
+from mcp_proxy.store.accounts import AccountStore, Loaded
+from mcp_proxy.store.paths import Paths, find_paths
+from mcp_proxy.store.settings import Settings, load_settings
+from mcp_proxy.store.state import StateReader, StateStore
+
+
+@dataclass
+class App:
+    """The global options, and the doors to everything else. Opens nothing before it is asked."""
+
+    config: Path | None = None
+    verbosity: int = 0
+    """`-v` counts up from 0, `-q` is -1."""
+
+    @cached_property
+    def paths(self) -> Paths:
+        return find_paths(os.environ, config=self.config)
+
+    def settings(self, flags: Mapping[str, object] | None = None) -> Settings:
+        """What is in force, read anew. UserError when something in it is wrong."""
+        return load_settings(self.paths, flags or {}, os.environ)
+
+    def account_store(self) -> AccountStore:
+        return AccountStore(self.paths.accounts)
+
+    def accounts(self) -> Loaded:
+        """accounts.toml; what is wrong or was mended in it is said on stderr."""
+        loaded = self.account_store().load()
+        for problem in loaded.problems:
+            self.say(f"{self.paths.accounts}: {problem}")
+        for warning in loaded.warnings:
+            self.say(warning)
+        return loaded
+
+    def state(self) -> StateStore:
+        """For verbs that leave something behind; to be closed."""
+        return StateStore.open(self.paths.state)
+
+    def state_reader(self) -> StateReader:
+        return StateReader(self.paths.state)
+
+    def say(self, message: str) -> None:
+        """One line for the person at the terminal, apart from the answer."""
+        from mcp_proxy.cli.render import clean
+
+        if self.verbosity >= 0:
+            click.echo(clean(message), err=True)
+
+
+pass_app = click.make_pass_decorator(App, ensure=True)

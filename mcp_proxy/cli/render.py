@@ -1,0 +1,104 @@
+"""How results reach the terminal: one JSON document, or rich tables. Knows no verb.
+
+Names, models and messages come from files and upstreams. They are shown as text, never as markup,
+and without anything that a terminal would obey.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+JsonObject = Mapping[str, Any]
+
+PIPE_WIDTH = 160
+"""Columns when nobody looks: wide enough that a table is not cut for `grep`."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+STATE_STYLES = {
+    "ready": "green",
+    "soft-limited": "yellow",
+    "cooling-down": "yellow",
+    "exhausted": "red",
+    "invalid": "bold red",
+    "disabled": "dim",
+    "unknown": "dim",
+}
+
+
+def show(
+    result: JsonObject,
+    view: Callable[[JsonObject], "Iterable[RenderableType]"],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the result: the document itself, or what `view` makes of it."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    out = console()
+    for each in view(result):
+        out.print(each)
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Honours NO_COLOR, COLUMNS, and whether it is a terminal at all."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def table(*headings: str) -> "Table":
+    """An empty table; its lines are ASCII where the terminal knows no others."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    return made
+
+
+def text(value: object, style: str = "") -> "Text":
+    """Data as it may be shown; None as nothing."""
+    from rich.text import Text
+
+    return Text("" if value is None else clean(str(value)), style)
+
+
+def state_text(state: str) -> "Text":
+    return text(state, STATE_STYLES.get(state, ""))
+
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])")
+_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def clean(value: str) -> str:
+    """One line without control, direction or invisible characters."""
+    without_escapes = _ESCAPES.sub("", value)
+    return _UNSEEN.sub("", _BREAKS.sub(" ", without_escapes)).strip()
+
+
+def survive_narrow_encodings() -> None:
+    """A terminal that cannot show a character shows a question mark instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
