@@ -170,8 +170,8 @@ class Ledger:
         self, account: Account, model: ModelInfo, soft_limit: float | None, now: float
     ) -> bool:
         """Whether little enough is left to use the account last. Unknown is never little."""
-        threshold = soft_limit if account.soft_limit is None else account.soft_limit
-        if soft_limit is None or threshold is None:
+        threshold = soft_threshold(account, soft_limit)
+        if threshold is None:
             return False
         remaining = self.remaining(account.id, model, now)
         return remaining is not None and remaining <= threshold
@@ -357,6 +357,13 @@ class Ledger:
         standing = replace(standing, changed_at=now)
         self._standings[key] = standing
         self._on_change("standings", "|".join(key), standing_to_json(standing))
+
+
+def soft_threshold(account: Account, soft_limit: float | None) -> float | None:
+    """The account's own limit, else the general one; without a general one there is none at all."""
+    if soft_limit is None or account.soft_limit is None:
+        return soft_limit
+    return account.soft_limit
 
 
 _NOTHING = Standing()

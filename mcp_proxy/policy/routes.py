@@ -67,6 +67,8 @@ class Directory:
         )
         """Every id that some enabled account serves."""
         self.providers = frozenset(CATALOGUES) | {account.provider for account in self.accounts}
+        self.by_class = {kind: self._of_class(kind) for kind in CLASS_DEFAULTS}
+        """Class name -> ids in order of preference: the catalogue's, then others that are served."""
         self.known = frozenset().union(
             *self._offers.values(), *self._live.values(), *_CATALOGUE_IDS.values()
         )
@@ -78,6 +80,8 @@ class Directory:
 
     def stage(self, model: str, provider: str | None = None) -> Stage:
         """The model with the accounts that serve it."""
+        if model not in self.known:
+            return Stage(model, ())
         found = self._stages.get((model, provider))
         if found is None:
             offering = [a for a in self._of(provider) if model in self._offers[a.id]]
@@ -102,6 +106,11 @@ class Directory:
 
     def _of(self, provider: str | None) -> Iterable[Account]:
         return (a for a in self.accounts if provider is None or a.provider == provider)
+
+    def _of_class(self, kind: str) -> tuple[str, ...]:
+        preferred = CLASS_DEFAULTS[kind]
+        others = {model for model in self.models if _class_of(model) == kind}
+        return (*preferred, *sorted(others.difference(preferred), reverse=True))
 
     def _offered_by(self, account: Account) -> frozenset[str]:
         allowed = frozenset(account.models)
@@ -211,15 +220,15 @@ class _Lookup:
                 if stage.candidates:
                     return (stage,)
             elif model in self.directory.known:
-                return (self.directory.last_resort(model, provider),)
+                stage = self.directory.stage(model, provider)
+                return (stage if stage.disabled else self.directory.last_resort(model, provider),)
         return None
 
     def _class(self, kind: str | None, provider: str | None) -> tuple[Stage, ...] | None:
         """The preferred model of a class that is served; while nobody has an account, the first."""
         if kind is None:
             return None
-        newer = sorted((m for m in self.directory.models if _class_of(m) == kind), reverse=True)
-        stages = [self.directory.stage(m, provider) for m in (*CLASS_DEFAULTS[kind], *newer)]
+        stages = [self.directory.stage(model, provider) for model in self.directory.by_class[kind]]
         served = next((stage for stage in stages if stage.candidates), None)
         if served is not None:
             return (served,)

@@ -1,0 +1,97 @@
+"""What a client is told when no account can answer: what, which, until when, and what mends it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from mcp_proxy.account import Account
+from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
+from mcp_proxy.policy.durations import spell_duration, spell_moment
+from mcp_proxy.policy.standing import Mark
+
+_MOST_NAMED: Final = 5
+"""Accounts told about in one message."""
+
+_FAULTS: Final[Mapping[FailureKind, ErrorKind]] = {
+    FailureKind.CAPACITY: ErrorKind.OVERLOADED,
+    FailureKind.SLOW: ErrorKind.SLOW,
+}
+
+_OWN_FAULTS: Final[Mapping[FailureKind, ErrorKind]] = {FailureKind.TOO_LONG: ErrorKind.TOO_LONG}
+
+_MARKED: Final = {
+    "invalid": "the sign-in no longer works",
+    "suspended": "the provider has suspended it",
+    "verification": "the provider wants it verified by its owner",
+    "misconfigured": "the provider denies it access",
+}
+
+
+def limited(models: Sequence[str], opens_at: float, now: float) -> ProxyError:
+    """Every account is limited for longer than a request may wait."""
+    wait = max(opens_at - now, 0.0)
+    names = models[0]
+    if len(models) > 1:
+        names += f" and on the fallback {', '.join(models[1:])}"
+    return ProxyError(
+        ErrorKind.LIMITED,
+        f"RESOURCE_EXHAUSTED: Rate limited on {names}. Quota will reset after "
+        f"{spell_duration(wait)}. Next available: {spell_moment(opens_at)}",
+        retry_after=wait,
+    )
+
+
+def faulty(model: str, failure: Failure, attempts: int, now: float) -> ProxyError:
+    """The upstream kept failing; its last failure decides what the client hears."""
+    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    wait = None if failure.retry_at is None else max(failure.retry_at - now, 0.0)
+    return ProxyError(
+        _FAULTS.get(failure.kind, ErrorKind.UPSTREAM),
+        f"{model} gave no answer in {tries}: {failure.detail}",
+        retry_after=wait,
+    )
+
+
+def refused(failure: Failure) -> ProxyError:
+    """The request itself is at fault: the upstream's own words, they name what is wrong."""
+    return ProxyError(_OWN_FAULTS.get(failure.kind, ErrorKind.BAD_REQUEST), failure.detail)
+
+
+def not_found(model: str, failure: Failure) -> ProxyError:
+    return ProxyError(
+        ErrorKind.UNKNOWN_MODEL,
+        f"model: no account is offered {model!r} by its upstream: {failure.detail}",
+        param="model",
+    )
+
+
+def no_account(model: str, reasons: Iterable[tuple[Account, Mark | Failure | None]]) -> ProxyError:
+    """Nobody is left to ask. A reason of None: the account is disabled."""
+    told = list(reasons)
+    if not told:
+        return ProxyError(
+            ErrorKind.NO_ACCOUNT, f"No account serves {model}. Add one: mcproxy accounts add"
+        )
+    lines = [_told(account, reason) for account, reason in told[:_MOST_NAMED]]
+    if len(told) > _MOST_NAMED:
+        lines.append(f"and {len(told) - _MOST_NAMED} more: mcproxy accounts list")
+    return ProxyError(
+        ErrorKind.NO_ACCOUNT, f"No account can serve {model} now. {' | '.join(lines)}"
+    )
+
+
+def _told(account: Account, reason: Mark | Failure | None) -> str:
+    if reason is None:
+        return f"{account.id}: disabled. Run: mcproxy accounts enable {account.id}"
+    if isinstance(reason, Failure):
+        what, command = reason.detail, f"mcproxy accounts verify {account.id}"
+    else:
+        what = f"{_MARKED[reason.kind]}: {reason.reason}"
+        command = _mending(account, reason)
+    where = f" {reason.url}" if reason.url else ""
+    return f"{account.id}: {what}{where} Run: {command}"
+
+
+def _mending(account: Account, mark: Mark) -> str:
+    if mark.kind == "invalid":
+        return f"mcproxy accounts add --provider {account.provider} --id {account.id}"
+    return f"mcproxy accounts verify {account.id}"

@@ -1,0 +1,251 @@
+"""Which of the accounts that can serve a request is asked first: three strategies, one interface.
+
+Accounts that are limited, marked or disabled never get here. What all strategies share: an account
+at or below its soft limit comes after those above it, and unknown quota never counts against one.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from mcp_proxy.account import Candidate
+from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy.ledger import Ledger, OnChange, soft_threshold
+from mcp_proxy.policy.models import quota_bucket
+
+Busy = Callable[[str], int]
+"""Account id -> calls in flight."""
+
+MOST_SESSIONS: Final = 10_000
+RECENT: Final = 900.0
+"""Seconds for which a new conversation counts as load of the account that got it."""
+
+STAY_BONUS: Final = 150.0
+LONGEST_IDLE: Final = 3600.0
+UNKNOWN_QUOTA: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a choice is made from, beside the candidates themselves."""
+
+    session_key: str
+    model: ModelInfo
+    ledger: Ledger
+    busy: Busy
+    soft_limit: float | None
+    now: float
+
+
+class Chooser(Protocol):
+    """A strategy. Holds what it has to remember between requests."""
+
+    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
+        """The candidates, best first. Changes nothing."""
+        ...
+
+    def picked(self, account_id: str, now: float) -> None:
+        """A call to this account is about to be made."""
+        ...
+
+    def bound(
+        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
+    ) -> None:
+        """The conversation was answered by this account.
+
+        `passing`: its own account could not for a reason that will pass in a moment, so this one
+        only stood in (a 5xx must not cost the conversation its prompt cache).
+        """
+        ...
+
+    def restore(self, sessions: Mapping[str, Any]) -> None:
+        """Takes in stored rows of the `sessions` table."""
+        ...
+
+
+class Sessions:
+    """Which account a conversation lives on, for each quota bucket that it uses.
+
+    By bucket, because one conversation may use a large and a small model, and a limit of one must
+    not tear the other from its prompt cache. An empty session key is nobody's conversation.
+    """
+
+    def __init__(self, on_change: OnChange) -> None:
+        self._on_change = on_change
+        self._accounts: OrderedDict[str, str] = OrderedDict()
+        self._recent: deque[tuple[float, str]] = deque()
+        self._recent_counts: Counter[str] = Counter()
+
+    def account(self, session_key: str, model: ModelInfo) -> str | None:
+        return self._accounts.get(_row_key(session_key, model))
+
+    def bind(
+        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
+    ) -> None:
+        if not session_key:
+            return
+        key = _row_key(session_key, model)
+        held = self._accounts.get(key)
+        if held is not None:
+            self._accounts.move_to_end(key)
+        if held == account_id or (held is not None and passing):
+            return
+        self._accounts[key] = account_id
+        self._recent.append((now, account_id))
+        self._recent_counts[account_id] += 1
+        self._on_change("sessions", key, {"account": account_id})
+        while len(self._accounts) > MOST_SESSIONS:
+            oldest, _ = self._accounts.popitem(last=False)
+            self._on_change("sessions", oldest, None)
+
+    def recent(self, now: float) -> Mapping[str, int]:
+        """Account id -> conversations that came to it lately."""
+        while self._recent and now - self._recent[0][0] > RECENT:
+            _, account_id = self._recent.popleft()
+            self._recent_counts[account_id] -= 1
+        return self._recent_counts
+
+    def restore(self, rows: Mapping[str, Any]) -> None:
+        for key, row in rows.items():
+            account_id = row.get("account") if isinstance(row, dict) else None
+            if isinstance(account_id, str) and len(self._accounts) < MOST_SESSIONS:
+                self._accounts.setdefault(key, account_id)
+
+
+class Sticky:
+    """A conversation stays where it is while that account can serve; new ones are spread."""
+
+    def __init__(self, on_change: OnChange) -> None:
+        self._sessions = Sessions(on_change)
+
+    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
+        home = self._sessions.account(at.session_key, at.model)
+        recent = self._sessions.recent(at.now)
+
+        def rank(candidate: Candidate) -> tuple[int, float, bool, int]:
+            account_id = candidate.account.id
+            # Calls in flight count as well: their conversations are bound only once they succeed.
+            load = recent.get(account_id, 0) + at.busy(account_id)
+            return (*_reserve(candidate, at), account_id != home, load)
+
+        return sorted(candidates, key=rank)
+
+    def picked(self, account_id: str, now: float) -> None:
+        """Nothing to remember: load is counted from bindings and calls in flight."""
+
+    def bound(
+        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
+    ) -> None:
+        self._sessions.bind(session_key, model, account_id, now, passing=passing)
+
+    def restore(self, sessions: Mapping[str, Any]) -> None:
+        self._sessions.restore(sessions)
+
+
+class RoundRobin:
+    """Each account in turn: the one that has waited longest for its turn is first."""
+
+    def __init__(self, on_change: OnChange) -> None:
+        self._turn = 0
+        self._last_turn: dict[str, int] = {}
+
+    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
+        return sorted(
+            candidates,
+            key=lambda candidate: (
+                *_reserve(candidate, at),
+                self._last_turn.get(candidate.account.id, 0),
+            ),
+        )
+
+    def picked(self, account_id: str, now: float) -> None:
+        self._turn += 1
+        self._last_turn[account_id] = self._turn
+
+    def bound(
+        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
+    ) -> None:
+        """Conversations mean nothing here."""
+
+    def restore(self, sessions: Mapping[str, Any]) -> None:
+        """Turns start anew."""
+
+
+class Hybrid:
+    """The best score of health, quota, idleness and load, staying while scores are close.
+
+    The weights are those of cloudcode.md 7.3, with calls in flight in place of its token bucket
+    (this proxy knows its own load exactly). A conversation's own account is scored as if fully
+    idle and with a bonus: only markedly better health or quota makes it move.
+    """
+
+    def __init__(self, on_change: OnChange) -> None:
+        self._sessions = Sessions(on_change)
+        self._used_at: dict[str, float] = {}
+
+    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
+        home = self._sessions.account(at.session_key, at.model)
+        return sorted(
+            candidates,
+            key=lambda candidate: (
+                *_reserve(candidate, at),
+                -self._score(candidate.account.id, at, at_home=candidate.account.id == home),
+            ),
+        )
+
+    def _score(self, account_id: str, at: Situation, *, at_home: bool) -> float:
+        remaining = at.ledger.remaining(account_id, at.model, at.now)
+        quota = UNKNOWN_QUOTA if remaining is None else remaining
+        idle = at.now - self._used_at.get(account_id, at.now - LONGEST_IDLE)
+        return (
+            2.0 * at.ledger.health.of(account_id, at.now)
+            + 3.0 * 100.0 * quota
+            + 0.1 * (LONGEST_IDLE if at_home else min(max(idle, 0.0), LONGEST_IDLE))
+            - 5.0 * at.busy(account_id)
+            + (STAY_BONUS if at_home else 0.0)
+        )
+
+    def picked(self, account_id: str, now: float) -> None:
+        self._used_at[account_id] = now
+
+    def bound(
+        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
+    ) -> None:
+        self._sessions.bind(session_key, model, account_id, now, passing=passing)
+
+    def restore(self, sessions: Mapping[str, Any]) -> None:
+        self._sessions.restore(sessions)
+
+
+_STRATEGIES: Final[Mapping[str, Callable[[OnChange], Chooser]]] = {
+    "sticky": Sticky,
+    "round-robin": RoundRobin,
+    "hybrid": Hybrid,
+}
+
+STRATEGIES: Final = tuple(_STRATEGIES)
+
+
+def _ignore(_table: str, _key: str, _row: dict[str, Any] | None) -> None:
+    """For choosers that nobody keeps."""
+
+
+def chooser(strategy: str, on_change: OnChange = _ignore) -> Chooser:
+    """A fresh chooser of that strategy. KeyError when there is none of the name."""
+    return _STRATEGIES[strategy](on_change)
+
+
+def _reserve(candidate: Candidate, at: Situation) -> tuple[int, float]:
+    """0 for an account with enough left; above it those at their soft limit, most left first."""
+    remaining = at.ledger.remaining(candidate.account.id, at.model, at.now)
+    if remaining is None:
+        return (0, 0.0)
+    threshold = soft_threshold(candidate.account, at.soft_limit)
+    if remaining > 0 and (threshold is None or remaining > threshold):
+        return (0, 0.0)
+    return (1, -remaining)
+
+
+def _row_key(session_key: str, model: ModelInfo) -> str:
+    return f"{session_key}|{quota_bucket(model)}"
