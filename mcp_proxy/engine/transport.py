@@ -1,0 +1,163 @@
+"""Sends upstream calls. The only file that opens connections to providers.
+
+Whatever goes wrong on the wire leaves here as `UpstreamBroke` with a classified `Failure`; what an
+answer *means* is the provider's business. Time-outs bound connecting and silence, never a healthy
+stream; redirects are not followed, because a redirected POST would carry keys to another origin.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.providers import UpstreamCall
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for DNS, TCP and TLS together; a host that takes longer is down for a person waiting."""
+
+MAX_ERROR_BODY = 256 * 1024
+"""Bytes read of an answer that is not a success; real error bodies have a few KB."""
+
+MAX_DOCUMENT = 64 * 1024 * 1024
+"""Bytes read of an answer that is one document."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class UpstreamAnswer:
+    """One answer in progress. Whoever got it must `finish` or `abort` it."""
+
+    __slots__ = ("_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def chunk(self) -> bytes:
+        """The next bytes, as many as there are; b"" at the end. Raises UpstreamBroke."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError, TimeoutError) as cause:
+            raise UpstreamBroke(_failure_of(cause, self._response.url.host or "")) from cause
+
+    async def document(self, limit: int = MAX_DOCUMENT) -> bytes:
+        """The whole body, cut at `limit` bytes. Raises UpstreamBroke."""
+        found = bytearray()
+        while len(found) < limit and (chunk := await self.chunk()):
+            found += chunk
+        return bytes(found[:limit])
+
+    def finish(self) -> None:
+        """Gives the connection back when the body was read to its end, else closes it."""
+        self._response.release()
+
+    def abort(self) -> None:
+        """Closes the connection, so that the upstream stops working for nobody."""
+        self._response.close()
+
+
+class Transport:
+    """The shared connection pool."""
+
+    def __init__(self, *, stall: float) -> None:
+        """`stall`: seconds of silence after which an upstream counts as hung."""
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall
+        )
+        self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str] = {}
+        self._proxy_of_host: dict[str, str | None] = {}
+
+    async def __aenter__(self) -> "Transport":
+        self._proxies = getproxies()
+        self._session = aiohttp.ClientSession(
+            # Concurrency is bounded per account, where limits are; a pool limit would deadlock
+            # slow streams against each other.
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=50),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=64 * 1024,
+            max_field_size=64 * 1024,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, call: UpstreamCall, *, timeout: float | None = None) -> UpstreamAnswer:
+        """The answer once its headers are there, whatever its status. Raises UpstreamBroke."""
+        if self._session is None:
+            raise RuntimeError("the transport is not open")
+        # An absent argument and None differ: None would switch the session's time-out off.
+        limit = self._timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
+        url = urlsplit(call.url)
+        try:
+            response = await self._session.request(
+                call.method,
+                call.url,
+                data=call.body,
+                headers=call.headers,
+                skip_auto_headers=_NOT_ADDED,
+                allow_redirects=False,
+                proxy=call.proxy or self._proxy_for(url.scheme, url.hostname or ""),
+                timeout=limit,
+            )
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as cause:
+            raise UpstreamBroke(_failure_of(cause, url.hostname or "")) from cause
+        return UpstreamAnswer(response)
+
+    @asynccontextmanager
+    async def opened(self, call: UpstreamCall, *, timeout: float) -> AsyncIterator[UpstreamAnswer]:
+        """`send` for short calls: `timeout` seconds in all, and the connection is given back."""
+        answer = await self.send(call, timeout=timeout)
+        try:
+            yield answer
+        finally:
+            answer.finish()
+
+    def _proxy_for(self, scheme: str, host: str) -> str | None:
+        if not self._proxies or host in LOOPBACK:
+            return None
+        if host not in self._proxy_of_host:
+            proxy = self._proxies.get(scheme) or self._proxies.get("all")
+            self._proxy_of_host[host] = None if proxy_bypass(host) else proxy
+        return self._proxy_of_host[host]
+
+
+_NOT_ADDED = frozenset({"Accept", "Accept-Encoding", "User-Agent"})
+"""Headers that the HTTP library would add; calls carry every header they mean to send."""
+
+
+def _failure_of(cause: BaseException, host: str) -> Failure:
+    """The library's exception in our words. The message names the host, never the URL's query."""
+    match cause:
+        case aiohttp.ClientHttpProxyError():
+            text = f"the outbound proxy refused the connection to {host} (HTTP {cause.status})"
+            return Failure(FailureKind.NETWORK, text)
+        case aiohttp.ServerTimeoutError() | TimeoutError():
+            if "connect" in str(cause).lower():
+                return Failure(FailureKind.NETWORK, f"{host} did not accept a connection in time")
+            return Failure(FailureKind.SLOW, f"{host} stayed silent for too long")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return Failure(FailureKind.NETWORK, f"the certificate or TLS of {host} is not trusted")
+        case aiohttp.ClientConnectorError() | OSError():
+            reason = getattr(cause, "strerror", None) or type(cause).__name__
+            return Failure(FailureKind.NETWORK, f"no connection to {host}: {reason}")
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return Failure(FailureKind.UPSTREAM, f"{host} cut its answer off")
+        case _:
+            text = f"{host} sent something that is not HTTP ({type(cause).__name__})"
+            return Failure(FailureKind.UPSTREAM, text)
