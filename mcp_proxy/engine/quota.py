@@ -1,0 +1,132 @@
+"""Asks upstreams how much quota is left, and which models each account has."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from mcp_proxy.account import Account
+from mcp_proxy.engine.projects import Projects
+from mcp_proxy.engine.tokens import Tokens
+from mcp_proxy.engine.transport import Transport
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.policy.ledger import Ledger
+from mcp_proxy.providers import ProviderSettings, QuotaReading, provider
+
+log = logging.getLogger(__name__)
+
+MAX_AGE = 300.0
+"""Seconds after which a figure is read again, while its account is in use."""
+
+TIMEOUT = 15.0
+"""Seconds for one quota call."""
+
+AT_ONCE = 4
+"""Quota calls in flight over all accounts: a hundred accounts must not make a hundred calls."""
+
+
+class QuotaPoller:
+    """Keeps the ledger's figures fresh: on use, and on demand."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        tokens: Tokens,
+        projects: Projects,
+        ledger: Ledger,
+        provider_settings: Callable[[str], ProviderSettings],
+        models_seen: Callable[[Account, list[QuotaReading]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`models_seen` is told the models of every successful reading."""
+        self._transport = transport
+        self._tokens = tokens
+        self._projects = projects
+        self._ledger = ledger
+        self._provider_settings = provider_settings
+        self._models_seen = models_seen
+        self._clock = clock
+        self._read_at: dict[str, float] = {}
+        self._tried_at: dict[str, float] = {}
+        self._running: dict[str, asyncio.Task[Failure | None]] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    def used(self, account: Account) -> None:
+        """The account is about to serve a request: read its figures in the background if old."""
+        if self._clock() - self._tried_at.get(account.id, float("-inf")) >= MAX_AGE:
+            self._start(account)
+
+    def read_at(self, account_id: str) -> float | None:
+        """Unix time of the last successful reading."""
+        return self._read_at.get(account_id)
+
+    async def refresh(
+        self, accounts: list[Account], *, max_age: float = MAX_AGE
+    ) -> dict[str, Failure]:
+        """Reads the figures of every account that are older than `max_age` seconds.
+
+        Gives the failures by account id; an account whose figures are fresh enough has none.
+        """
+        now = self._clock()
+        stale = [a for a in accounts if now - self._read_at.get(a.id, float("-inf")) >= max_age]
+        failures = await asyncio.gather(*(asyncio.shield(self._start(a)) for a in stale))
+        return {a.id: f for a, f in zip(stale, failures, strict=True) if f is not None}
+
+    async def close(self) -> None:
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, account: Account) -> asyncio.Task[Failure | None]:
+        task = self._running.get(account.id)
+        if task is None:
+            self._tried_at[account.id] = self._clock()
+            task = asyncio.create_task(self._read(account))
+            self._running[account.id] = task
+            task.add_done_callback(lambda _: self._running.pop(account.id, None))
+        return task
+
+    async def _read(self, account: Account) -> Failure | None:
+        async with self._places:
+            try:
+                readings = await self._ask(account)
+            except UpstreamBroke as broke:
+                # A quota endpoint that is down says nothing about the account's ability to serve.
+                log.info("no quota figures for %s: %s", account.id, broke.failure.detail)
+                return broke.failure
+        now = self._clock()
+        self._read_at[account.id] = now
+        self._ledger.observe_quota(account.id, readings, now, "quota poll")
+        self._models_seen(account, readings)
+        return None
+
+    async def _ask(self, account: Account) -> list[QuotaReading]:
+        place = provider(account.provider)
+        settings = self._provider_settings(account.provider)
+        token = await self._tokens.fresh(account)
+        project = await self._projects.of(account, token)
+        failure = Failure(FailureKind.UPSTREAM, "no host answered")
+        for host in place.hosts(account, settings):
+            call = place.quota_call(account, token, project, host, settings)
+            try:
+                async with self._transport.opened(call, timeout=TIMEOUT) as answer:
+                    body = await answer.document()
+            except UpstreamBroke as broke:
+                failure = broke.failure
+                continue
+            if answer.status == 200:
+                return self._readings(account, body)
+            failure = place.read_failure(answer.status, answer.headers, body, now=self._clock())
+            if failure.kind is FailureKind.AUTH_EXPIRED:
+                self._tokens.reject(account, token)
+                break
+        raise UpstreamBroke(failure)
+
+    def _readings(self, account: Account, body: bytes) -> list[QuotaReading]:
+        try:
+            return provider(account.provider).read_quota(body, now=self._clock())
+        except ValueError as cause:
+            detail = f"the quota answer is not readable: {cause}"
+            raise UpstreamBroke(Failure(FailureKind.UPSTREAM, detail)) from cause

@@ -1,0 +1,215 @@
+"""Access tokens: fresh ahead of expiry, one refresh at a time per account, across processes too.
+
+A refresh that fails for want of a network says nothing about the account. Only a provider's word
+that the grant is gone does, and accounts.toml is read again before asking: its owner may have
+signed in anew since.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.engine.transport import Transport
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.providers import ProviderSettings, TokenAnswer, provider
+from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
+from mcp_proxy.store.accounts import credential_id
+from mcp_proxy.store.locks import account_lock
+from mcp_proxy.store.tokens import TokenCache
+
+log = logging.getLogger(__name__)
+
+EARLY = 300.0
+"""Seconds before expiry at which a token is renewed; less for tokens that live short."""
+
+APP_TOKEN_LIFETIME = 300.0
+"""Seconds after which a login borrowed from an installed app is read again; the app renews it."""
+
+REFRESH_TIMEOUT = 20.0
+"""Seconds for one call of a token endpoint."""
+
+PAUSE_AFTER_FAILURE = 3.0
+"""Seconds in which a token endpoint that just failed is not asked again."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is known about one account's access token."""
+
+    credential: str
+    token: Secret | None = None
+    expires_at: float = 0.0
+    renew_at: float = 0.0
+    rejected: Secret | None = None
+    failure: Failure | None = None
+    failed_at: float = 0.0
+
+
+class Tokens:
+    """The access token of every account."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        cache: TokenCache,
+        *,
+        state_directory: Path,
+        provider_settings: Callable[[str], ProviderSettings],
+        reread: Callable[[str], Awaitable[Account | None]],
+        save_rotation: Callable[[Account, Secret], Awaitable[Account]],
+        clock: Callable[[], float],
+    ) -> None:
+        """`reread` gives the account as accounts.toml has it now.
+
+        `save_rotation` puts a new refresh token there and gives the account that has it.
+        """
+        self._transport = transport
+        self._cache = cache
+        self._state_directory = state_directory
+        self._provider_settings = provider_settings
+        self._reread = reread
+        self._save_rotation = save_rotation
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
+        self._running: dict[str, asyncio.Task[Secret]] = {}
+
+    async def fresh(self, account: Account) -> Secret:
+        """A token that is good for now. Raises UpstreamBroke when there is none to be had."""
+        if account.credential.api_key is not None:
+            return account.credential.api_key
+        held = self._of(account)
+        now = self._clock()
+        if held.token is not None and now < held.renew_at:
+            return held.token
+        if held.failure is not None and now - held.failed_at < PAUSE_AFTER_FAILURE:
+            return self._make_do(held, held.failure, now)
+        try:
+            return await self._renew(account)
+        except UpstreamBroke as broke:
+            return self._make_do(held, broke.failure, now)
+
+    def reject(self, account: Account, token: Secret) -> None:
+        """The upstream refused this token; the next `fresh` gets another one."""
+        held = self._of(account)
+        if held.token == token:
+            held.token, held.renew_at = None, 0.0
+        held.rejected = token
+
+    async def renew(self, account: Account) -> float:
+        """Refreshes now, whatever is held. Unix time of expiry. Raises UpstreamBroke."""
+        held = self._of(account)
+        if held.token is not None:
+            self.reject(account, held.token)
+        await self._renew(account)
+        return held.expires_at
+
+    def forget(self, account_id: str) -> None:
+        """Drops what is held of an account that is gone."""
+        self._held.pop(account_id, None)
+
+    def _of(self, account: Account) -> _Held:
+        fingerprint = credential_id(account)
+        held = self._held.get(account.id)
+        if held is None or held.credential != fingerprint:
+            held = self._held[account.id] = _Held(fingerprint)
+            self._adopt(account, held)
+        return held
+
+    def _adopt(self, account: Account, held: _Held) -> bool:
+        """Takes over a token that this or another process obtained earlier."""
+        cached = self._cache.get(account)
+        if cached is None or cached[1] <= self._clock():
+            return False
+        token, expires_at = cached
+        self._keep(held, token, expires_at)
+        return True
+
+    def _keep(self, held: _Held, token: Secret, expires_at: float) -> None:
+        lifetime = max(expires_at - self._clock(), 0.0)
+        held.token, held.expires_at, held.failure = token, expires_at, None
+        held.renew_at = expires_at - min(EARLY, lifetime / 6)
+
+    def _make_do(self, held: _Held, failure: Failure, now: float) -> Secret:
+        """A token that has not run out yet outlives a failing token endpoint."""
+        usable = held.token is not None and now < held.expires_at
+        if usable and held.token and failure.kind is not FailureKind.AUTH_REVOKED:
+            return held.token
+        raise UpstreamBroke(failure)
+
+    async def _renew(self, account: Account) -> Secret:
+        task = self._running.get(account.id)
+        if task is None:
+            task = asyncio.create_task(self._renew_once(account))
+            self._running[account.id] = task
+            task.add_done_callback(lambda _: self._running.pop(account.id, None))
+            # A waiter that leaves must not leave an unread exception behind.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # A client that goes away must not end the refresh that others wait for.
+        return await asyncio.shield(task)
+
+    async def _renew_once(self, account: Account) -> Secret:
+        held = self._of(account)
+        try:
+            if account.credential.source == APP_SOURCE:
+                token, expires_at = await self._read_from_app(account)
+            else:
+                token, expires_at = await self._refresh_locked(account, held.rejected)
+        except UpstreamBroke as broke:
+            held.failure, held.failed_at = broke.failure, self._clock()
+            raise
+        self._keep(held, token, expires_at)
+        return token
+
+    async def _read_from_app(self, account: Account) -> tuple[Secret, float]:
+        try:
+            _email, token = await asyncio.to_thread(read_app_token)
+        except (OSError, LookupError, ValueError) as cause:
+            detail = f"the installed app has no usable login: {cause}"
+            raise UpstreamBroke(Failure(FailureKind.AUTH_REVOKED, detail)) from cause
+        return token, self._clock() + APP_TOKEN_LIFETIME
+
+    async def _refresh_locked(
+        self, account: Account, rejected: Secret | None
+    ) -> tuple[Secret, float]:
+        lock = account_lock(self._state_directory, account.id)
+        await asyncio.to_thread(lock.__enter__)
+        try:
+            # While this process waited, another one may have refreshed, or the user signed in.
+            account = await self._reread(account.id) or account
+            cached = self._cache.get(account)
+            if cached and cached[0] != rejected and cached[1] - EARLY > self._clock():
+                return cached
+            answer = await self._ask(account)
+            if answer.refresh_token is not None:
+                # Saved before the access token is used: a rotated token exists only once.
+                account = await self._save_rotation(account, answer.refresh_token)
+            expires_at = self._clock() + answer.expires_in
+            self._cache.put(account, answer.access_token, expires_at)
+            return answer.access_token, expires_at
+        finally:
+            lock.__exit__(None, None, None)
+
+    async def _ask(self, account: Account) -> TokenAnswer:
+        place = provider(account.provider)
+        call = place.refresh_call(account, self._provider_settings(account.provider))
+        async with self._transport.opened(call, timeout=REFRESH_TIMEOUT) as answer:
+            body = await answer.document(1 << 20)
+        read = place.read_refresh(answer.status, answer.headers, body, now=self._clock())
+        if isinstance(read, TokenAnswer):
+            log.info("refreshed the access token of %s", account.id)
+            return read
+        if read.kind is FailureKind.AUTH_REVOKED:
+            raise UpstreamBroke(_revoked(account))
+        raise UpstreamBroke(Failure(FailureKind.NETWORK, f"token endpoint: {read.detail}"))
+
+
+def _revoked(account: Account) -> Failure:
+    return Failure(
+        FailureKind.AUTH_REVOKED,
+        f"the sign-in of {account.id} has expired or was revoked; "
+        f"run: mcproxy accounts add --provider {account.provider} --id {account.id}",
+    )
