@@ -1,0 +1,349 @@
+"""Runs one request: plan -> attempt -> events. The only retry loop of the program is here.
+
+Until the upstream's first content event has been seen nothing is promised to the client, and any
+failure may be followed by another attempt. From then on an `Answering` is a one-way street: a
+failure ends it, and is never mended by splicing in a second answer.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import orjson
+
+from mcp_proxy.account import Account, Candidate, Secret
+from mcp_proxy.conversation import Conversation
+from mcp_proxy.dialects import StreamParser
+from mcp_proxy.engine.rendering import Rendered, explained, render_for
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
+from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
+from mcp_proxy.events import (
+    Event,
+    Finished,
+    Folder,
+    PartOpened,
+    Reply,
+    UpstreamBroke,
+    Usage,
+    UsageSeen,
+)
+from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
+from mcp_proxy.policy.seals import SealCollector
+from mcp_proxy.providers import JsonObject, Provider, provider
+from mcp_proxy.sse import SseReader
+from mcp_proxy.strict_json import decode, encode
+
+log = logging.getLogger(__name__)
+
+NO_USAGE = Usage()
+
+BROKEN_STREAM = {
+    FailureKind.SLOW: ErrorKind.SLOW,
+    FailureKind.CAPACITY: ErrorKind.OVERLOADED,
+    FailureKind.RATE: ErrorKind.OVERLOADED,
+    FailureKind.QUOTA: ErrorKind.OVERLOADED,
+}
+"""What a client is told of a failure inside a stream; an upstream error when not listed."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is worth telling about a request afterwards; the access log is made of it."""
+
+    attempts: int = 0
+    account: str = "-"
+    provider: str = "-"
+    model: str = "-"
+    fallback_from: str | None = None
+    usage: Usage = NO_USAGE
+    first_event_at: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Records:
+    """Decoded records of an upstream's answer, whether it came as SSE or as one JSON document."""
+
+    __slots__ = ("_document", "_reader")
+
+    def __init__(self, answer: UpstreamAnswer) -> None:
+        kind = answer.headers.get("Content-Type", "")
+        # Asked for SSE, some upstreams answer with one JSON document or a list of records.
+        self._document: bytearray | None = bytearray() if "json" in kind else None
+        self._reader = SseReader()
+
+    def feed(self, chunk: bytes) -> list[JsonObject]:
+        if self._document is not None:
+            self._document += chunk
+            return []
+        return [_decoded(data) for data in self._reader.feed(chunk) if data != b"[DONE]"]
+
+    def close(self) -> list[JsonObject]:
+        """The last record, when the stream ended without the blank line after it."""
+        if self._document is None:
+            return [_decoded(data) for data in self._reader.close() if data != b"[DONE]"]
+        if not self._document.strip():
+            return []
+        whole = _decoded_value(bytes(self._document))
+        found = whole if isinstance(whole, list) else [whole]
+        return [record for record in found if isinstance(record, dict)]
+
+
+class Answering:
+    """An upstream answer whose first content has been seen. Has to be closed."""
+
+    def __init__(
+        self,
+        answer: UpstreamAnswer,
+        place: Provider,
+        parser: StreamParser,
+        collector: SealCollector,
+        clock: Callable[[], float],
+    ) -> None:
+        self._answer = answer
+        self._place = place
+        self._parser = parser
+        self._records = Records(answer)
+        self._collector = collector
+        self._clock = clock
+        self.first: list[Event] = []
+        """Events up to the first content; the caller handles them before `batches`."""
+        self.finished = False
+        self.usage = Usage()
+
+    async def begin(self) -> None:
+        """Reads until there is content. Raises UpstreamBroke while another attempt is possible."""
+        while not self.finished:
+            self.first += await self._read()
+            if any(type(event) is PartOpened for event in self.first):
+                return
+
+    async def batches(self) -> AsyncIterator[list[Event]]:
+        """The rest of the events, in the pieces in which they arrived. Raises UpstreamBroke."""
+        while not self.finished:
+            events = await self._read()
+            if events:
+                yield events
+
+    async def _read(self) -> list[Event]:
+        """Events of the next chunk; the last ones when the stream has ended."""
+        events: list[Event] = []
+        chunk = await self._answer.chunk()
+        feed, open_envelope = self._parser.feed, self._place.open_envelope
+        for record in self._records.feed(chunk) if chunk else self._records.close():
+            if "error" in record:
+                raise UpstreamBroke(self._failure_in(record))
+            feed(open_envelope(record), events)
+        if not chunk:
+            self._parser.close(events)
+        if events:
+            self._watch(events)
+        return events
+
+    def _watch(self, events: list[Event]) -> None:
+        self._collector.add(events)
+        if type(events[-1]) is Finished:
+            self.finished = True
+            for event in events:
+                if type(event) is UsageSeen:
+                    self.usage = event.usage
+
+    def _failure_in(self, record: JsonObject) -> Failure:
+        """An error object inside a 200 means what it would mean with its own status."""
+        error = record["error"]
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else 502
+        return self._place.read_failure(status, {}, encode(record), now=self._clock())
+
+    def found_seals(self) -> list[tuple[str, JsonObject]]:
+        return self._collector.found()
+
+    def close(self) -> None:
+        """Gives the connection back; one in the middle of an answer is closed."""
+        if self.finished:
+            self._answer.finish()
+        else:
+            self._answer.abort()
+
+
+class Exchange:
+    """One client request on its way through the upstreams. Has to be closed."""
+
+    def __init__(self, runtime: Runtime, conversation: Conversation, *, units: int) -> None:
+        """`units`: raw size of the prompt, for calibrating token estimates.
+
+        Raises UnknownModel when nothing of that name can be asked for.
+        """
+        self.outcome = Outcome()
+        self._runtime = runtime
+        self._conversation = conversation
+        self._units = units
+        self._plan: AttemptPlan = runtime.plan(conversation)
+        self._rendered: Rendered | None = None
+        self._answering: Answering | None = None
+        self._place_at: str | None = None
+
+    async def stream(self) -> Answering:
+        """An answer that has begun. Raises ProxyError when no account can give one."""
+        while True:
+            answering = await self._next()
+            if answering is not None:
+                self._plan.succeeded(self._runtime.clock())
+                return answering
+
+    async def reply(self) -> Reply:
+        """A whole answer. A cut one is tried again: nothing has been promised yet."""
+        while True:
+            answering = await self._next()
+            if answering is None:
+                continue
+            folder = Folder()
+            try:
+                folder.add(answering.first)
+                async for events in answering.batches():
+                    folder.add(events)
+                reply = folder.reply()
+            except UpstreamBroke as broke:
+                self._failed(broke.failure)
+                continue
+            self._plan.succeeded(self._runtime.clock())
+            self.completed(answering)
+            return reply
+
+    def completed(self, answering: Answering) -> None:
+        """Keeps what a whole answer taught: seals, and how long its prompt really was."""
+        self._keep_seals(answering)
+        self.outcome.usage = answering.usage
+        self._runtime.learn(self.outcome.model, self._units, answering.usage)
+
+    def broke(self, answering: Answering, failure: Failure) -> ProxyError:
+        """What to tell a client whose stream broke after it had begun."""
+        self._keep_seals(answering)
+        self._failed(failure)
+        kind = BROKEN_STREAM.get(failure.kind, ErrorKind.UPSTREAM)
+        return ProxyError(kind, f"the answer broke off: {failure.detail}")
+
+    def close(self) -> None:
+        """Gives connection and place back, whatever state the request is in."""
+        if self._answering is not None:
+            self._answering.close()
+            self._answering = None
+        if self._place_at is not None:
+            self._runtime.gates.leave(self._place_at)
+            self._place_at = None
+
+    async def _next(self) -> Answering | None:
+        """One step of the plan: None when it failed and the plan knows. Raises ProxyError."""
+        match self._plan.next(self._runtime.clock()):
+            case Wait(seconds, reason):
+                log.debug("waiting %.2f s: %s", seconds, reason)
+                await asyncio.sleep(seconds)
+                return None
+            case GiveUp(error):
+                self.outcome.notes = tuple(self._plan.notes)
+                raise error
+            case Try(candidate, host):
+                return await self._try(candidate, host)
+
+    async def _try(self, candidate: Candidate, host: int) -> Answering | None:
+        account = candidate.account
+        self.outcome.attempts += 1
+        self.outcome.account, self.outcome.provider = account.id, account.provider
+        self.outcome.model = candidate.model
+        await self._runtime.gates.enter(account.id)
+        self._place_at = account.id
+        try:
+            answering = await self._attempt(candidate, host)
+        except UpstreamBroke as broke:
+            self._failed(broke.failure)
+            return None
+        self.outcome.first_event_at = time.perf_counter()
+        self.outcome.fallback_from = candidate.fallback_from
+        self.outcome.notes = tuple(self._plan.notes)
+        return answering
+
+    async def _attempt(self, candidate: Candidate, host: int) -> Answering:
+        runtime, account = self._runtime, candidate.account
+        place = provider(account.provider)
+        token = await runtime.tokens.fresh(account)
+        project = await runtime.projects.of(account, token)
+        rendered = await self._render(candidate)
+        hosts = place.hosts(account, runtime.provider_settings(account.provider))
+        call = place.build_call(
+            rendered.body,
+            account=account,
+            token=token,
+            project=project,
+            model=rendered.model,
+            conversation=rendered.conversation,
+            host=hosts[host % len(hosts)],
+            settings=runtime.provider_settings(account.provider),
+        )
+        runtime.quota.used(account)
+        answer = await runtime.transport.send(call)
+        if answer.status != HTTPStatus.OK:
+            raise UpstreamBroke(await self._refusal(place, account, token, answer))
+        self._answering = Answering(
+            answer, place, rendered.parser(), SealCollector(rendered.model.family), runtime.clock
+        )
+        await self._answering.begin()
+        return self._answering
+
+    async def _render(self, candidate: Candidate) -> Rendered:
+        strip = self._plan.strip_thinking
+        held = self._rendered
+        if held is None or held.model.id != candidate.model or held.stripped != strip:
+            held = await render_for(
+                self._runtime, self._conversation, candidate, strip_thinking=strip
+            )
+            self._rendered = held
+        return held
+
+    async def _refusal(
+        self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer
+    ) -> Failure:
+        """What an answer other than 200 means."""
+        try:
+            body = await answer.document(MAX_ERROR_BODY)
+        finally:
+            answer.finish()
+        failure = place.read_failure(answer.status, answer.headers, body, now=self._runtime.clock())
+        if failure.kind is FailureKind.AUTH_EXPIRED:
+            self._runtime.tokens.reject(account, token)
+        if failure.kind is FailureKind.BAD_REQUEST and self._rendered is not None:
+            return explained(failure, self._rendered)
+        return failure
+
+    def _failed(self, failure: Failure) -> None:
+        self.close()
+        log.info(
+            "attempt %d at %s failed: %s: %s",
+            self.outcome.attempts,
+            self.outcome.account,
+            failure.kind,
+            failure.detail,
+        )
+        self._plan.failed(failure, self._runtime.clock())
+
+    def _keep_seals(self, answering: Answering) -> None:
+        for key, value in answering.found_seals():
+            self._runtime.state.put("seals", key, value)
+
+
+def _decoded(data: bytes) -> JsonObject:
+    record = _decoded_value(data)
+    if not isinstance(record, dict):
+        raise UpstreamBroke(Failure(FailureKind.UPSTREAM, "a stream record is not a JSON object"))
+    return record
+
+
+def _decoded_value(data: bytes) -> object:
+    try:
+        value: object = decode(data)
+    except orjson.JSONDecodeError as cause:
+        failure = Failure(FailureKind.UPSTREAM, f"the upstream sent broken JSON: {cause.msg}")
+        raise UpstreamBroke(failure) from cause
+    return value

@@ -1,0 +1,364 @@
+"""What a running server knows: accounts, settings, ledger, state; reloaded when files change."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.conversation import Conversation
+from mcp_proxy.engine.gates import Gates
+from mcp_proxy.engine.media import MediaFetcher
+from mcp_proxy.engine.projects import Projects
+from mcp_proxy.engine.quota import QuotaPoller
+from mcp_proxy.engine.tokens import Tokens
+from mcp_proxy.engine.transport import Transport
+from mcp_proxy.errors import Failure, UserError
+from mcp_proxy.events import Usage
+from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
+from mcp_proxy.policy.estimate import Calibration, quick_units, raw_units
+from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
+from mcp_proxy.policy.ledger import Ledger
+from mcp_proxy.policy.routes import (
+    Directory,
+    RouteTarget,
+    Routing,
+    Stage,
+    fallback_stages,
+    nearest,
+    resolve,
+)
+from mcp_proxy.policy.seals import StoredSeals
+from mcp_proxy.policy.selection import Chooser, chooser
+from mcp_proxy.providers import ProviderSettings, QuotaReading
+from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
+from mcp_proxy.store.settings import Settings
+from mcp_proxy.store.state import StateStore
+from mcp_proxy.store.tokens import TokenCache
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at accounts.toml and config.toml; edits count within two."""
+
+MOST_NAMES = 1000
+"""Model names whose meaning is remembered; they come from clients, so there must be a bound."""
+
+RETRY_SAVE_EVERY = 5.0
+"""Seconds between attempts to save a rotated refresh token that could not be written."""
+
+
+class Runtime:
+    """One per process. Open it before use and close it after: it owns every background task."""
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        settings: Settings,
+        state: StateStore,
+        *,
+        store: AccountStore | None = None,
+        reload_settings: Callable[[], Settings] | None = None,
+        watched: Sequence[Path] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`store`: where accounts come from and rotated tokens go; None: they live in memory only.
+
+        `reload_settings` is called when one of the `watched` files changes.
+        """
+        self.clock = clock
+        self.settings = settings
+        self.state = state
+        self.accounts: tuple[Account, ...] = tuple(accounts)
+        self.problems: tuple[str, ...] = ()
+        self._store = store
+        self._reload_settings = reload_settings
+        self._watched = tuple(watched)
+        self._stamps = [_stamp(path) for path in self._watched]
+        self._live: dict[str, frozenset[str]] = {}
+        self._stages: dict[str, tuple[Stage, ...]] = {}
+        self._watcher: asyncio.Task[None] | None = None
+        self._unsaved: dict[str, asyncio.Task[None]] = {}
+        self.ledger = Ledger(credential_id=credential_id, on_change=self._save)
+        self.ledger.restore(state.items("standings"), state.items("marks"))
+        self._chooser: Chooser = self._new_chooser()
+        self.gates = Gates(limit=settings.limits.concurrency)
+        self.seals = StoredSeals(lambda key: state.get("seals", key))
+        self.media = MediaFetcher()
+        self.calibration = Calibration.from_json(state.get("calibration", "ratios") or {})
+        self.transport = Transport(stall=settings.limits.stall)
+        self.tokens = Tokens(
+            self.transport,
+            TokenCache(state),
+            state_directory=state.directory,
+            provider_settings=self.provider_settings,
+            reread=self._reread,
+            save_rotation=self._save_rotation,
+            clock=clock,
+        )
+        self.projects = Projects(state, self.provider_settings)
+        self.quota = QuotaPoller(
+            transport=self.transport,
+            tokens=self.tokens,
+            projects=self.projects,
+            ledger=self.ledger,
+            provider_settings=self.provider_settings,
+            models_seen=self._models_seen,
+            clock=clock,
+        )
+        for account_id, row in state.items("models").items():
+            self._live[account_id] = frozenset(row["models"])
+        self.directory = Directory(self.accounts, self._live)
+
+    @classmethod
+    def for_accounts(
+        cls, accounts: Sequence[Account], settings: Settings, state_directory: Path
+    ) -> "Runtime":
+        """A runtime whose accounts come from the caller instead of accounts.toml."""
+        return cls(accounts, settings, StateStore.open(state_directory))
+
+    async def start(self) -> None:
+        """Opens connections and begins to watch the files."""
+        await self.transport.__aenter__()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Ends every background task and writes what is not yet on disk."""
+        tasks = [*self._unsaved.values(), *([self._watcher] if self._watcher else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.quota.close()
+        await self.media.close()
+        await self.transport.__aexit__(None, None, None)
+        self.state.put("calibration", "ratios", self.calibration.to_json())
+        await asyncio.to_thread(self.state.close)
+
+    def provider_settings(self, name: str) -> ProviderSettings:
+        return self.settings.provider(name)
+
+    def account(self, account_id: str) -> Account | None:
+        return next((a for a in self.accounts if a.id == account_id), None)
+
+    # ---- requests
+
+    def stages(self, name: str) -> tuple[Stage, ...]:
+        """Where a model name leads, best first. Raises UnknownModel."""
+        found = self._stages.get(name)
+        if found is None:
+            found = resolve(name, self.directory, self._routing())
+            if len(self._stages) >= MOST_NAMES:
+                self._stages.clear()
+            self._stages[name] = found
+        return found
+
+    def nearest(self, name: str) -> tuple[str, ...]:
+        """Names that somebody who wrote `name` may have meant."""
+        return nearest(name, self.directory, self._routing())
+
+    def plan(self, conversation: Conversation) -> AttemptPlan:
+        """The plan for one request. Raises UnknownModel."""
+        return AttemptPlan(
+            self.stages(conversation.model),
+            self._fallbacks,
+            ledger=self.ledger,
+            chooser=self._chooser,
+            rules=Rules(
+                max_wait=self.settings.limits.max_wait,
+                soft_limit=self.settings.limits.soft_limit,
+                fallback=self.settings.fallback.enabled,
+            ),
+            session_key=session_key(conversation),
+            busy=self.gates.load,
+            now=self.clock(),
+        )
+
+    def units(self, conversation: Conversation, body_length: int) -> int:
+        """A cheap measure of the prompt's size, for estimates in the stream's first event."""
+        return quick_units(conversation, body_length)
+
+    def estimate(self, model: str, units: int) -> int:
+        """Tokens that a prompt of that size will probably have."""
+        return self.calibration.estimate(self._served_model(model), units)
+
+    def count(self, conversation: Conversation) -> int:
+        """Tokens of a prompt, counted with care but without asking anybody."""
+        model = self._served_model(conversation.model)
+        return self.calibration.estimate(model, raw_units(conversation))
+
+    def learn(self, model: str, units: int, usage: Usage) -> None:
+        """An upstream has counted a prompt."""
+        if usage.prompt > 0:
+            self.calibration.observe(model, units, usage.prompt)
+
+    def _served_model(self, name: str) -> str:
+        return self.stages(name)[0].model
+
+    def _fallbacks(self, model: str) -> Sequence[Stage]:
+        table = {**DEFAULT_FALLBACKS, **self.settings.fallback.models}
+        return fallback_stages(model, self.directory, table)
+
+    def _routing(self) -> Routing:
+        routes = {
+            name: tuple(
+                RouteTarget(entry["model"], entry.get("provider"), entry.get("account"))
+                for entry in entries
+            )
+            for name, entries in self.settings.routes.items()
+        }
+        return Routing(aliases=self.settings.aliases, routes=routes)
+
+    # ---- accounts and models
+
+    async def learn_models(self, within: float) -> None:
+        """Reads the model lists that were never read, waiting at most `within` seconds."""
+        unread = [a for a in self.accounts if a.enabled and a.id not in self._live]
+        if unread:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self.quota.refresh(unread)
+
+    def mark_if_dead(self, account: Account, failure: Failure) -> None:
+        """Takes the account out when the failure is one that only its owner can mend."""
+        mark = mark_for(failure, credential_id(account), self.clock())
+        if mark is not None:
+            self.ledger.mark(account.id, mark)
+
+    def _models_seen(self, account: Account, readings: list[QuotaReading]) -> None:
+        models = frozenset(reading.model for reading in readings)
+        if models and models != self._live.get(account.id):
+            self._live[account.id] = models
+            self.state.put("models", account.id, {"models": sorted(models)})
+            self._redirect()
+
+    def _redirect(self) -> None:
+        """Accounts, their models or the settings changed: names may lead elsewhere."""
+        self.directory = Directory(self.accounts, self._live)
+        self._stages.clear()
+
+    def _save(self, table: str, key: str, value: Mapping[str, object] | None) -> None:
+        if value is None:
+            self.state.delete(table, key)
+        else:
+            self.state.put(table, key, dict(value))
+
+    def _new_chooser(self) -> Chooser:
+        made = chooser(self.settings.limits.strategy, on_change=self._save)
+        made.restore(self.state.items("sessions"))
+        return made
+
+    # ---- files
+
+    async def reload(self) -> None:
+        """Reads accounts.toml and config.toml again; a bad file keeps the old state and says so."""
+        if self._reload_settings is not None:
+            try:
+                self._take_settings(await asyncio.to_thread(self._reload_settings))
+            except UserError as error:
+                log.error("config.toml was not reloaded: %s", error)  # noqa: TRY400  (a person's slip, no trace)
+        if self._store is not None:
+            try:
+                loaded = await asyncio.to_thread(self._store.load)
+            except UserError as error:
+                log.error("accounts.toml was not reloaded: %s", error)  # noqa: TRY400
+            else:
+                self.take(loaded)
+
+    def _take_settings(self, settings: Settings) -> None:
+        if settings == self.settings:
+            return
+        strategy_changed = settings.limits.strategy != self.settings.limits.strategy
+        self.settings = settings
+        self._redirect()
+        if strategy_changed:
+            self._chooser = self._new_chooser()
+        log.info("config.toml reloaded")
+
+    def take(self, loaded: Loaded) -> None:
+        """Uses what accounts.toml holds now; entries that are wrong are named once."""
+        for warning in loaded.warnings:
+            log.warning("accounts.toml: %s", warning)
+        problems = tuple(str(problem) for problem in loaded.problems)
+        for problem in problems:
+            if problem not in self.problems:
+                log.error("accounts.toml: %s", problem)
+        self.problems = problems
+        if loaded.accounts == self.accounts:
+            return
+        for gone in {a.id for a in self.accounts} - {a.id for a in loaded.accounts}:
+            self.tokens.forget(gone)
+            self._live.pop(gone, None)
+        self.accounts = loaded.accounts
+        self._redirect()
+        log.info("accounts.toml: %d accounts", len(loaded.accounts))
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            stamps = await asyncio.to_thread(lambda: [_stamp(path) for path in self._watched])
+            if stamps != self._stamps:
+                self._stamps = stamps
+                await self.reload()
+            if await asyncio.to_thread(self.state.changed_elsewhere):
+                self.ledger.restore(self.state.items("standings"), self.state.items("marks"))
+
+    async def _reread(self, account_id: str) -> Account | None:
+        if self._store is not None:
+            with contextlib.suppress(UserError):
+                loaded = await asyncio.to_thread(self._store.load)
+                return next((a for a in loaded.accounts if a.id == account_id), None)
+        return self.account(account_id)
+
+    async def _save_rotation(self, account: Account, refresh_token: Secret) -> Account:
+        renewed = replace(
+            account, credential=replace(account.credential, refresh_token=refresh_token)
+        )
+        if renewed.credential == account.credential:
+            return account
+        self.accounts = tuple(renewed if a.id == account.id else a for a in self.accounts)
+        self._redirect()
+        store = self._store
+        if store is not None and not await _saved(store, account.id, refresh_token):
+            task = asyncio.create_task(_keep_saving(store, account.id, refresh_token))
+            self._unsaved[account.id] = task
+            task.add_done_callback(lambda _: self._unsaved.pop(account.id, None))
+        return renewed
+
+
+async def _saved(store: AccountStore, account_id: str, refresh_token: Secret) -> bool:
+    fields = {"refresh_token": refresh_token.value}
+    try:
+        await asyncio.to_thread(store.update_fields, account_id, fields)
+    except (UserError, OSError) as cause:
+        log.error("the new sign-in of %s is not saved: %s", account_id, cause)  # noqa: TRY400
+        return False
+    return True
+
+
+async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secret) -> None:
+    """A rotated token exists only here until it is written."""
+    while True:
+        await asyncio.sleep(RETRY_SAVE_EVERY)
+        if await _saved(store, account_id, refresh_token):
+            return
+
+
+def session_key(conversation: Conversation) -> str:
+    """What a conversation is recognised by: the client's session id, else its first user text."""
+    if conversation.session is not None:
+        return conversation.session
+    text = conversation.first_user_text()
+    return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Tells whether a file is still the one that was read."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
