@@ -1,0 +1,140 @@
+"""Who may talk to the server: Host, Origin and key. Pure checks; each refusal is a ProxyError.
+
+A page in the user's browser is the adversary on loopback: it can send requests here, and by
+rebinding its own name to 127.0.0.1 even read the answers. Its Host or Origin gives it away.
+"""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+from multidict import CIMultiDictProxy
+
+from mcp_proxy.account import Secret
+from mcp_proxy.errors import ErrorKind, ProxyError
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Cross-origin access for pages of exactly these origins; off when there are none."""
+
+    origins: frozenset[str] = frozenset()
+    methods: str = "GET, POST, OPTIONS"
+    headers: str = "*"
+    max_age: int = 600
+
+    def headers_for(self, origin: str | None) -> dict[str, str]:
+        """Response headers for a request from `origin`; empty when it is not allowed."""
+        if origin is None or origin not in self.origins:
+            return {}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+    def preflight_for(self, origin: str | None) -> dict[str, str]:
+        allowed = self.headers_for(origin)
+        if not allowed:
+            return {}
+        return {
+            **allowed,
+            "Access-Control-Allow-Methods": self.methods,
+            "Access-Control-Allow-Headers": self.headers,
+            "Access-Control-Max-Age": str(self.max_age),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The rules of one listening server."""
+
+    bound_host: str
+    keys: tuple[Secret, ...] = ()
+    cors: Cors = Cors()
+    _digests: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, bound_host: str, keys: tuple[Secret, ...], cors: Cors) -> "Door":
+        return cls(bound_host, keys, cors, tuple(_digest(key.value) for key in keys))
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.bound_host in LOOPBACK_ADDRESSES
+
+    def check_host(self, headers: CIMultiDictProxy[str], target: str) -> None:
+        """Refuses a request that was addressed to another name (DNS rebinding)."""
+        if not self.on_loopback:
+            return
+        hosts = headers.getall("Host", [])
+        if len(hosts) != 1 or not self._is_own(hosts[0]):
+            raise _forbidden("the Host header names another machine")
+        if (
+            not target.startswith("/")
+            and target != "*"
+            and not self._is_own(urlsplit(target).netloc)
+        ):
+            raise _forbidden("the request is addressed to another machine")
+
+    def check_origin(self, headers: Mapping[str, str]) -> None:
+        """Refuses a request that a page of a foreign site caused."""
+        origin = headers.get("Origin")
+        if origin is not None:
+            if origin in self.cors.origins or self._is_own_origin(origin):
+                return
+            raise _forbidden("requests from web pages of other origins are refused")
+        if headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            raise _forbidden("requests from web pages of other sites are refused")
+
+    def check_key(self, headers: Mapping[str, str], query_key: str | None) -> None:
+        """Refuses a request without one of the configured keys, if there are any."""
+        if not self._digests:
+            return
+        offered = [
+            headers.get("x-api-key"),
+            _bearer(headers.get("Authorization")),
+            headers.get("x-goog-api-key"),
+            query_key,
+        ]
+        given = [_digest(key) for key in offered if key]
+        # Every pair is compared, so that the time taken tells nothing about which one matched.
+        matches = [hmac.compare_digest(a, b) for a in given for b in self._digests]
+        if not any(matches):
+            wrong = "the key is not right" if given else "a key is needed"
+            raise ProxyError(
+                ErrorKind.UNAUTHENTICATED,
+                f"{wrong}: send one of the server's own keys (PROXY_API_KEY, or api_keys in "
+                "config.toml) as x-api-key or Authorization: Bearer",
+            )
+
+    def _is_own(self, authority: str) -> bool:
+        name = _without_port(authority.strip().lower())
+        return name in LOOPBACK_NAMES or name in (self.bound_host, f"[{self.bound_host}]")
+
+    def _is_own_origin(self, origin: str) -> bool:
+        parts = urlsplit(origin)
+        return parts.scheme == "http" and self.on_loopback and self._is_own(parts.netloc)
+
+
+def _without_port(authority: str) -> str:
+    if authority.startswith("["):
+        return authority.partition("]")[0] + "]"
+    name, _, port = authority.partition(":")
+    return name if port.isdigit() or not port else authority
+
+
+def _bearer(value: str | None) -> str | None:
+    if value is None:
+        return None
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _digest(key: str) -> bytes:
+    # Header values may hold bytes that are not UTF-8; they must compare, not crash.
+    return sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _forbidden(message: str) -> ProxyError:
+    return ProxyError(ErrorKind.FORBIDDEN, message)

@@ -1,0 +1,84 @@
+"""One line per request, written in batches: nothing is written while an answer is on its way."""
+
+import asyncio
+import logging
+import time
+
+from mcp_proxy.errors import ProxyError
+from mcp_proxy.server.answers import Call
+
+log = logging.getLogger("mcp_proxy.access")
+
+FLUSH_EVERY = 0.25
+"""Seconds that a line may wait."""
+
+QUIET_PATHS = frozenset({"/", "/health"})
+"""Probes; logged at debug level."""
+
+
+class AccessLog:
+    """Collects finished calls and logs them a little later."""
+
+    def __init__(self) -> None:
+        self._finished: list[tuple[Call, int, float]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = False
+
+    def start(self) -> None:
+        self._started = True
+
+    def add(self, call: Call, status: int) -> None:
+        self._finished.append((call, status, time.perf_counter()))
+        if self._timer is None and self._started:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._flush)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
+
+    def _flush(self) -> None:
+        self._timer = None
+        finished, self._finished = self._finished, []
+        for call, status, ended in finished:
+            level = logging.DEBUG if call.path in QUIET_PATHS else logging.INFO
+            if log.isEnabledFor(level):
+                log.log(level, "%s", line(call, status, ended))
+
+
+def line(call: Call, status: int, ended: float) -> str:
+    """The facts of one request, `name=value`, in a fixed order."""
+    facts = [call.id, call.request.method, call.path[:128], str(status), f"client={_client(call)}"]
+    if call.model != "-":
+        facts += [f"dialect={call.dialect}", f"model={call.model[:128]!s}"]
+    outcome = call.outcome
+    if outcome is not None:
+        usage = outcome.usage
+        first = outcome.first_event_at
+        facts += [
+            f"served={outcome.model}",
+            f"by={outcome.provider}/{outcome.account}",
+            f"attempts={outcome.attempts}",
+            f"first={_milliseconds(first - call.started) if first is not None else '-'}",
+            f"in={usage.prompt}",
+            f"out={usage.output}",
+            f"cached={usage.cache_read}",
+        ]
+        facts += [f'note="{note}"' for note in outcome.notes]
+    facts.append(f"total={_milliseconds(ended - call.started)}")
+    if isinstance(call.error, ProxyError):
+        facts.append(f'error="{call.error.message}"')
+    # One record, one line: what clients and upstreams sent may contain line breaks.
+    return " ".join(facts).translate(_VISIBLE)
+
+
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}ms"
+
+
+def _client(call: Call) -> str:
+    agent = call.request.headers.get("User-Agent", "-")
+    return agent.partition(" ")[0][:64]

@@ -1,0 +1,103 @@
+"""Building HTTP answers: ids, JSON bodies, errors in the caller's dialect, request bodies."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from mcp_proxy.dialects import client_dialect
+from mcp_proxy.engine.exchange import Outcome
+from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
+from mcp_proxy.strict_json import encode
+
+
+@dataclass(slots=True)
+class Call:
+    """One HTTP request while it is being answered."""
+
+    request: web.BaseRequest
+    path: str
+    dialect: str
+    """In which errors are answered."""
+    id: str
+    extra_headers: Mapping[str, str]
+    """CORS headers, when the caller's origin is allowed."""
+    started: float = field(default_factory=time.perf_counter)
+    model: str = "-"
+    status: int = 0
+    outcome: Outcome | None = None
+    error: ProxyError | None = None
+    allowed: str = ""
+    """Methods of the path, when it was called with another one."""
+
+    def headers(self) -> dict[str, str]:
+        """Headers that every answer carries."""
+        return {"request-id": self.id, "x-mcproxy-request-id": self.id, **self.extra_headers}
+
+
+def new_id() -> str:
+    """24 random hex digits, as the ids of the big APIs have."""
+    return os.urandom(12).hex()
+
+
+def json_answer(
+    call: Call, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    call.status = status
+    return web.Response(
+        body=encode(body),
+        status=status,
+        content_type="application/json",
+        headers={**call.headers(), **(headers or {})},
+    )
+
+
+def text_answer(call: Call, text: str) -> web.Response:
+    call.status = 200
+    return web.Response(text=text, content_type="text/plain", headers=call.headers())
+
+
+def error_answer(call: Call, error: ProxyError) -> web.Response:
+    """The error as the dialect of the called path has it."""
+    reply = client_dialect(call.dialect).render_error(error, call.id)
+    answer = json_answer(call, reply.body, status=reply.status, headers=reply.headers)
+    if call.allowed:
+        answer.headers["Allow"] = call.allowed
+    if error.kind in (ErrorKind.TOO_LARGE, ErrorKind.MEDIA_TYPE):
+        # The body was not read: the connection cannot carry another request.
+        answer.force_close()
+    return answer
+
+
+async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> bytes:
+    """The request's body. ProxyError when it is too large, compressed, or too slow to arrive."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ProxyError(ErrorKind.MEDIA_TYPE, "compressed request bodies are not taken")
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    content = request.content
+    if content.is_eof():
+        return _bounded(content.read_nowait(), limit)
+    found = bytearray()
+    try:
+        async with asyncio.timeout(timeout):
+            while chunk := await content.readany():
+                found += chunk
+                if len(found) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as cause:
+        raise BadRequest(f"the body did not arrive within {timeout:g} s") from cause
+    return bytes(found)
+
+
+def _bounded(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> ProxyError:
+    return ProxyError(ErrorKind.TOO_LARGE, f"the body exceeds {limit} bytes")

@@ -1,0 +1,255 @@
+"""The HTTP server: routes, the checks before them, the log line after them, start and drain."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+from aiohttp import web
+
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.server import admin, generate, health, limits, models
+from mcp_proxy.server.access import Cors, Door
+from mcp_proxy.server.access_log import AccessLog
+from mcp_proxy.server.answers import Call, error_answer, new_id
+from mcp_proxy.server.janitor import Janitor
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Runtime, Call], Awaitable[web.StreamResponse]]
+
+CLIENT_CLOSED = 499
+"""Logged as the status of a request whose client went away; never sent."""
+
+ROUTES: dict[str, dict[str, Handler]] = {
+    "/": {"GET": health.probe, "HEAD": health.probe, "POST": health.probe},
+    "/health": {"GET": health.health, "HEAD": health.health},
+    "/v1/messages": {"POST": generate.generate},
+    "/v1/messages/count_tokens": {"POST": generate.count_tokens},
+    "/v1/chat/completions": {"POST": generate.generate},
+    "/v1/models": {"GET": models.every},
+    "/account-limits": {"GET": limits.account_limits},
+    "/refresh-token": {"POST": admin.refresh_token},
+}
+
+PREFIXES: dict[str, dict[str, Handler]] = {
+    "/v1/models/": {"GET": models.one},
+    "/api/event_logging/": {"POST": health.probe},
+}
+"""Paths with a tail; the tail may itself contain slashes."""
+
+SHORT_FORMS = {
+    "/messages": "/v1/messages",
+    "/messages/count_tokens": "/v1/messages/count_tokens",
+    "/chat/completions": "/v1/chat/completions",
+    "/models": "/v1/models",
+}
+"""What clients call when their base URL lacks the /v1 that their API's other clients add."""
+
+OPEN_PATHS = frozenset({"/health"})
+"""Reachable without a key."""
+
+
+class Server:
+    """One listening server. `async with` starts it and, at the end, lets streams finish."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        host: str,
+        port: int,
+        reuse_port: bool = False,
+    ) -> None:
+        self._runtime = runtime
+        self._host = host
+        self._port = port
+        self._reuse_port = reuse_port
+        settings = runtime.settings.server
+        cors = Cors(
+            origins=frozenset(settings.cors_origins),
+            methods=settings.cors_allow_methods,
+            headers=settings.cors_allow_headers,
+            max_age=settings.cors_max_age,
+        )
+        self._door = Door.of(host, settings.api_keys, cors)
+        self._log = AccessLog()
+        self._busy: set[asyncio.Task[object]] = set()
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._janitor = Janitor(header_timeout=settings.read_timeout)
+        self._server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            keepalive_timeout=settings.idle_timeout,
+            lingering_time=2.0,
+            max_line_size=16 * 1024,
+            max_field_size=16 * 1024,
+        )
+        self._listening: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it. Only while it is started."""
+        if self._listening is None:
+            raise RuntimeError("the server is not started")
+        port = self._listening.sockets[0].getsockname()[1]
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{port}"
+
+    async def __aenter__(self) -> "Server":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self.stop(drain=0.0)
+
+    async def start(self, sock: socket.socket | None = None) -> None:
+        """Opens the runtime and accepts connections. OSError when the address is taken."""
+        loop = asyncio.get_running_loop()
+        place = {"sock": sock} if sock is not None else {"host": self._host, "port": self._port}
+        self._listening = await loop.create_server(
+            self._janitor.watching(self._server),
+            backlog=1024,
+            reuse_port=self._reuse_port or None,
+            start_serving=False,
+            **place,
+        )
+        await self._runtime.start()
+        await self._listening.start_serving()
+        self._janitor.start()
+        self._log.start()
+
+    async def stop(self, *, drain: float) -> None:
+        """Accepts nothing more, lets open answers end for `drain` seconds, then closes."""
+        self._draining = True
+        if self._listening is not None:
+            self._listening.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain):
+                await self._idle.wait()
+        for task in tuple(self._busy):
+            task.cancel()
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=2.0)
+        await self._server.shutdown(1.0)
+        self._janitor.stop()
+        self._log.stop()
+        await self._runtime.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._janitor.seen(request.protocol)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("requests are handled in tasks")
+        self._busy.add(task)
+        self._idle.clear()
+        call = self._call(request)
+        status = CLIENT_CLOSED
+        try:
+            response = await self._answer(call)
+            status = call.status
+        except ConnectionError:
+            # The client left while it was written to; there is nobody to answer.
+            request.protocol.force_close()
+            return web.Response(status=CLIENT_CLOSED)
+        else:
+            return response
+        finally:
+            self._busy.discard(task)
+            if not self._busy:
+                self._idle.set()
+            self._log.add(call, status)
+
+    def _call(self, request: web.BaseRequest) -> Call:
+        path = normal_path(request.path)
+        origin = request.headers.get("Origin")
+        return Call(
+            request=request,
+            path=path,
+            dialect=dialect_of(path, request),
+            id=f"req_{new_id()}",
+            extra_headers=self._door.cors.headers_for(origin) if origin else {},
+        )
+
+    async def _answer(self, call: Call) -> web.StreamResponse:
+        try:
+            handler = self._admit(call)
+            return await handler(self._runtime, call)
+        except ProxyError as error:
+            call.error = error
+            return error_answer(call, error)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            # A fault of this program: the client gets the id under which the log has the trace.
+            log.exception("request %s failed inside mcproxy", call.id)
+            fault = ProxyError(ErrorKind.INTERNAL, f"internal error; see the log for {call.id}")
+            call.error = fault
+            return error_answer(call, fault)
+
+    def _admit(self, call: Call) -> Handler:
+        """The handler of an admissible request. Raises ProxyError for any other."""
+        request = call.request
+        self._door.check_host(request.headers, request.raw_path)
+        if request.method == "OPTIONS":
+            return self._preflight
+        self._door.check_origin(request.headers)
+        if call.path not in OPEN_PATHS and not (call.path == "/" and request.method == "HEAD"):
+            query_key = request.query.get("key") if call.path.startswith("/v1beta/") else None
+            self._door.check_key(request.headers, query_key)
+        if self._draining:
+            raise ProxyError(ErrorKind.OVERLOADED, "mcproxy is shutting down", retry_after=5.0)
+        return _routed(call)
+
+    async def _preflight(self, _runtime: Runtime, call: Call) -> web.StreamResponse:
+        allowed = self._door.cors.preflight_for(call.request.headers.get("Origin"))
+        if not allowed:
+            raise ProxyError(ErrorKind.FORBIDDEN, "cross-origin requests are not allowed here")
+        call.status = 204
+        return web.Response(status=204, headers={**call.headers(), **allowed})
+
+
+def _routed(call: Call) -> Handler:
+    methods = ROUTES.get(call.path)
+    if methods is None:
+        for prefix, found in PREFIXES.items():
+            if call.path.startswith(prefix) and len(call.path) > len(prefix):
+                methods = found
+                break
+        else:
+            raise ProxyError(ErrorKind.NOT_FOUND, f"there is nothing at {call.path[:128]}")
+    handler = methods.get(call.request.method)
+    if handler is None:
+        call.allowed = ", ".join(methods)
+        raise ProxyError(ErrorKind.METHOD, f"{call.path} takes {call.allowed}")
+    return handler
+
+
+def normal_path(path: str) -> str:
+    """The path as the route table spells it: clients double slashes and versions."""
+    while "//" in path:
+        path = path.replace("//", "/")
+    if path.startswith("/v1/v1/"):
+        path = path[3:]
+    if len(path) > 1:
+        path = path.rstrip("/") or "/"
+    return SHORT_FORMS.get(path, path)
+
+
+def dialect_of(path: str, request: web.BaseRequest) -> str:
+    """The dialect that answers on this path, also when the answer is an error."""
+    if path.startswith("/v1/messages") or "anthropic-version" in request.headers:
+        return "anthropic"
+    return "openai_chat"

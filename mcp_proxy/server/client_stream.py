@@ -1,0 +1,100 @@
+"""The client's side of a stream: committed late, kept alive in silence, dropped when stuck."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from aiohttp import web
+
+TICK = 2.5
+"""Seconds between looks at a stream."""
+
+PING_AFTER = 10.0
+"""Seconds of silence after which a keep-alive is due; with TICK it comes within 10-12.5 s."""
+
+
+class ClientStream:
+    """A server-sent event response. Nothing is sent before `commit`."""
+
+    def __init__(
+        self, request: web.BaseRequest, *, keep_alive: bytes, write_timeout: float
+    ) -> None:
+        self._request = request
+        self._keep_alive = keep_alive
+        self._write_timeout = write_timeout
+        self._response: web.StreamResponse | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_write = 0.0
+        self._writing_since: float | None = None
+        self._ping: asyncio.Task[None] | None = None
+
+    @property
+    def committed(self) -> bool:
+        """Whether the client has been promised a 200."""
+        return self._response is not None
+
+    @property
+    def _committed(self) -> web.StreamResponse:
+        if self._response is None:
+            raise RuntimeError("the stream is not committed yet")
+        return self._response
+
+    async def commit(self, headers: Mapping[str, str]) -> None:
+        """Sends status and headers."""
+        response = web.StreamResponse(
+            headers={
+                **headers,
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-cache",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        self._response = response
+        await response.prepare(self._request)
+        self._last_write = time.monotonic()
+        self._timer = self._loop.call_later(TICK, self._look)
+
+    async def write(self, data: bytes) -> None:
+        """Sends bytes, waiting while the client is slow. ConnectionError when it is gone."""
+        if self._ping is not None:
+            await self._ping
+        self._writing_since = time.monotonic()
+        await self._committed.write(data)
+        self._last_write = time.monotonic()
+        self._writing_since = None
+
+    async def end(self) -> web.StreamResponse:
+        """The regular end of the response."""
+        self.stop()
+        if self._ping is not None:
+            await self._ping
+        await self._committed.write_eof()
+        return self._committed
+
+    def stop(self) -> None:
+        """No more keep-alives. Safe to call at any time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(TICK, self._look)
+        now = time.monotonic()
+        if self._writing_since is not None:
+            if now - self._writing_since > self._write_timeout and self._request.transport:
+                # The client does not read: waiting longer would hold an account's place for it.
+                self._request.transport.abort()
+        elif now - self._last_write >= PING_AFTER and self._keep_alive and self._ping is None:
+            self._ping = self._loop.create_task(self._send_ping())
+            self._ping.add_done_callback(self._ping_done)
+
+    async def _send_ping(self) -> None:
+        self._last_write = time.monotonic()
+        await self._committed.write(self._keep_alive)
+
+    def _ping_done(self, task: asyncio.Task[None]) -> None:
+        self._ping = None
+        # A client that left is noticed by whoever writes next.
+        if not task.cancelled():
+            task.exception()

@@ -1,0 +1,148 @@
+"""The endpoints that generate: one request in, one answer or stream out, in one dialect."""
+
+import asyncio
+import logging
+import time
+
+from aiohttp import web
+
+from mcp_proxy.conversation import Conversation
+from mcp_proxy.dialects import ClientDialect, ReplyFrame, StreamRenderer, client_dialect
+from mcp_proxy.engine.exchange import Answering, Exchange
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.server.answers import Call, json_answer, new_id, read_body
+from mcp_proxy.server.client_stream import ClientStream
+from mcp_proxy.strict_json import read_object
+
+log = logging.getLogger(__name__)
+
+COMMIT_AFTER = 10.0
+"""Seconds without an answer after which a stream is committed, so that it can be kept alive."""
+
+
+async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
+    """Answers one generation request. Raises ProxyError while nothing has been sent."""
+    dialect, conversation, units = await _parsed(runtime, call)
+    exchange = Exchange(runtime, conversation, units=units)
+    call.outcome = exchange.outcome
+    frame = ReplyFrame(
+        id=new_id(),
+        model=conversation.model,
+        created=int(time.time()),
+        prompt_estimate=runtime.estimate(conversation.model, units),
+        conversation=conversation,
+    )
+    try:
+        if conversation.wants_stream:
+            return await _stream(runtime, call, exchange, dialect, frame)
+        reply = await exchange.reply()
+        return json_answer(call, dialect.render_reply(reply, frame), headers=_facts(exchange))
+    finally:
+        exchange.close()
+
+
+async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversation, int]:
+    """The request, and its raw size for token estimates; the bytes themselves are let go."""
+    settings = runtime.settings.server
+    body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
+    dialect = client_dialect(call.dialect)
+    conversation = dialect.parse_request(read_object(body), call.request.headers)
+    call.model = conversation.model
+    for field in conversation.ignored:
+        log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
+    return dialect, conversation, runtime.units(conversation, len(body))
+
+
+async def _stream(
+    runtime: Runtime, call: Call, exchange: Exchange, dialect: ClientDialect, frame: ReplyFrame
+) -> web.StreamResponse:
+    client = ClientStream(
+        call.request,
+        keep_alive=dialect.keep_alive,
+        write_timeout=runtime.settings.server.write_timeout,
+    )
+    renderer = dialect.stream_renderer(frame)
+    try:
+        return await _stream_to(client, call, exchange, renderer)
+    except ProxyError as error:
+        if not client.committed:
+            raise
+        return await _fail(client, renderer, error, call)
+    except asyncio.CancelledError:
+        # Either the client is gone, and nobody reads this, or the server stops.
+        if client.committed and call.request.transport is not None:
+            stopping = ProxyError(ErrorKind.UPSTREAM, "the proxy was stopped during this answer")
+            await _fail(client, renderer, stopping, call)
+        raise
+    finally:
+        client.stop()
+
+
+async def _stream_to(
+    client: ClientStream, call: Call, exchange: Exchange, renderer: StreamRenderer
+) -> web.StreamResponse:
+    answering = await _begun(client, call, exchange)
+    if not client.committed:
+        await client.commit({**call.headers(), **_facts(exchange)})
+    call.status = 200
+    try:
+        if first := renderer.render(answering.first):
+            await client.write(first)
+        async for events in answering.batches():
+            if data := renderer.render(events):
+                await client.write(data)
+    except UpstreamBroke as broke:
+        return await _fail(client, renderer, exchange.broke(answering, broke.failure), call)
+    exchange.completed(answering)
+    return await client.end()
+
+
+async def _begun(client: ClientStream, call: Call, exchange: Exchange) -> Answering:
+    """The answer once it has content; a long wait commits the stream so that it can ping."""
+    opening = asyncio.ensure_future(exchange.stream())
+    try:
+        done, _ = await asyncio.wait((opening,), timeout=COMMIT_AFTER)
+        if not done:
+            await client.commit(call.headers())
+            call.status = 200
+        return await opening
+    finally:
+        if not opening.done():
+            # The client left: the attempt must be over before its resources are given back.
+            opening.cancel()
+            await asyncio.wait((opening,))
+
+
+async def _fail(
+    client: ClientStream, renderer: StreamRenderer, error: ProxyError, call: Call
+) -> web.StreamResponse:
+    call.error = error
+    await client.write(renderer.fail(error, call.id))
+    return await client.end()
+
+
+def _facts(exchange: Exchange) -> dict[str, str]:
+    """Headers that say who really answered."""
+    outcome = exchange.outcome
+    facts = {
+        "x-mcproxy-account": outcome.account,
+        "x-mcproxy-provider": outcome.provider,
+        "x-mcproxy-model": outcome.model,
+    }
+    if outcome.fallback_from is not None:
+        facts["x-mcproxy-fallback"] = f"{outcome.fallback_from} -> {outcome.model}"
+    return facts
+
+
+async def count_tokens(runtime: Runtime, call: Call) -> web.Response:
+    """Anthropic's token count, from a calibrated estimate; no upstream is asked."""
+    settings = runtime.settings.server
+    body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
+    dialect = client_dialect(call.dialect)
+    conversation: Conversation = dialect.parse_count_request(
+        read_object(body), call.request.headers
+    )
+    call.model = conversation.model
+    return json_answer(call, {"input_tokens": runtime.count(conversation)})
