@@ -1,0 +1,206 @@
+"""`mcproxy serve`: the server in the foreground, until a signal ends it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+
+from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.errors import UserError
+from mcp_proxy.store.addresses import is_loopback
+from mcp_proxy.store.settings import STRATEGIES, Settings, key_problem
+
+CONFIG_ERROR = 78
+INTERRUPTED = 130
+WORKER = "MCPROXY_WORKER"
+"""Set for the processes of `--workers`: they share the port."""
+
+EXAMPLES = """\b
+Examples:
+  mcproxy serve
+  mcproxy serve --port 9000 --fallback --soft-limit 0.1
+  mcproxy serve --demo
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [8080]"
+)
+@click.option("--host", help="Address to listen on.  [127.0.0.1]")
+@click.option(
+    "--fallback/--no-fallback",
+    default=None,
+    help="Answer with a model of another family when the one asked for is out.",
+)
+@click.option(
+    "--soft-limit",
+    type=click.FloatRange(0, 1),
+    help="Accounts with this fraction of quota or less are used last.  [0.20]",
+)
+@click.option("--no-soft-limit", is_flag=True, help="Use accounts down to their last quota.")
+@click.option(
+    "--strategy", type=click.Choice(STRATEGIES), help="How accounts are chosen.  [sticky]"
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the port.  [1]")
+@click.option("--demo", is_flag=True, help="Serve an embedded upstream; no account is needed.")
+@click.option("--debug", is_flag=True, default=None, help="Log bodies (redacted) and tracebacks.")
+@pass_app
+def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> None:
+    """Run the server in the foreground."""
+    if no_soft_limit and options["soft_limit"] is not None:
+        raise UserError("--soft-limit and --no-soft-limit exclude each other", exit_code=2)
+    flags = {name: value for name, value in options.items() if value is not None}
+    if no_soft_limit:
+        flags["soft_limit"] = None
+
+    def load() -> Settings:
+        return app.settings(flags)
+
+    settings = load()
+    check(settings)
+    _set_up_logging(settings.debug, app.verbosity)
+    for warning in settings.warnings:
+        logging.getLogger("mcp_proxy").warning("%s", warning)
+    if settings.server.workers > 1 and WORKER not in os.environ:
+        from mcp_proxy.cli.workers import supervise
+
+        sys.exit(supervise(settings.server.workers, WORKER))
+    sys.exit(_run(lambda: _serve(app, settings, load, demo=demo)))
+
+
+def check(settings: Settings) -> None:
+    """Refuses a configuration that would leave the accounts open to others."""
+    server = settings.server
+    loopback = is_loopback(server.host)
+    if not loopback and not server.api_keys:
+        raise UserError(
+            f"refusing to listen on {server.host} without a key: everybody who reaches it could "
+            "use your accounts. Set PROXY_API_KEY (16 characters or more), or api_keys under "
+            "[server] in config.toml; or listen on 127.0.0.1.",
+            exit_code=CONFIG_ERROR,
+        )
+    for key in server.api_keys:
+        problem = key_problem(key.value, loopback=loopback)
+        if problem is not None:
+            raise UserError(f"a server key is not usable: {problem}", exit_code=CONFIG_ERROR)
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    with contextlib.suppress(ValueError, OSError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Two descriptors per open stream; the usual soft limit of 1,024 is soon reached.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+        # A core file would hold every token in clear.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "win32":
+        import uvloop
+
+        return uvloop.run(main())
+    return asyncio.run(main())
+
+
+async def _serve(app: App, settings: Settings, load: Callable[[], Settings], *, demo: bool) -> int:
+    from mcp_proxy.server.app import Server
+
+    async with _sources(app, settings, load, demo=demo) as runtime:
+        server = Server(
+            runtime,
+            host=settings.server.host,
+            port=settings.server.port,
+            reuse_port=WORKER in os.environ,
+        )
+        try:
+            await server.start()
+        except OSError as cause:
+            where = f"{settings.server.host}:{settings.server.port}"
+            raise UserError(
+                f"cannot listen on {where}: {os.strerror(cause.errno or 0)}. If another program has "
+                "the port, choose another one with --port; --port 0 takes any free one."
+            ) from cause
+        return await _until_stopped(server, runtime, settings, demo=demo)
+
+
+@asynccontextmanager
+async def _sources(
+    app: App, settings: Settings, load: Callable[[], Settings], *, demo: bool
+) -> AsyncIterator[Any]:
+    """The runtime on the user's accounts, or on the embedded upstream and its own."""
+    from mcp_proxy.engine.runtime import Runtime
+    from mcp_proxy.store.state import StateStore
+
+    if demo:
+        from mcp_proxy.demo import demo_setup
+
+        async with demo_setup(settings) as (accounts, demo_settings, state_directory):
+            yield Runtime.for_accounts(accounts, demo_settings, state_directory)
+        return
+    store = app.account_store()
+    loaded = store.load()
+    runtime = Runtime(
+        (),
+        settings,
+        StateStore.open(app.paths.state),
+        store=store,
+        reload_settings=load,
+        watched=(app.paths.accounts, app.paths.config),
+    )
+    runtime.take(loaded)
+    yield runtime
+
+
+async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo: bool) -> int:
+    loop = asyncio.get_running_loop()
+    stop, now = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (now if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(runtime.reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    usable = len([account for account in runtime.accounts if account.enabled])
+    what = "the embedded demo upstream" if demo else f"{usable} account{'s' * (usable != 1)}"
+    hint = "" if usable else "; add one with: mcproxy accounts add"
+    click.echo(f"mcproxy is ready at {server.url} ({what}{hint})", err=True)
+    await stop.wait()
+    draining = asyncio.create_task(server.stop(drain=settings.server.drain))
+    at_once = asyncio.create_task(now.wait())
+    await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
+    at_once.cancel()
+    if draining.done():
+        draining.result()
+        return 0
+    # A second signal: whoever sends it does not want to wait for anything.
+    await asyncio.to_thread(runtime.state.close)
+    os._exit(INTERRUPTED)
+
+
+def _set_up_logging(debug: bool, verbosity: int) -> None:
+    level = logging.DEBUG if debug or verbosity > 0 else logging.INFO
+    if verbosity < 0:
+        level = logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+    )
+    logging.raiseExceptions = False
+    root = logging.getLogger("mcp_proxy")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
