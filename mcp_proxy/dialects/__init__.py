@@ -76,6 +76,10 @@ class ClientDialect(Protocol):
         """The request in the neutral model. BadRequest names the field at fault by JSON path."""
         ...
 
+    def parse_count_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+        """Like `parse_request`, for a request that only asks how long its prompt is."""
+        ...
+
     def stream_renderer(self, frame: ReplyFrame) -> StreamRenderer: ...
 
     def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:

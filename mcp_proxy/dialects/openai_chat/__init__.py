@@ -21,6 +21,9 @@ class _OpenAiChat:
     def parse_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
         return parse_request(body, headers)
 
+    def parse_count_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+        return parse_request(body, headers)
+
     def stream_renderer(self, frame: ReplyFrame) -> StreamRenderer:
         return ChatStream(frame)
 
