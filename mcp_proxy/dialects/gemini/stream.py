@@ -1,0 +1,285 @@
+"""Gemini stream records -> events.
+
+The state machine of protocols/cloudcode.md 5.2: one part open at a time; a part stays open until
+one of another kind comes. Thinking stays open until then because its signature may arrive late,
+or only with the part that follows.
+"""
+
+import secrets
+from typing import Final
+
+import orjson
+
+from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim
+from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.gemini.tools import Toolbox
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import (
+    ArgumentsDelta,
+    Event,
+    Finished,
+    PartClosed,
+    PartKind,
+    PartOpened,
+    Started,
+    Stop,
+    TextDelta,
+    ThinkingDelta,
+    UpstreamBroke,
+    Usage,
+    UsageSeen,
+)
+from mcp_proxy.jsonschema import without_placeholders
+from mcp_proxy.model import ModelInfo
+
+_STOPS: Final = {
+    "MAX_TOKENS": Stop.LENGTH,
+    **dict.fromkeys(
+        (
+            "SAFETY",
+            "RECITATION",
+            "PROHIBITED_CONTENT",
+            "BLOCKLIST",
+            "SPII",
+            "LANGUAGE",
+            "MODEL_ARMOR",
+            "IMAGE_SAFETY",
+            "IMAGE_PROHIBITED_CONTENT",
+            "IMAGE_RECITATION",
+        ),
+        Stop.REFUSAL,
+    ),
+}
+"""finishReason -> Stop; every other one (STOP, OTHER, ...) is an ordinary end (5.3)."""
+
+_BROKEN_TURN: Final = {
+    "MALFORMED_FUNCTION_CALL": FailureKind.EMPTY,
+    "UNEXPECTED_TOOL_CALL": FailureKind.EMPTY,
+    "TOO_MANY_TOOL_CALLS": FailureKind.EMPTY,
+    "MALFORMED_RESPONSE": FailureKind.EMPTY,
+    "NO_IMAGE": FailureKind.EMPTY,
+    "MISSING_THOUGHT_SIGNATURE": FailureKind.SEAL,
+}
+"""The turn came to nothing; worth another try unless there is text already."""
+
+_CONTENT: Final = frozenset({PartKind.TEXT, PartKind.TOOL_CALL, PartKind.MEDIA, PartKind.VERBATIM})
+
+# Calling a named tuple's class runs a Python-level __new__; this makes the same object in half
+# the time, and there is one for every record of a stream.
+_new = tuple.__new__
+
+_TEXT: Final = PartKind.TEXT
+_THINKING: Final = PartKind.THINKING
+
+
+class GeminiStreamParser:
+    """Implements `StreamParser`.
+
+    The last events are emitted with the record that has both the finish reason and the usage,
+    which Google's last record has, so they do not wait for the connection to close. When the
+    usage is missing there, they come with the next record that has it, or at the end.
+    """
+
+    def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
+        self._conversation = conversation
+        self._model = model
+        self._toolbox: Toolbox | None = None
+        self._at = -1
+        self._open: PartKind | None = None
+        self._seal: Seal | None = None
+        self._carried: Seal | None = None
+        self._seen: set[PartKind] = set()
+        self._call_ids: set[str] = set()
+        self._started = False
+        self._reason: str | None = None
+        self._usage: JsonObject | None = None
+        self._finished = False
+
+    def feed(self, record: JsonObject, out: list[Event]) -> None:
+        """Appends the events of one record; nothing after `Finished`."""
+        if self._finished:
+            return
+        try:
+            candidates = record.get("candidates")
+            if candidates:
+                candidate = candidates[0]
+                content = candidate.get("content")
+                if content:
+                    kind, at = self._open, self._at
+                    for part in content.get("parts", ()):
+                        text = part.get("text")
+                        if text and type(text) is str:
+                            if kind is _TEXT and len(part) == 1:
+                                out.append(_new(TextDelta, (at, text)))
+                                continue
+                            if (
+                                kind is _THINKING
+                                and len(part) == 2
+                                and part.get("thought")
+                                and self._seal is None
+                            ):
+                                out.append(_new(ThinkingDelta, (at, text)))
+                                continue
+                        self._part(part, record, out)
+                        kind, at = self._open, self._at
+                reason = candidate.get("finishReason")
+                if reason:
+                    self._reason = reason
+            elif "promptFeedback" in record or "error" in record:
+                self._no_candidate(record)
+            usage = record.get("usageMetadata")
+            if usage:
+                self._usage = usage
+                if self._reason is not None:
+                    self._finish(record, out)
+        except (AttributeError, TypeError, KeyError) as cause:
+            raise _broke(FailureKind.UPSTREAM, "a stream record has an unknown shape") from cause
+
+    def close(self, out: list[Event]) -> None:
+        """Raises UpstreamBroke when the finish reason never came."""
+        if self._finished:
+            return
+        if self._reason is None:
+            detail = "the upstream's answer ended before it was complete"
+            raise _broke(FailureKind.UPSTREAM, detail)
+        self._finish({}, out)
+
+    def _no_candidate(self, record: JsonObject) -> None:
+        error = record.get("error")
+        if error is not None:
+            message = error.get("message") if isinstance(error, dict) else error
+            raise _broke(FailureKind.UPSTREAM, f"the upstream failed: {message}"[:2048])
+        if record["promptFeedback"].get("blockReason"):
+            self._reason = "PROHIBITED_CONTENT"
+
+    # Parts. The methods below run once per part and for what is rare, not once per record.
+
+    def _part(self, part: JsonObject, record: JsonObject, out: list[Event]) -> None:
+        self._start(record, out)
+        # Read before an empty text is passed over: Gemini signs those, too (pitfall 16).
+        signature = part.get("thoughtSignature") or part.get("thought_signature")
+        seal = Seal(self._model.family, signature) if signature else None
+        text = part.get("text") or ""
+        if part.get("thought"):
+            self._thought(text, seal, out)
+        elif call := part.get("functionCall"):
+            self._call(call, seal, out)
+        elif blob := part.get("inlineData"):
+            self._opens(PartKind.MEDIA, seal, out, whole=Media(blob["mimeType"], blob["data"]))
+        elif text:
+            self._text(text, seal, out)
+        elif seal is not None:
+            self._signature_alone(seal)
+        elif part and "text" not in part:
+            self._opens(PartKind.VERBATIM, None, out, whole=Verbatim("gemini", part))
+
+    def _start(self, record: JsonObject, out: list[Event]) -> None:
+        if not self._started:
+            self._started = True
+            out.append(Started(record.get("responseId"), record.get("modelVersion")))
+
+    def _thought(self, text: str, seal: Seal | None, out: list[Event]) -> None:
+        # A signature ends a block of thoughts: unsigned ones after it begin another.
+        ended = self._seal is not None and self._seal != seal
+        if self._open is not PartKind.THINKING or (text and ended):
+            if not text and seal is None:
+                return
+            self._opens(PartKind.THINKING, None, out)
+        if text:
+            out.append(ThinkingDelta(self._at, text))
+        self._seal = seal or self._seal
+
+    def _text(self, text: str, seal: Seal | None, out: list[Event]) -> None:
+        if self._open is not PartKind.TEXT:
+            self._opens(PartKind.TEXT, seal or self._carried, out)
+            self._carried = None
+        out.append(TextDelta(self._at, text))
+        self._seal = seal or self._seal
+
+    def _signature_alone(self, seal: Seal) -> None:
+        """It belongs to the open part; after thoughts, to an unsigned call that follows, too."""
+        if self._open is None or self._open is PartKind.THINKING:
+            self._carried = seal
+        if self._open is not None:
+            self._seal = self._seal or seal
+
+    def _call(self, call: JsonObject, seal: Seal | None, out: list[Event]) -> None:
+        if PartKind.TOOL_CALL in self._seen and not self._conversation.tool_choice.parallel:
+            return  # the upstream has no switch for it: only the first call counts
+        toolbox = self._toolbox = self._toolbox or Toolbox(self._conversation.tools, self._model)
+        name = toolbox.original_name(call["name"])
+        call_id = call.get("id")
+        if not call_id or call_id in self._call_ids:
+            call_id = f"toolu_{secrets.token_hex(12)}"
+        self._call_ids.add(call_id)
+        seal = seal or self._carried
+        self._carried = None
+        self._opens(PartKind.TOOL_CALL, seal, out, call_id=call_id, name=name)
+        arguments = call.get("args") or {}
+        if type(arguments) is not dict:
+            raise TypeError("the arguments of a call are not an object")
+        without_placeholders(arguments, toolbox.placeholders(name))
+        out.append(ArgumentsDelta(self._at, orjson.dumps(arguments).decode()))
+
+    def _opens(
+        self,
+        kind: PartKind,
+        seal: Seal | None,
+        out: list[Event],
+        *,
+        call_id: str = "",
+        name: str = "",
+        whole: Media | Verbatim | None = None,
+    ) -> None:
+        """Closes what is open and opens a part; `seal` is the one that came with it."""
+        self._closes(out, following=seal)
+        self._at += 1
+        out.append(PartOpened(self._at, kind, call_id, name, whole))
+        self._open, self._seal = kind, seal
+        self._seen.add(kind)
+
+    def _closes(self, out: list[Event], *, following: Seal | None = None) -> None:
+        if self._open is None:
+            return
+        seal = self._seal
+        if seal is None and self._open is PartKind.THINKING:
+            # For clients that keep signatures on thinking only; the renderer puts it back in place.
+            seal = following
+        out.append(PartClosed(self._at, seal))
+        self._open = self._seal = None
+
+    # The end
+
+    def _finish(self, record: JsonObject, out: list[Event]) -> None:
+        reason = self._reason or ""
+        stop = Stop.TOOL_CALL if PartKind.TOOL_CALL in self._seen else _STOPS.get(reason, Stop.END)
+        if reason in _BROKEN_TURN and not self._seen & _CONTENT:
+            raise _broke(_BROKEN_TURN[reason], f"the upstream gave up on its answer: {reason}")
+        if stop is Stop.END and not self._seen:
+            raise _broke(FailureKind.EMPTY, "the upstream's answer has no content")
+        self._start(record, out)
+        self._closes(out)
+        out.append(UsageSeen(_read_usage(self._usage or {})))
+        out.append(Finished(stop))
+        self._finished = True
+
+
+def _read_usage(usage: JsonObject) -> Usage:
+    """The prompt count includes what was cached; the candidates' excludes thoughts (5.4)."""
+    prompt = usage.get("promptTokenCount") or 0
+    cached = usage.get("cachedContentTokenCount") or 0
+    thoughts = usage.get("thoughtsTokenCount") or 0
+    shown = usage.get("candidatesTokenCount") or 0
+    if not shown:
+        tools = usage.get("toolUsePromptTokenCount") or 0
+        shown = max((usage.get("totalTokenCount") or 0) - prompt - tools - thoughts, 0)
+    return Usage(
+        input=max(prompt - cached, 0),
+        output=shown + thoughts,
+        thinking=thoughts,
+        cache_read=cached,
+    )
+
+
+def _broke(kind: FailureKind, detail: str) -> UpstreamBroke:
+    return UpstreamBroke(Failure(kind, detail))

@@ -1,0 +1,133 @@
+"""How much a model shall think, in the upstream's terms, and what that leaves for the answer.
+
+Sources: protocols/cloudcode.md 3.7 and 10, providers.md 9 (effort <-> budget).
+"""
+
+from typing import Final, NamedTuple
+
+from mcp_proxy.conversation import Conversation, Reasoning
+from mcp_proxy.dialects import JsonObject
+from mcp_proxy.model import Family, ModelInfo, ThinkingSpec
+
+_BUDGETS: Final = {
+    "minimal": 512,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24_576,
+    "xhigh": 32_768,
+    "max": 128_000,
+}
+"""Effort -> tokens, before they are clamped to the model's range."""
+
+_STRENGTH: Final = {"minimal": 0, "low": 1, "medium": 2, "high": 3, "xhigh": 4, "max": 5}
+
+ROOM_FOR_ANSWER: Final = 8192
+"""Tokens that an answer gets beside its thinking when the client's own limit leaves less."""
+
+SMALL_ANSWER: Final = 2048
+"""A limit below this is spent on thoughts alone when a Gemini model thinks at full strength."""
+
+
+class Thinking(NamedTuple):
+    """What `generationConfig` says of thinking and length."""
+
+    config: JsonObject | None
+    """`thinkingConfig`; None: the request asks for no thinking."""
+    max_tokens: int | None
+    """`maxOutputTokens`, which counts thinking too; None: the model's own limit."""
+
+
+def plan_thinking(conversation: Conversation, model: ModelInfo) -> Thinking:
+    """Decides on thinking; a model that is not asked to think gets just its length."""
+    spec = model.thinking
+    wanted = conversation.sampling.max_tokens
+    # 0 is legal for clients ("only warm the cache") and for no upstream.
+    limit = None if wanted is None else min(max(wanted, 1), model.max_output)
+    if limit is None and model.family is Family.CLAUDE:
+        limit = model.max_output
+    if spec is None or not _is_wanted(conversation, model):
+        return Thinking(None, limit)
+    if spec.levels:
+        return Thinking(_by_level(conversation.reasoning, spec, limit), limit)
+    return _by_budget(conversation, model, spec)
+
+
+def _is_wanted(conversation: Conversation, model: ModelInfo) -> bool:
+    reasoning = conversation.reasoning
+    if reasoning.mode == "off":
+        return False
+    if model.family is Family.CLAUDE and conversation.tool_choice.mode == "any":
+        return False  # Claude refuses to think when a tool call is forced
+    if reasoning.mode is not None or reasoning.effort is not None:
+        return True
+    return _thinks_by_default(model)
+
+
+def _thinks_by_default(model: ModelInfo) -> bool:
+    """Of itself, that is: ids that say so, and everything since Gemini 3 (which takes levels)."""
+    if "thinking" in model.id:
+        return True
+    return model.thinking is not None and bool(model.thinking.levels)
+
+
+def _by_level(reasoning: Reasoning, spec: ThinkingSpec, limit: int | None) -> JsonObject:
+    config: JsonObject = {"includeThoughts": reasoning.visible}
+    level = _level(reasoning, spec, limit)
+    if level is not None:
+        config["thinkingLevel"] = level
+    return config
+
+
+def _level(reasoning: Reasoning, spec: ThinkingSpec, limit: int | None) -> str | None:
+    """One of the model's levels; None leaves it to the model."""
+    if reasoning.effort is not None:
+        return _nearest(reasoning.effort, spec.levels)
+    if reasoning.budget is not None:
+        return _nearest(_effort_of(reasoning.budget), spec.levels)
+    if limit is not None and limit < SMALL_ANSWER:
+        return spec.levels[0]
+    return _nearest("high", spec.levels) if reasoning.mode is not None else None
+
+
+def _effort_of(budget: int) -> str:
+    return "low" if budget <= 8192 else "medium" if budget <= 16_384 else "high"
+
+
+def _nearest(effort: str, levels: tuple[str, ...]) -> str:
+    """The weakest level that is at least as strong, else the strongest there is."""
+    wanted = _STRENGTH[effort]
+    return next((level for level in levels if _STRENGTH[level] >= wanted), levels[-1])
+
+
+def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec) -> Thinking:
+    """A budget always goes with thinking: without one Claude writes its thoughts into the text.
+
+    `maxOutputTokens` has to exceed the budget. A client that names both has counted thinking in;
+    for one that did not name a budget, thinking comes on top of the length it asked for.
+    """
+    reasoning, wanted = conversation.reasoning, conversation.sampling.max_tokens
+    budget = _clamped(_budget(reasoning, spec), spec)
+    if wanted is None:
+        limit = model.max_output
+    elif reasoning.budget is not None and wanted > budget:
+        limit = wanted
+    else:
+        room = ROOM_FOR_ANSWER if reasoning.budget is not None else max(wanted, 1)
+        limit = budget + room
+    limit = min(limit, model.max_output)
+    budget = min(budget, limit - min(ROOM_FOR_ANSWER, limit // 2)) if budget >= limit else budget
+    visible = reasoning.visible or model.family is Family.CLAUDE
+    return Thinking({"includeThoughts": visible, "thinkingBudget": budget}, limit)
+
+
+def _budget(reasoning: Reasoning, spec: ThinkingSpec) -> int:
+    if reasoning.budget is not None:
+        return reasoning.budget
+    if reasoning.effort is not None:
+        return _BUDGETS[reasoning.effort]
+    return spec.default_budget or _BUDGETS["high"]
+
+
+def _clamped(budget: int, spec: ThinkingSpec) -> int:
+    smallest, largest = spec.budgets or (1, budget)
+    return min(max(budget, smallest), largest)

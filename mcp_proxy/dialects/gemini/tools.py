@@ -1,0 +1,149 @@
+"""Tools for Gemini upstreams: function declarations, names they take, and the way back.
+
+Declaring a tool means narrowing its schema, and clients repeat the same tools with every turn, so
+finished declarations are kept, as JSON text.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from mcp_proxy.conversation import Conversation, Tool, ToolChoice
+from mcp_proxy.dialects import JsonObject
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.jsonschema import Path, SchemaTooLarge, narrow
+from mcp_proxy.model import Family, ModelInfo
+
+MAX_NAME: Final = 64
+MAX_KEPT: Final = 32 * 1024
+"""Bytes of a tool; larger ones are narrowed anew each time, so that the cache stays small."""
+
+# What all families take; Gemini alone would also take "." and ":" (cloudcode.md 3.4).
+_LEGAL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+_ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
+
+# Models whose arguments the upstream checks against the schema (3.6, step 14).
+_VALIDATED_GEMINI: Final = ("gemini-3-pro", "gemini-3.1-pro", "gemini-pro-agent")
+
+
+class Declaration(NamedTuple):
+    """One function declaration as it is sent."""
+
+    json: orjson.Fragment
+    placeholders: tuple[Path, ...]
+    """Properties added to the schema, which must not come back to the client."""
+
+
+class Toolbox:
+    """The tools of one request, and their names: the client's <-> the upstream's, one to one.
+
+    Made from the conversation alone, so that the request and its answer agree on the names.
+    """
+
+    def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
+        self._validated = _is_validated(model)
+        self._tools: dict[str, Tool] = {}
+        self._sent: dict[str, str] = {}
+        self._original: dict[str, str] = {}
+        for tool in tools:
+            # Declared twice: the first counts, the upstream refuses a second one.
+            self._tools.setdefault(tool.name, tool)
+            self.sent_name(tool.name)
+
+    def declarations(self) -> list[orjson.Fragment]:
+        """Raises BadRequest for a schema that cannot be narrowed within bounds."""
+        return [self._declaration(tool).json for tool in self._tools.values()]
+
+    def sent_name(self, name: str) -> str:
+        """The name for the upstream; also for calls in the history that nobody declares now."""
+        known = self._sent.get(name)
+        if known is not None:
+            return known
+        legal = _LEGAL_NAME.fullmatch(name) and name not in self._original
+        chosen = name if legal else self._made_legal(name)
+        self._sent[name] = chosen
+        self._original[chosen] = name
+        return chosen
+
+    def original_name(self, sent: str) -> str:
+        """The client's name; a name that was never sent is the model's own invention."""
+        return self._original.get(sent, sent)
+
+    def placeholders(self, name: str) -> tuple[Path, ...]:
+        """What was added to the schema of the client's tool of this name."""
+        tool = self._tools.get(name)
+        return self._declaration(tool).placeholders if tool is not None else ()
+
+    def _declaration(self, tool: Tool) -> Declaration:
+        try:
+            content = orjson.dumps((tool.description, tool.schema))
+            declare = _declare if len(content) <= MAX_KEPT else _declare.__wrapped__
+            return declare(self._sent[tool.name], content, self._validated)
+        except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
+            text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
+            raise BadRequest(text, param="tools") from cause
+
+    def _made_legal(self, name: str) -> str:
+        legal = _ILLEGAL.sub("_", name)
+        if not (legal[:1].isalpha() or legal[:1] == "_"):
+            legal = f"_{legal}"
+        chosen, number = legal[:MAX_NAME], 2
+        while chosen in self._original:
+            suffix = f"_{number}"
+            chosen, number = legal[: MAX_NAME - len(suffix)] + suffix, number + 1
+        return chosen
+
+
+@lru_cache(maxsize=512)
+def _declare(name: str, content: bytes, validated: bool) -> Declaration:
+    description, schema = orjson.loads(content)
+    narrowed = narrow(schema, validated=validated)
+    declaration = {"name": name, "description": description, "parameters": narrowed.schema}
+    if not description:
+        del declaration["description"]
+    return Declaration(orjson.Fragment(orjson.dumps(declaration)), narrowed.placeholders)
+
+
+def _is_validated(model: ModelInfo) -> bool:
+    return model.family is Family.CLAUDE or model.id.startswith(_VALIDATED_GEMINI)
+
+
+def tool_config(choice: ToolChoice, toolbox: Toolbox, model: ModelInfo) -> JsonObject:
+    """`toolConfig` (3.5): Claude's arguments are checked unless the choice says otherwise."""
+    auto = "VALIDATED" if model.family is Family.CLAUDE else "AUTO"
+    config: JsonObject = {"mode": {"auto": auto, "any": "ANY", "none": "NONE"}[choice.mode]}
+    if choice.mode == "any" and choice.names:
+        config["allowedFunctionNames"] = [toolbox.sent_name(name) for name in choice.names]
+    return {"functionCallingConfig": config}
+
+
+def searches_the_web(conversation: Conversation) -> bool:
+    """Whether web search is the only tool: upstreams refuse it beside functions (3.4)."""
+    return not conversation.tools and any(
+        _is_web_search(tool.value) for tool in conversation.server_tools
+    )
+
+
+def _is_web_search(tool: dict[str, Any]) -> bool:
+    kind = tool.get("type")
+    return "googleSearch" in tool or (isinstance(kind, str) and kind.startswith("web_search"))
+
+
+_TOOL_PATH: Final = re.compile(
+    r"request\.tools\[\d+\]\.(?:function_declarations|functionDeclarations)\[(\d+)\]\.?([\w.\[\]$-]*)"
+)
+
+
+def explain_bad_request(detail: str, conversation: Conversation) -> str:
+    """An upstream's refusal with the name of the tool whose number it gives."""
+    found = _TOOL_PATH.search(detail)
+    if found is None:
+        return detail
+    names = list(dict.fromkeys(tool.name for tool in conversation.tools))
+    number = int(found[1])
+    if number >= len(names):
+        return detail
+    where = found[2].rstrip(".") or "its declaration"
+    return f'tool "{names[number]}", at {where}: {detail}'

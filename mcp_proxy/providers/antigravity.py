@@ -1,0 +1,282 @@
+"""Google's Cloud Code upstream ("Antigravity"): addresses, envelope, headers, sign-in calls, quota.
+
+Knows the facts of protocols/cloudcode.md sections 1, 2 and 6.8. What an error answer means is in
+`google_failures.py`; what goes inside the envelope is the gemini dialect's.
+"""
+
+import hashlib
+import platform
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.conversation import Conversation
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.model import Family, ModelInfo
+from mcp_proxy.policy.models import ANTIGRAVITY
+from mcp_proxy.providers import (
+    JsonObject,
+    ProviderSettings,
+    QuotaReading,
+    SignIn,
+    TokenAnswer,
+    UpstreamCall,
+)
+from mcp_proxy.providers.google_answers import (
+    CodeAssist,
+    Onboarding,
+    read_code_assist,
+    read_email,
+    read_onboarding,
+    read_quota_figures,
+    read_token,
+)
+from mcp_proxy.providers.google_failures import read_google_failure
+from mcp_proxy.strict_json import encode
+
+DAILY: Final = "https://daily-cloudcode-pa.googleapis.com"
+PROD: Final = "https://cloudcode-pa.googleapis.com"
+TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+GOOGLE_APIS: Final = "https://www.googleapis.com"
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def _default_user_agent() -> str:
+    machine = platform.machine().lower()
+    system = platform.system().lower()
+    # A functional version gate: clients below 2.9.0 are refused newer models (1.3).
+    return f"antigravity/hub/2.9.1 {system}/{_ARCHITECTURES.get(machine, machine)}"
+
+
+USER_AGENT: Final = _default_user_agent()
+
+# The smallest body that all hosts take (2.3).
+_LOAD_BODY: Final = encode({"metadata": {"ideType": "ANTIGRAVITY"}})
+
+
+class _Envelope(NamedTuple):
+    """How one kind of request is labelled (1.4)."""
+
+    request_type: str
+    request_id: str | None
+    has_session: bool
+
+
+class Antigravity:
+    """Implements `Provider`; the methods beyond it serve sign-in and project discovery."""
+
+    name = "antigravity"
+    sign_in = SignIn.GOOGLE
+    restricts_clients = True
+    sends_thinking_signatures = True
+
+    def dialect_for(self, model: str) -> str:
+        return "gemini"
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return ANTIGRAVITY
+
+    def hosts(self, account: Account, settings: ProviderSettings) -> tuple[str, ...]:
+        """Generation and quota: daily first, production as the last resort (1.1)."""
+        return _own_hosts(account, settings) or (DAILY, PROD)
+
+    def project_hosts(self, account: Account, settings: ProviderSettings) -> tuple[str, ...]:
+        """loadCodeAssist: production knows accounts that were never provisioned (1.1)."""
+        return _own_hosts(account, settings) or (PROD, DAILY)
+
+    def build_call(
+        self,
+        body: JsonObject,
+        *,
+        account: Account,
+        token: Secret,
+        project: str | None,
+        model: ModelInfo,
+        conversation: Conversation,
+        host: str,
+        settings: ProviderSettings,
+    ) -> UpstreamCall:
+        """Always the SSE path: `generateContent` leaves thinking out (1.2)."""
+        label = _label(body, model)
+        envelope: JsonObject = {
+            "project": project,
+            "model": model.id,
+            "userAgent": "antigravity",
+            "requestType": label.request_type,
+            "requestId": label.request_id,
+            "request": body,
+        }
+        if project is None:
+            del envelope["project"]
+        if label.request_id is None:
+            del envelope["requestId"]
+        if label.has_session:
+            envelope["request"] = {**body, "sessionId": _session_id(account, conversation)}
+        headers = _headers(token, settings)
+        headers["Accept"] = "text/event-stream"
+        if model.family is Family.CLAUDE and "thinkingConfig" in body.get("generationConfig", ()):
+            headers["anthropic-beta"] = "interleaved-thinking-2025-05-14"
+        return UpstreamCall(
+            url=f"{host}/v1internal:streamGenerateContent?alt=sse",
+            headers=headers,
+            body=encode(envelope),
+            proxy=account.proxy,
+        )
+
+    def open_envelope(self, record: JsonObject) -> JsonObject:
+        inner = record.get("response")
+        return inner if isinstance(inner, dict) else record
+
+    def read_failure(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    ) -> Failure:
+        return read_google_failure(status, headers, body, now=now)
+
+    def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
+        """Raises UpstreamBroke (MISCONFIGURED) when there is no OAuth client to refresh with."""
+        credential = account.credential
+        client_id = credential.client_id or settings.client_id
+        client_secret = credential.client_secret or settings.client_secret
+        if client_id is None or client_secret is None or credential.refresh_token is None:
+            raise UpstreamBroke(_no_client(account))
+        form = {
+            "client_id": client_id,
+            "client_secret": client_secret.value,
+            "refresh_token": credential.refresh_token.value,
+            "grant_type": "refresh_token",
+        }
+        return UpstreamCall(
+            url=account.token_url or settings.token_url or TOKEN_URL,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=urlencode(form).encode(),
+            proxy=account.proxy,
+        )
+
+    def read_refresh(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    ) -> TokenAnswer | Failure:
+        return read_token(status, headers, body, now=now)
+
+    def quota_call(
+        self,
+        account: Account,
+        token: Secret,
+        project: str | None,
+        host: str,
+        settings: ProviderSettings,
+    ) -> UpstreamCall:
+        """With the project the figures are the account's own; without, they are guesses (6.8)."""
+        body = encode({"project": project} if project else {})
+        return _post("fetchAvailableModels", body, account, token, host, settings)
+
+    def read_quota(self, body: bytes, *, now: float) -> list[QuotaReading]:
+        return read_quota_figures(body)
+
+    def load_code_assist_call(
+        self, account: Account, token: Secret, host: str, settings: ProviderSettings
+    ) -> UpstreamCall:
+        """Asks for the account's project and tier."""
+        return _post("loadCodeAssist", _LOAD_BODY, account, token, host, settings)
+
+    def read_load_code_assist(self, body: bytes) -> CodeAssist:
+        """ValueError when the body is something else."""
+        return read_code_assist(body)
+
+    def onboard_call(
+        self, account: Account, token: Secret, tier: str, host: str, settings: ProviderSettings
+    ) -> UpstreamCall:
+        """Provisions a project; repeated until `read_onboard` says that it is done.
+
+        `tier` is `CodeAssist.default_tier`. Paid tiers and a top-level project are refused (2.4).
+        """
+        body = encode({"tierId": tier, "metadata": {"ideType": "ANTIGRAVITY"}})
+        return _post("onboardUser", body, account, token, host, settings)
+
+    def read_onboard(self, body: bytes) -> Onboarding:
+        """ValueError when the body is something else."""
+        return read_onboarding(body)
+
+    def userinfo_call(
+        self, account: Account, token: Secret, settings: ProviderSettings
+    ) -> UpstreamCall:
+        """Asks whose token this is. A replaced base URL serves this path, too."""
+        base = (_own_hosts(account, settings) or (GOOGLE_APIS,))[0]
+        return UpstreamCall(
+            url=f"{base}/oauth2/v1/userinfo?alt=json",
+            headers={"Authorization": f"Bearer {token.value}"},
+            body=b"",
+            method="GET",
+            proxy=account.proxy,
+        )
+
+    def read_userinfo(self, body: bytes) -> str | None:
+        """The e-mail address; None when the answer has none."""
+        return read_email(body)
+
+
+def _own_hosts(account: Account, settings: ProviderSettings) -> tuple[str, ...]:
+    urls = (account.base_url,) if account.base_url else settings.base_urls
+    return tuple(url.rstrip("/") for url in urls)
+
+
+def _headers(token: Secret, settings: ProviderSettings) -> dict[str, str]:
+    # Never x-goog-user-project (403 when the user's own project lacks the API) nor x-api-key (1.3).
+    return {
+        "Authorization": f"Bearer {token.value}",
+        "Content-Type": "application/json",
+        "User-Agent": settings.user_agent or USER_AGENT,
+    }
+
+
+def _post(
+    method: str,
+    body: bytes,
+    account: Account,
+    token: Secret,
+    host: str,
+    settings: ProviderSettings,
+) -> UpstreamCall:
+    return UpstreamCall(
+        url=f"{host}/v1internal:{method}",
+        headers=_headers(token, settings),
+        body=body,
+        proxy=account.proxy,
+    )
+
+
+def _label(body: JsonObject, model: ModelInfo) -> _Envelope:
+    if model.makes_images:
+        millis = time.time_ns() // 1_000_000
+        return _Envelope("image_gen", f"image_gen/{millis}/{uuid.uuid4()}/12", has_session=False)
+    if any("googleSearch" in tool for tool in body.get("tools", ())):
+        return _Envelope("web_search", None, has_session=False)
+    return _Envelope("agent", f"agent-{uuid.uuid4()}", has_session=True)
+
+
+def _session_id(account: Account, conversation: Conversation) -> str:
+    """Key of the upstream's prompt cache: the same for every turn of a conversation (7.6).
+
+    The account is in it so that equal conversations on two accounts cannot be linked.
+    """
+    subject = conversation.session or conversation.first_user_text()
+    digest = hashlib.sha256(f"{account.id}\0{subject}".encode()).digest()
+    return f"-{int.from_bytes(digest[:8], 'big') & 0x7FFF_FFFF_FFFF_FFFF}"
+
+
+def _no_client(account: Account) -> Failure:
+    missing = "a refresh token" if account.credential.refresh_token is None else "an OAuth client"
+    return Failure(
+        FailureKind.MISCONFIGURED,
+        f"{account.id} has no way to get an access token: {missing} is missing. Set "
+        "GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET (or client_id and client_secret under "
+        "[providers.antigravity] in config.toml), or sign in again: "
+        f"mcproxy accounts add --provider antigravity --id {account.id}",
+    )
+
+
+PROVIDER: Final = Antigravity()

@@ -1,0 +1,203 @@
+"""Readers of Google's small answers: tokens, project and tier, onboarding, quota, e-mail address.
+
+Bytes in, values out; nothing here knows addresses or headers. Section numbers are those of
+protocols/cloudcode.md.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from mcp_proxy.account import Secret
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.providers import JsonObject, QuotaReading, TokenAnswer
+from mcp_proxy.providers.google_failures import read_google_failure, scrubbed
+
+DEFAULT_TIER: Final = "free-tier"
+
+
+class CodeAssist(NamedTuple):
+    """What loadCodeAssist says of an account."""
+
+    project: str | None
+    tier: str
+    """`free`, `pro`, `ultra` or `unknown`."""
+    default_tier: str
+    """The tier id to onboard with."""
+
+
+class Onboarding(NamedTuple):
+    """One poll of onboardUser."""
+
+    done: bool
+    project: str | None
+
+
+_GONE: Final = frozenset({"invalid_grant"})
+_WRONG_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client", "deleted_client"})
+_GONE_WORDS: Final = ("has been expired or revoked", "token has been revoked")
+
+
+def read_token(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> TokenAnswer | Failure:
+    """A token endpoint's answer. AUTH_REVOKED only when it says that the grant is gone (2.2)."""
+    answer = _object_or_empty(body)
+    token = answer.get("access_token")
+    if status == 200 and isinstance(token, str) and token:
+        rotated = answer.get("refresh_token")
+        return TokenAnswer(
+            access_token=Secret(token),
+            expires_in=_number(answer.get("expires_in")) or 3600.0,
+            refresh_token=Secret(rotated) if isinstance(rotated, str) and rotated else None,
+        )
+    code, words = _oauth_error(answer)
+    detail = scrubbed(f"{code}: {words}".strip(": ")) or f"the token endpoint answered {status}"
+    if code in _GONE or any(phrase in words.lower() for phrase in _GONE_WORDS):
+        return Failure(FailureKind.AUTH_REVOKED, detail, status)
+    if code in _WRONG_CLIENT:
+        return Failure(FailureKind.MISCONFIGURED, detail, status)
+    if status == 429:
+        return read_google_failure(status, headers, body, now=now)
+    return Failure(FailureKind.UPSTREAM, detail, status)
+
+
+def _oauth_error(answer: JsonObject) -> tuple[str, str]:
+    """Code and words; `error` is text, or an object as in Google's other APIs."""
+    error = answer.get("error")
+    if isinstance(error, dict):
+        return str(error.get("status", "")).lower(), str(error.get("message", ""))
+    return str(error or ""), str(answer.get("error_description", ""))
+
+
+def read_code_assist(body: bytes) -> CodeAssist:
+    """Project, tier and the tier to onboard with (2.3, 2.4). ValueError for anything else."""
+    answer = _object(body)
+    allowed = [tier for tier in _list(answer.get("allowedTiers")) if isinstance(tier, dict)]
+    default = next(
+        (tier for tier in allowed if tier.get("isDefault")), allowed[0] if allowed else {}
+    )
+    # A paying user's currentTier is still the free one, so paidTier is asked first.
+    tiers = (answer.get("paidTier"), answer.get("currentTier"), default)
+    tier_id = next(filter(None, map(_id_of, tiers)), "")
+    return CodeAssist(
+        project=_project_of(answer),
+        tier=_tier_class(tier_id),
+        default_tier=_id_of(default) or _id_of(answer.get("currentTier")) or DEFAULT_TIER,
+    )
+
+
+def read_onboarding(body: bytes) -> Onboarding:
+    """Whether the project is there yet (2.4). ValueError for anything else."""
+    answer = _object(body)
+    response = answer.get("response")
+    project = _project_of(response) if isinstance(response, dict) else None
+    return Onboarding(done=answer.get("done") is True, project=project)
+
+
+def read_email(body: bytes) -> str | None:
+    email = _object_or_empty(body).get("email")
+    return email if isinstance(email, str) and email else None
+
+
+_TIER_WORDS: Final = (
+    ("ultra", "ultra"),
+    ("standard-tier", "pro"),
+    ("premium", "pro"),
+    ("pro", "pro"),
+    ("free", "free"),
+)
+
+
+def _tier_class(tier_id: str) -> str:
+    name = tier_id.lower()
+    return next((tier for word, tier in _TIER_WORDS if word in name), "unknown")
+
+
+def _project_of(answer: JsonObject) -> str | None:
+    for key in ("cloudaicompanionProject", "projectId", "project"):
+        value = answer.get(key)
+        found = _id_of(value) if isinstance(value, dict) else value
+        if isinstance(found, str) and found:
+            return found
+    return None
+
+
+def _id_of(value: Any) -> str | None:
+    found = value.get("id") if isinstance(value, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+_INTERNAL_MODELS: Final = ("chat_", "tab_")
+"""Prefixes of ids that the IDE uses for itself (6.8): chat_20706, tab_flash_lite_preview, ..."""
+
+
+def read_quota_figures(body: bytes) -> list[QuotaReading]:
+    """fetchAvailableModels in its display order (6.8). ValueError for anything else."""
+    models = _object(body).get("models")
+    if not isinstance(models, dict):
+        raise ValueError("the answer has no models")  # noqa: TRY004 - the interface's word
+    return [
+        _reading(model_id, facts)
+        for model_id, facts in models.items()
+        if isinstance(facts, dict) and not model_id.startswith(_INTERNAL_MODELS)
+    ]
+
+
+def _reading(model_id: str, facts: JsonObject) -> QuotaReading:
+    info = facts.get("quotaInfo")
+    quota = info if isinstance(info, dict) else {}
+    resets_at = _unix_time(quota.get("resetTime"))
+    remaining = _number(quota.get("remainingFraction"))
+    if remaining is None and resets_at is not None:
+        remaining = 0.0  # the upstream leaves a zero out
+    name = facts.get("displayName")
+    return QuotaReading(
+        model=model_id,
+        remaining=None if remaining is None else min(max(remaining, 0.0), 1.0),
+        resets_at=resets_at,
+        display_name=name if isinstance(name, str) and name else None,
+        max_output=_count(facts.get("maxOutputTokens")),
+        context_window=_count(facts.get("maxTokens")),
+    )
+
+
+def _unix_time(text: Any) -> float | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _object(body: bytes) -> JsonObject:
+    value = orjson.loads(body)  # its error is a ValueError
+    if not isinstance(value, dict):
+        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 - the interface's word
+    return value
+
+
+def _object_or_empty(body: bytes) -> JsonObject:
+    try:
+        return _object(body)
+    except ValueError:
+        return {}

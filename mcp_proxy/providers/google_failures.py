@@ -1,0 +1,232 @@
+"""What an error answer of a Google upstream means, from status, headers and body.
+
+Limits are recognised in `policy/limit_signals.py`; this is the table of everything else
+(protocols/cloudcode.md 4.7, 6.1, 6.7). Nobody after this reads message text.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from mcp_proxy.errors import Failure, FailureKind, Scope
+from mcp_proxy.policy.limit_signals import classify
+
+MAX_DETAIL: Final = 2048
+"""Characters of an upstream's message that are kept."""
+
+_SECRETS: Final = re.compile(
+    r"ya29\.[\w.-]+"  # Google access tokens
+    r"|1//[\w-]+"  # Google refresh tokens
+    r"|AIza[\w-]{20,}"  # Google API keys
+    r"|GOCSPX-[\w-]+"  # OAuth client secrets
+    r"|\bsk-[\w-]{8,}"
+    r"|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"  # JSON web tokens
+    r"|(?<=Bearer )[^\s\"']+"
+    r"|(?<=key=)[^\s&\"']+",
+)
+
+
+def scrubbed(text: str) -> str:
+    """The text without anything that looks like a credential, cut to a readable length."""
+    text = _SECRETS.sub("…", text)
+    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
+
+
+class _Error(NamedTuple):
+    """Google's error object, as far as it could be read."""
+
+    status: int
+    message: str
+    name: str
+    """`INVALID_ARGUMENT` and the like."""
+    details: tuple[dict[str, Any], ...]
+
+    def mentions(self, *phrases: str) -> bool:
+        text = f"{self.name} {self.message} {self._reasons()}".lower()
+        return any(phrase in text for phrase in phrases)
+
+    def _reasons(self) -> str:
+        return " ".join(str(detail.get("reason", "")) for detail in self.details)
+
+    def metadata(self, key: str) -> str | None:
+        for detail in self.details:
+            metadata = detail.get("metadata")
+            value = metadata.get(key) if isinstance(metadata, dict) else None
+            if isinstance(value, str):
+                return value
+        return None
+
+
+def read_google_failure(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> Failure:
+    """One failure for one error answer; never raises, whatever the body is."""
+    limit = classify(status, headers, body, now=now)
+    if limit is not None:
+        return limit
+    if body.lstrip()[:1] == b"<":
+        return Failure(FailureKind.UPSTREAM, _page_title(status, body), status)
+    error = _read_error(status, body)
+    reader = _READERS.get(error.status)
+    if reader is not None:
+        return reader(error)
+    kind = FailureKind.BAD_REQUEST if 400 < error.status < 500 else FailureKind.UPSTREAM
+    return _failure(kind, error)
+
+
+def _read_error(status: int, body: bytes) -> _Error:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if isinstance(value, list) and value:
+        value = value[0]  # without alt=sse an error comes as a list of one
+    error = value.get("error") if isinstance(value, dict) else None
+    if not isinstance(error, dict):
+        text = error if isinstance(error, str) else body[:MAX_DETAIL].decode("utf-8", "replace")
+        return _Error(status, text.strip(), "", ())
+    code = error.get("code")
+    details = error.get("details")
+    known = details if isinstance(details, list) else []
+    return _Error(
+        # Inside a stream the answer's own status was 200.
+        status=code if status < 400 and isinstance(code, int) else status,
+        message=str(error.get("message", "")),
+        name=str(error.get("status", "")),
+        details=tuple(detail for detail in known if isinstance(detail, dict)),
+    )
+
+
+def _failure(
+    kind: FailureKind,
+    error: _Error,
+    *,
+    detail: str | None = None,
+    scope: Scope = Scope.MODEL,
+    url: str | None = None,
+) -> Failure:
+    text = scrubbed(detail or error.message) or f"the upstream answered {error.status}"
+    return Failure(kind, text, error.status, scope=scope, url=url)
+
+
+_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+
+
+def _page_title(status: int, body: bytes) -> str:
+    found = _TITLE.search(body[:8192])
+    title = f": {found[1].decode('utf-8', 'replace').strip()}" if found else ""
+    return scrubbed(f"the upstream answered {status} with a web page{title}")
+
+
+_SEAL_WORDS: Final = (
+    "invalid `signature` in `thinking`",
+    "expected `thinking`",
+    "expected thinking",
+    "must start with a thinking block",
+    "first block must be",
+    "thinking is disabled",
+    "thought_signature",
+    "thought signature",
+    "thoughtsignature",
+)
+_TOO_LONG_WORDS: Final = (
+    "prompt is too long",
+    "prompt_too_long",
+    "context length",
+    "context window",
+    "context_length",
+    "input token count",
+)
+_WRONG_PLACE_WORDS: Final = ("user location is not supported", "is no longer supported")
+
+
+def _bad_request(error: _Error) -> Failure:
+    if error.mentions(*_TOO_LONG_WORDS):
+        return _failure(FailureKind.TOO_LONG, error, detail=_too_long(error.message))
+    if error.mentions(*_SEAL_WORDS):
+        return _failure(FailureKind.SEAL, error)
+    if error.mentions(*_WRONG_PLACE_WORDS):
+        return _failure(FailureKind.MISCONFIGURED, error)
+    return _failure(FailureKind.BAD_REQUEST, error)
+
+
+_TOKENS_OVER: Final = re.compile(r"(\d[\d,]{2,})\D+?(\d[\d,]{2,})")
+
+
+def _too_long(message: str) -> str:
+    """In the words that clients look for when they decide to compact a conversation."""
+    found = _TOKENS_OVER.search(message)
+    if found is None:
+        return (
+            message if "prompt is too long" in message.lower() else f"prompt is too long: {message}"
+        )
+    tokens, maximum = sorted((int(n.replace(",", "")) for n in found.groups()), reverse=True)
+    return f"prompt is too long: {tokens} tokens > {maximum} maximum"
+
+
+_REVOKED_WORDS: Final = (
+    "invalid_grant",
+    "token revoked",
+    "has been expired or revoked",
+    "invalid_client",
+    "credentials are invalid",
+)
+
+
+def _unauthorized(error: _Error) -> Failure:
+    revoked = error.mentions(*_REVOKED_WORDS)
+    return _failure(FailureKind.AUTH_REVOKED if revoked else FailureKind.AUTH_EXPIRED, error)
+
+
+_URL: Final = re.compile(r"https://[^\s\"'<>)]+")
+
+
+_VERIFY_WORDS: Final = ("validation_required", "verify your account")
+_SUSPENDED_WORDS: Final = (
+    "account_disabled",
+    "user_disabled",
+    "violation of terms",
+    "has been suspended",
+)
+
+
+def _forbidden(error: _Error) -> Failure:
+    url = _mending_url(error)
+    if error.metadata("validation_url") or error.mentions(*_VERIFY_WORDS):
+        return _failure(FailureKind.VERIFICATION, error, scope=Scope.ACCOUNT, url=url)
+    if error.mentions(*_SUSPENDED_WORDS):
+        return _failure(FailureKind.SUSPENDED, error, scope=Scope.ACCOUNT, url=url)
+    return _failure(FailureKind.MISCONFIGURED, error, url=url)
+
+
+def _mending_url(error: _Error) -> str | None:
+    for key in ("validation_url", "activationUrl", "appeal_url"):
+        url = error.metadata(key)
+        if url is not None and url.startswith("https://"):
+            return url
+    found = _URL.search(error.message)
+    return found[0].rstrip(".,;") if found else None
+
+
+def _not_found(error: _Error) -> Failure:
+    # An account scope: the project is unknown, every model would fail alike.
+    names = (str(detail.get("resourceName", "")) for detail in error.details)
+    of_project = any(name.startswith("projects/") for name in names)
+    scope = Scope.ACCOUNT if of_project else Scope.MODEL
+    return _failure(FailureKind.NOT_FOUND, error, scope=scope)
+
+
+def _slow(error: _Error) -> Failure:
+    return _failure(FailureKind.SLOW, error)
+
+
+_READERS: Final = {
+    400: _bad_request,
+    401: _unauthorized,
+    403: _forbidden,
+    404: _not_found,
+    408: _slow,
+    504: _slow,
+}
