@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_proxy.conversation import Media, Seal, Thinking, Verbatim
+from mcp_proxy.conversation import Media, Reasoning, Seal, Thinking, Verbatim
 from mcp_proxy.dialects import ReplyFrame, client_dialect
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import (
@@ -159,6 +160,15 @@ def test_thinking_goes_out_as_reasoning_content_without_its_seal():
 
 def test_thinking_that_was_switched_off_is_not_shown():
     assert b"hm" not in stream(whole(thinking(0, "hm"), text(1, "x")), reasoning_effort="none")
+
+
+def test_thinking_that_is_to_stay_unseen_is_in_neither_form_of_the_answer():
+    asked = frame()
+    unseen = replace(asked.conversation, reasoning=Reasoning(visible=False))
+    hidden = replace(asked, conversation=unseen)
+    events = whole(thinking(0, "hm"), text(1, "x"))
+    assert b"hm" not in CLIENT.stream_renderer(hidden).render(events)
+    assert "hm" not in str(CLIENT.render_reply(fold(events), hidden))
 
 
 def test_generated_image_goes_out_as_a_data_url():
