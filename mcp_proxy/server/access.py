@@ -5,6 +5,7 @@ rebinding its own name to 127.0.0.1 even read the answers. Its Host or Origin gi
 """
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -117,11 +118,11 @@ class Door:
         return parts.scheme == "http" and self.on_loopback and self._is_own(parts.netloc)
 
 
+_PORT = re.compile(r":\d*$")
+
+
 def _without_port(authority: str) -> str:
-    if authority.startswith("["):
-        return authority.partition("]")[0] + "]"
-    name, _, port = authority.partition(":")
-    return name if port.isdigit() or not port else authority
+    return _PORT.sub("", authority)
 
 
 def _bearer(value: str | None) -> str | None:
