@@ -22,6 +22,7 @@ class _OpenAiChat:
         return parse_request(body, headers)
 
     def parse_count_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+        """The same: a chat request needs no limit, and so says enough to be counted."""
         return parse_request(body, headers)
 
     def stream_renderer(self, frame: ReplyFrame) -> StreamRenderer:

@@ -24,15 +24,15 @@ _AUDIO_FORMATS = ("wav", "mp3")
 
 def read_content(value: Any, where: Where) -> tuple[ContentPart, ...]:
     """Text, a list of parts, or null, which clients send for "nothing"."""
-    if value is None or value == "":
-        return ()
     if isinstance(value, str):
-        return (Text(value),)
+        return (Text(value),) if value else ()
+    if value is None:
+        return ()
     if not isinstance(value, list):
         raise BadRequest(
             f"expected text or a list of parts, got {kind_of(value)}", param=spell(where)
         )
-    return tuple(_part(item, (*where, at)) for at, item in enumerate(value))
+    return tuple([_part(item, (*where, at)) for at, item in enumerate(value)])
 
 
 def _part(item: Any, where: Where) -> ContentPart:

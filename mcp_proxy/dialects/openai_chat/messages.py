@@ -12,7 +12,6 @@ import orjson
 from mcp_proxy.conversation import (
     UNKNOWN_ORIGIN,
     JsonObject,
-    Media,
     Message,
     Part,
     Role,
@@ -21,8 +20,9 @@ from mcp_proxy.conversation import (
     Thinking,
     ToolCall,
     ToolResult,
+    Verbatim,
 )
-from mcp_proxy.dialects.openai_chat.content import read_content
+from mcp_proxy.dialects.openai_chat.content import ContentPart, read_content
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, encode, get, kind_of, one_of, spell
 
@@ -75,7 +75,7 @@ class _Transcript:
             self._results.append(self._result(item, role, where))
             return
         self._end_results()
-        if item.get("function_call") is not None:
+        if item.get("function_call"):
             self._function_call = _legacy_id(where)
         parts = _assistant(item, where) if role == "assistant" else _content(item, where)
         self._messages.append(Message(_SPEAKERS[role], parts))
@@ -90,7 +90,8 @@ class _Transcript:
             self._results = []
 
     def _result(self, item: JsonObject, role: str, where: Where) -> ToolResult:
-        parts = tuple(part for part in _content(item, where) if isinstance(part, Text | Media))
+        content = _content(item, where)
+        parts = tuple([part for part in content if not isinstance(part, Verbatim)])
         if role == "tool":
             call_id = get(item, "tool_call_id", str, where)
             return ToolResult(call_id, parts, name=get(item, "name", str, where, default=None))
@@ -102,7 +103,7 @@ def _legacy_id(where: Where) -> str:
     return f"call_function_{where[1]}"
 
 
-def _content(item: JsonObject, where: Where) -> tuple[Part, ...]:
+def _content(item: JsonObject, where: Where) -> tuple[ContentPart, ...]:
     if "content" not in item:
         raise BadRequest("field required", param=spell((*where, "content")))
     return read_content(item["content"], (*where, "content"))
@@ -114,23 +115,20 @@ def _assistant(item: JsonObject, where: Where) -> tuple[Part, ...]:
     if isinstance(thought, str) and thought:
         parts.append(Thinking(thought))
     parts += read_content(item.get("content"), (*where, "content"))
-    refusal = get(item, "refusal", str, where, default="")
-    if refusal:
-        parts.append(Text(refusal))
+    if item.get("refusal"):
+        parts.append(Text(get(item, "refusal", str, where)))
     for at, call in enumerate(get(item, "tool_calls", list, where, default=())):
         here = (*where, "tool_calls", at)
         parts.append(_tool_call(check(call, dict, here), here))
-    function_call = get(item, "function_call", dict, where, default=None)
-    if function_call is not None:
+    if item.get("function_call"):
+        function_call = get(item, "function_call", dict, where)
         name, arguments = _function(function_call, (*where, "function_call"))
         parts.append(ToolCall(_legacy_id(where), name, arguments))
     return tuple(parts)
 
 
 def _tool_call(call: JsonObject, where: Where) -> ToolCall:
-    kind = one_of(
-        get(call, "type", str, where, default="function"), tuple(_CALLS), (*where, "type")
-    )
+    kind = one_of(get(call, "type", str, where, default="function"), _KINDS, (*where, "type"))
     name, arguments = _CALLS[kind](get(call, kind, dict, where), (*where, kind))
     return ToolCall(get(call, "id", str, where), name, arguments, _seal(call))
 
@@ -150,6 +148,7 @@ _CALLS: dict[str, Callable[[JsonObject, Where], tuple[str, str]]] = {
     "function": _function,
     "custom": _custom,
 }
+_KINDS = tuple(_CALLS)
 
 
 def _name(named: JsonObject, where: Where) -> str:
@@ -179,7 +178,7 @@ def _object_text(text: str, where: Where) -> str:
 
 def _seal(call: JsonObject) -> Seal | None:
     """The signature where Google's own OpenAI-compatible API puts it."""
-    value: Any = call
-    for key in ("extra_content", "google", "thought_signature"):
+    value: Any = call.get("extra_content")
+    for key in ("google", "thought_signature"):
         value = value.get(key) if isinstance(value, dict) else None
     return Seal(UNKNOWN_ORIGIN, value) if isinstance(value, str) and value else None
