@@ -23,6 +23,7 @@ from mcp_proxy.demo.generation import prompt_tokens
 from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET, DemoAccount
 from mcp_proxy.demo.records import document, stream
 from mcp_proxy.demo.refusals import Answer, JsonObject, Refusal
+from mcp_proxy.demo.validate import check_meaning, check_shape
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.strict_json import decode, encode
 
@@ -61,10 +62,12 @@ class DemoUpstream:
         host: str = "127.0.0.1",
         port: int = 0,
         records_calls: bool = True,
+        validates: bool = True,
         calls_per_bucket: int = 50,
         quota_window: float = 5 * 3600.0,
     ) -> None:
-        """`records_calls`: keep the latest calls in `requests`; a benchmark does without."""
+        """`records_calls`: keep the latest calls in `requests`. `validates`: refuse what the real
+        one refuses. A benchmark does without both."""
         self.backend = Backend(
             accounts, now=now, calls_per_bucket=calls_per_bucket, quota_window=quota_window
         )
@@ -72,6 +75,7 @@ class DemoUpstream:
         self.quota = self.backend.quota
         self.requests: deque[RecordedCall] = deque(maxlen=_REMEMBERED if records_calls else 0)
         self.url = ""
+        self._validates = validates
         self._where = (host, port)
         self._runner: web.AppRunner | None = None
 
@@ -140,6 +144,7 @@ class DemoUpstream:
 
     async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
         _, body = await self._received(request)
+        check_shape(body, "Count")
         return _json({"totalTokens": prompt_tokens(body["request"])})
 
     async def _stream_generate_content(self, request: web.Request) -> web.StreamResponse:
@@ -155,8 +160,12 @@ class DemoUpstream:
     async def _generated(self, request: web.Request) -> Performance:
         account, envelope = await self._received(request)
         _check_client(request)
+        if self._validates:
+            check_shape(envelope, "Generate")
         model = self.backend.model(envelope)
         self.backend.check_project(account, envelope)
+        if self._validates:
+            check_meaning(envelope, model)
         self.backend.spend(account, model)
         return self.backend.perform(account, model, envelope["request"])
 

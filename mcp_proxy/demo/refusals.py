@@ -48,18 +48,9 @@ def error_body(code: int, message: str, details: list[JsonObject] | None = None)
     return {"error": error}
 
 
-def invalid(message: str, *, field: str | None = None) -> Answer:
+def invalid(message: str, *details: JsonObject) -> Answer:
     """H: the request itself is wrong."""
-    details = None
-    if field is not None:
-        violation = {"field": field, "description": message}
-        details = [
-            {
-                "@type": "type.googleapis.com/google.rpc.BadRequest",
-                "fieldViolations": [violation],
-            }
-        ]
-    return Answer(400, error_body(400, message, details))
+    return Answer(400, error_body(400, message, list(details)))
 
 
 def unauthenticated() -> Answer:
