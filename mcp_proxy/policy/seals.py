@@ -1,0 +1,240 @@
+"""Thought signatures: whose they are, when they may be sent again, how they outlive the request.
+
+A signature is worth something only to the model family that made it, and a wrong one makes the
+upstream refuse the whole conversation. So every signature and every tool call is remembered when
+it is issued, and what nobody here has issued is not sent (protocols/cloudcode.md 4.2-4.5). Clients
+that cannot carry signatures get theirs back by the id of the tool call.
+
+Knows nothing of storage: rows go out through `SealCollector.found` and come in through a `get`.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+from mcp_proxy.conversation import (
+    UNKNOWN_ORIGIN,
+    Conversation,
+    Message,
+    Part,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from mcp_proxy.events import Event, PartClosed, PartKind, PartOpened, TextDelta, ThinkingDelta
+from mcp_proxy.model import Family
+
+JsonObject = dict[str, Any]
+
+
+class CallSeal(NamedTuple):
+    """What came with a tool call and has to go back with it."""
+
+    origin: str
+    signature: str
+    thinking_text: str | None
+    """Claude signs its thinking, not its calls: the text that the signature belongs to."""
+
+
+class SealLookup(Protocol):
+    """What is remembered of signatures that were issued through this proxy."""
+
+    def origin_of(self, signature: str) -> str | None:
+        """The family that made the signature."""
+        ...
+
+    def of_call(self, call_id: str) -> CallSeal | None: ...
+
+
+def settle(
+    conversation: Conversation, family: Family, lookup: SealLookup
+) -> tuple[Conversation, list[str]]:
+    """The conversation with just those seals that `family` takes, and notes of what was left out.
+
+    The same object when nothing changes.
+    """
+    work = _Settling(family, lookup)
+    messages = tuple(work.message(message) for message in conversation.messages)
+    notes = work.notes()
+    if all(new is old for new, old in zip(messages, conversation.messages, strict=True)):
+        return conversation, notes
+    return replace(conversation, messages=messages), notes
+
+
+class _Settling:
+    """One pass over a conversation; counts what it leaves out."""
+
+    def __init__(self, family: Family, lookup: SealLookup) -> None:
+        self._family = family
+        self._lookup = lookup
+        self._thinking_dropped = 0
+        self._seals_dropped = 0
+        self._restored = 0
+
+    def notes(self) -> list[str]:
+        counts = (
+            (self._thinking_dropped, "thinking without a signature of this model family left out"),
+            (self._seals_dropped, "signature of another or unknown model family left out"),
+            (self._restored, "signature restored from an earlier answer"),
+        )
+        return [f"{text} ({count})" for count, text in counts if count]
+
+    def message(self, message: Message) -> Message:
+        if message.role != "assistant":
+            return message
+        parts = [settled for part in message.parts if (settled := self._part(part)) is not None]
+        if self._family is Family.CLAUDE:
+            parts = self._with_thinking(parts)
+        unchanged = len(parts) == len(message.parts) and all(
+            new is old for new, old in zip(parts, message.parts, strict=True)
+        )
+        return message if unchanged else Message(message.role, tuple(parts))
+
+    def _part(self, part: Part) -> Part | None:
+        match part:
+            case Thinking():
+                return self._thinking(part)
+            case ToolCall():
+                return self._call(part)
+            case Text(seal=Seal()):
+                seal = self._kept(part.seal)
+                return part if seal is part.seal else replace(part, seal=seal)
+            case _:
+                return part
+
+    def _thinking(self, part: Thinking) -> Thinking | None:
+        # Redacted thinking is a blob that these upstreams neither issue nor take (3.3).
+        seal = None if part.redacted else self._own(part.seal)
+        if seal is None:
+            self._thinking_dropped += 1
+            return None
+        return part if seal is part.seal else replace(part, seal=seal)
+
+    def _call(self, part: ToolCall) -> ToolCall:
+        seal = self._kept(part.seal)
+        if self._family is Family.CLAUDE:
+            seal = None  # Claude signs its thinking only
+        elif seal is None:
+            seal = self._remembered(part)
+        return part if seal is part.seal else replace(part, seal=seal)
+
+    def _remembered(self, call: ToolCall) -> Seal | None:
+        known = self._lookup.of_call(call.id)
+        if known is None or known.origin != self._family or known.thinking_text is not None:
+            return None
+        self._restored += 1
+        return Seal(known.origin, known.signature)
+
+    def _kept(self, seal: Seal | None) -> Seal | None:
+        own = self._own(seal)
+        if own is None and seal is not None:
+            self._seals_dropped += 1
+        return own
+
+    def _own(self, seal: Seal | None) -> Seal | None:
+        """The seal with its real origin, if that is the family asked for."""
+        if seal is None:
+            return None
+        origin = seal.origin
+        if origin == UNKNOWN_ORIGIN:
+            origin = self._lookup.origin_of(seal.value) or UNKNOWN_ORIGIN
+        if origin != self._family:
+            return None
+        return seal if seal.origin == origin else Seal(origin, seal.value)
+
+    def _with_thinking(self, parts: list[Part]) -> list[Part]:
+        """The thinking that preceded the first call, for clients that could not carry it."""
+        if any(isinstance(part, Thinking) for part in parts):
+            return parts
+        for index, part in enumerate(parts):
+            if isinstance(part, ToolCall):
+                thinking = self._thinking_of(part)
+                return [*parts[:index], *thinking, *parts[index:]] if thinking else parts
+        return parts
+
+    def _thinking_of(self, call: ToolCall) -> list[Thinking]:
+        known = self._lookup.of_call(call.id)
+        if known is None or known.origin != self._family or known.thinking_text is None:
+            return []
+        self._restored += 1
+        return [Thinking(known.thinking_text, Seal(known.origin, known.signature))]
+
+
+class SealCollector:
+    """Watches the events of one answer for what has to be remembered."""
+
+    def __init__(self, family: Family) -> None:
+        # Gemini's thoughts are summaries that never go back; only Claude's text is needed.
+        self._keeps_thinking = family is Family.CLAUDE
+        self._found: list[tuple[str, JsonObject]] = []
+        self._opened: PartOpened | None = None
+        self._pieces: list[str] = []
+        self._thinking: tuple[str, Seal] | None = None
+
+    def add(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if type(event) is TextDelta:
+                continue  # nearly all of a stream, so they are passed over first
+            if isinstance(event, ThinkingDelta):
+                if self._keeps_thinking:
+                    self._pieces.append(event.text)
+            elif isinstance(event, PartOpened):
+                self._opened = event
+                self._pieces.clear()
+            elif isinstance(event, PartClosed):
+                self._close(event.seal)
+
+    def found(self) -> list[tuple[str, JsonObject]]:
+        """Key and value of every row to store that was not given before."""
+        found, self._found = self._found, []
+        return found
+
+    def _close(self, seal: Seal | None) -> None:
+        opened = self._opened
+        if opened is None:
+            return
+        if seal is not None:
+            self._found.append((_signature_key(seal.value), {"origin": str(seal.origin)}))
+        if opened.kind is PartKind.THINKING and seal is not None and self._keeps_thinking:
+            self._thinking = "".join(self._pieces), seal
+        elif opened.kind is PartKind.TOOL_CALL:
+            self._remember_call(opened.id, seal)
+        self._opened = None
+
+    def _remember_call(self, call_id: str, seal: Seal | None) -> None:
+        text = None
+        if seal is None and self._thinking is not None:
+            text, seal = self._thinking
+        if seal is None:
+            return
+        row: JsonObject = {"origin": str(seal.origin), "signature": seal.value}
+        if text is not None:
+            row["thinking"] = text
+        self._found.append((_call_key(call_id), row))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSeals:
+    """`SealLookup` over the rows that `SealCollector` found."""
+
+    get: Callable[[str], JsonObject | None]
+
+    def origin_of(self, signature: str) -> str | None:
+        row = self.get(_signature_key(signature))
+        return row["origin"] if row is not None else None
+
+    def of_call(self, call_id: str) -> CallSeal | None:
+        row = self.get(_call_key(call_id))
+        if row is None:
+            return None
+        return CallSeal(row["origin"], row["signature"], row.get("thinking"))
+
+
+def _signature_key(signature: str) -> str:
+    return "sig:" + hashlib.sha256(signature.encode()).hexdigest()
+
+
+def _call_key(call_id: str) -> str:
+    return "call:" + call_id
