@@ -68,7 +68,7 @@ class Directory:
         """Every id that some enabled account serves."""
         self.providers = frozenset(CATALOGUES) | {account.provider for account in self.accounts}
         self.by_class = {kind: self._of_class(kind) for kind in CLASS_DEFAULTS}
-        """Class name -> ids in order of preference: the catalogue's, then others that are served."""
+        """Class name -> ids in order of preference: the catalogue, then others that are served."""
         self.known = frozenset().union(
             *self._offers.values(), *self._live.values(), *_CATALOGUE_IDS.values()
         )
