@@ -1,4 +1,4 @@
-"""Who may import whom. The rule and its reasons are in the docstring of `FLOORS`; this walks the AST.
+"""Who may import whom, from the AST. The rule and its reason are below `FLOORS`.
 
 An import counts wherever it stands: inside a function, under TYPE_CHECKING. A type that a lower
 floor has to know is a dependency as much as a call.
@@ -50,7 +50,7 @@ HOMES = {
     "uvloop": ("cli/",),
     "yarl": ("engine/", "server/", "demo/"),
 }
-"""Where a package from outside (and sqlite3) may be imported; one that is not listed may nowhere."""
+"""Where a package from outside (and sqlite3) may be imported; what is not listed may nowhere."""
 
 
 class Import(NamedTuple):
