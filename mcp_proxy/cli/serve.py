@@ -138,7 +138,7 @@ async def _sources(
     from mcp_proxy.store.state import StateStore
 
     if demo:
-        from mcp_proxy.demo import demo_setup
+        from mcp_proxy.demo.setup import demo_setup
 
         async with demo_setup(settings) as (accounts, demo_settings, state_directory):
             yield Runtime.for_accounts(accounts, demo_settings, state_directory)

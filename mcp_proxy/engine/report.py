@@ -124,7 +124,7 @@ def states(runtime: Runtime) -> dict[str, int]:
         runtime.ledger.account_state(account, models_of(runtime, account), now, soft_limit)
         for account in runtime.accounts
     )
-    return {state: counted[state] for state in State}
+    return {state.value: counted[state] for state in State}
 
 
 def moment(at: float | None) -> str | None:

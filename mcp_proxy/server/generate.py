@@ -14,6 +14,7 @@ from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.server.answers import Call, json_answer, new_id, read_body
 from mcp_proxy.server.client_stream import ClientStream
+from mcp_proxy.server.debug_log import shown
 from mcp_proxy.strict_json import read_object
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,10 @@ async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
         if conversation.wants_stream:
             return await _stream(runtime, call, exchange, dialect, frame)
         reply = await exchange.reply()
-        return json_answer(call, dialect.render_reply(reply, frame), headers=_facts(exchange))
+        answer = dialect.render_reply(reply, frame)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s answer: %s", call.id, shown(answer))
+        return json_answer(call, answer, headers=_facts(exchange))
     finally:
         exchange.close()
 
@@ -48,7 +52,10 @@ async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversa
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
-    conversation = dialect.parse_request(read_object(body), call.request.headers)
+    parsed = read_object(body)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("%s request: %s", call.id, shown(parsed))
+    conversation = dialect.parse_request(parsed, call.request.headers)
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)

@@ -1,0 +1,39 @@
+"""Bodies for `--debug`: what was asked and answered, without credentials and without megabytes."""
+
+import re
+from typing import Any
+
+from mcp_proxy.strict_json import encode
+
+LONGEST_TEXT = 2000
+"""Characters of one text that are shown."""
+
+_SECRET_NAMES = re.compile(
+    r"(?i)^(authorization|api[-_]?key|x-api-key|access[-_]?token|refresh[-_]?token|client[-_]?secret"
+    r"|password|secret|cookie)$"
+)
+_SECRET_TEXTS = re.compile(
+    r"ya29\.[\w.-]+|1//[\w-]{10,}|AIza[\w-]{20,}|GOCSPX-[\w-]+|\bsk-[\w-]{8,}"
+    r"|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*|(?<=Bearer )[^\s\"']+"
+)
+
+
+def shown(body: object) -> str:
+    """A JSON value as one line for the log."""
+    return encode(_shown(body)).decode()
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        text = _SECRET_TEXTS.sub("…", value)
+        if len(text) > LONGEST_TEXT:
+            return f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
+        return text
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: "…" if _SECRET_NAMES.match(name) and isinstance(item, str) else _shown(item)
+            for name, item in value.items()
+        }
+    return value
