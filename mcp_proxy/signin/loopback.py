@@ -1,0 +1,162 @@
+"""The listener that a browser is sent back to after sign-in. One answer, then it is gone.
+
+It listens on 127.0.0.1 alone and believes only a request that knows the random state. Whatever else
+comes by, a favicon request, another page's forgery, a second tab, is answered and forgotten.
+"""
+
+import hmac
+import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
+
+from mcp_proxy.errors import UserError
+
+CALLBACK_PATH = "/oauth-callback"
+FIRST_PORT = 51121
+"""The port that Google's own client registers; the ones after it serve when it is taken."""
+_PORTS_TRIED = 10
+_ADDRESS = "127.0.0.1"
+_OUR_NAMES = frozenset({"localhost", "127.0.0.1"})
+
+
+class Callback(NamedTuple):
+    """What the sign-in page sent back; one of the two is set."""
+
+    code: str | None
+    error: str | None
+
+
+class CallbackListener:
+    """`with CallbackListener() as listener:` listens; `wait` gives what came."""
+
+    def __init__(self, port: int | None = None) -> None:
+        """`port`: that one and no other; None: the usual one or the next that is free."""
+        self.state = secrets.token_urlsafe(32)
+        self._came = threading.Event()
+        self._callback: Callback | None = None
+        self._server = _bound(port, self)
+        self.redirect_uri = redirect_uri(self._server.server_port)
+
+    def __enter__(self) -> Self:
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait(self, timeout: float) -> Callback | None:
+        """The callback; None when nothing believable came in time."""
+        self._came.wait(timeout)
+        return self._callback
+
+    def take(self, query: str) -> bool:
+        """Whether the query of a callback is the one waited for. Only the first one counts."""
+        callback = read_callback(query, self.state)
+        if callback is None or self._came.is_set():
+            return False
+        self._callback = callback
+        self._came.set()
+        return True
+
+
+def redirect_uri(port: int) -> str:
+    return f"http://localhost:{port}{CALLBACK_PATH}"
+
+
+def read_callback(query: str, state: str) -> Callback | None:
+    """None unless the query has the state and either a code or an error."""
+    fields = {name: values[0] for name, values in parse_qs(query).items()}
+    given = fields.get("state", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, state.encode()):
+        return None
+    if fields.get("error"):
+        return Callback(None, fields["error"])
+    return Callback(fields["code"], None) if fields.get("code") else None
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread per connection: browsers open spare ones and leave them silent."""
+
+    daemon_threads = True
+    allow_reuse_address = False
+    listener: CallbackListener
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that hangs up is no news."""
+
+
+def _bound(port: int | None, listener: CallbackListener) -> _Server:
+    ports = [port] if port is not None else [*range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED), 0]
+    for each in ports:
+        try:
+            server = _Server((_ADDRESS, each), _Handler)
+        except OSError:
+            continue  # taken, or reserved by the system: the next one
+        server.listener = listener
+        return server
+    raise UserError(
+        f"port {port} on {_ADDRESS} is not free. Choose another with --callback-port,"
+        " or sign in with --no-browser."
+    )
+
+
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>mcproxy</title>'
+    "<body><h1>{title}</h1><p>{text}</p></body></html>"
+)
+_DONE = _PAGE.format(title="Signed in", text="You can close this page and return to the terminal.")
+_NOT_DONE = _PAGE.format(
+    title="Not signed in", text="Nothing was granted. The terminal says what to do."
+)
+_NOT_OURS = _PAGE.format(title="Nothing here", text="This page belongs to a sign-in in a terminal.")
+
+# The pages are fixed: nothing of a request is ever shown in them.
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10
+    server_version = "mcproxy"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        target = urlsplit(self.path)
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        if target.path != CALLBACK_PATH or host not in _OUR_NAMES:
+            self._answer(404, _NOT_OURS)
+        elif not self.server.listener.take(target.query):
+            self._answer(400, _NOT_OURS)
+        else:
+            denied = "error" in parse_qs(target.query)
+            self._answer(200, _NOT_DONE if denied else _DONE)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """The query holds a code: not for any log."""
+
+    def _answer(self, status: int, page: str) -> None:
+        body = page.encode()
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -1,0 +1,221 @@
+"""Trying an account for real: its sign-in, its project, its models. Blocking, one try per step.
+
+The same walk ends every `accounts add` and is all of `accounts verify`. What it learns goes where a
+server learns from: tokens, projects, standings and marks in the state store.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.policy.ledger import Ledger
+from mcp_proxy.policy.standing import Mark, MarkKind
+from mcp_proxy.providers import (
+    KNOWN_PROVIDERS,
+    JsonObject,
+    ProviderSettings,
+    QuotaReading,
+    SignIn,
+    TokenAnswer,
+    provider,
+)
+from mcp_proxy.signin.asking import Send, asked, exchanged
+from mcp_proxy.signin.http import send as send_once
+from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
+from mcp_proxy.signin.project import discover_project
+from mcp_proxy.store.accounts import AccountStore, credential_id
+from mcp_proxy.store.locks import account_lock
+from mcp_proxy.store.state import StateStore
+from mcp_proxy.store.tokens import TokenCache
+
+
+class Step(StrEnum):
+    SIGN_IN = "sign-in"
+    PROJECT = "project"
+    MODELS = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far one account got."""
+
+    account: Account
+    failed_at: Step | None = None
+    failure: Failure | None = None
+    project: str | None = None
+    tier: str | None = None
+    models: tuple[QuotaReading, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+
+MARKS: Mapping[FailureKind, MarkKind] = {
+    FailureKind.AUTH_REVOKED: "invalid",
+    FailureKind.VERIFICATION: "verification",
+    FailureKind.SUSPENDED: "suspended",
+}
+"""Failures that only the account's owner can mend; they are remembered."""
+
+
+class Verifier:
+    """Knows where accounts and state are kept; may be used from several threads at once."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        state: StateStore,
+        provider_settings: Callable[[str], ProviderSettings],
+        *,
+        send: Send = send_once,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._state = state
+        self._tokens = TokenCache(state)
+        self._provider_settings = provider_settings
+        self._send = send
+        self._clock = clock
+
+    def verify(self, account: Account) -> Verdict:
+        """Sign in anew with what accounts.toml has, then everything `check` does."""
+        if account.provider not in KNOWN_PROVIDERS:
+            reason = f"{account.provider} is not served by this version of mcproxy"
+            failure = Failure(FailureKind.MISCONFIGURED, reason)
+            return Verdict(account, Step.SIGN_IN, failure)
+        # A server may be about to refresh, too: a rotated token is given out only once.
+        with account_lock(self._state.directory, account.id):
+            account = self._reread(account)
+            renewed = self.renew(account)
+            if isinstance(renewed, Failure):
+                return Verdict(account, Step.SIGN_IN, renewed)
+            before, (account, token) = account, renewed
+            if account.credential.refresh_token != before.credential.refresh_token:
+                self._save_rotation(account)
+        return self.check(account, token)
+
+    def renew(self, account: Account) -> tuple[Account, Secret] | Failure:
+        """An access token, and the account with the refresh token that is good from now on."""
+        if account.credential.api_key is not None:
+            return account, account.credential.api_key
+        if account.credential.source == APP_SOURCE:
+            return self._borrow(account)
+        place, settings = provider(account.provider), self._provider_settings(account.provider)
+        try:
+            answer = exchanged(place.refresh_call(account, settings), self._send)
+        except UpstreamBroke as broke:
+            return broke.failure
+        if isinstance(answer, Failure):
+            return answer
+        read = place.read_refresh(answer.status, answer.headers, answer.body, now=self._clock())
+        return read if isinstance(read, Failure) else self._keep(account, read)
+
+    def check(self, account: Account, token: Secret) -> Verdict:
+        """The project and the models, with a token that is fresh."""
+        project, tier = account.project or self._known_project(account), None
+        if project is None and provider(account.provider).sign_in is SignIn.GOOGLE:
+            settings = self._provider_settings(account.provider)
+            found = discover_project(account, token, settings, self._send)
+            if isinstance(found, Failure):
+                return Verdict(account, Step.PROJECT, found)
+            if found.project is None:
+                return Verdict(account, Step.PROJECT, _no_project(account), tier=found.tier)
+            project, tier = found.project, found.tier
+            self.remember_project(account, project)
+        readings = self._read_models(account, token, project)
+        if isinstance(readings, Failure):
+            return Verdict(account, Step.MODELS, readings, project, tier)
+        return Verdict(account, project=project, tier=tier, models=tuple(readings))
+
+    def record(self, verdict: Verdict) -> None:
+        """Leave what was learned for `accounts list`, `limits` and a running server."""
+        account, now = verdict.account, self._clock()
+        ledger = Ledger(credential_id=credential_id, on_change=self._save)
+        ledger.restore(self._state.items("standings"), self._state.items("marks"))
+        kind = MARKS.get(verdict.failure.kind) if verdict.failure else None
+        if verdict.failure is None:
+            ledger.clear_mark(account.id)
+            ledger.observe_quota(account.id, verdict.models, now, "quota poll")
+            models = sorted(reading.model for reading in verdict.models)
+            self._state.put("models", account.id, {"models": models})
+        elif kind is not None:
+            failure = verdict.failure
+            mark = Mark(kind, failure.detail, now, credential_id(account), failure.url)
+            ledger.mark(account.id, mark)
+
+    def remember_token(self, account: Account, token: Secret, expires_in: float) -> None:
+        self._tokens.put(account, token, self._clock() + expires_in)
+
+    def remember_project(self, account: Account, project: str) -> None:
+        row = {"project": project, "credential": credential_id(account)}
+        self._state.put("projects", account.id, row)
+
+    def email_of(self, account: Account, token: Secret) -> str | None:
+        """Whose token it is; None when nobody says."""
+        from mcp_proxy.providers.antigravity import PROVIDER
+
+        call = PROVIDER.userinfo_call(account, token, self._provider_settings(account.provider))
+        answer = asked(PROVIDER, call, self._send, PROVIDER.read_userinfo)
+        return None if isinstance(answer, Failure) else answer
+
+    def _reread(self, account: Account) -> Account:
+        accounts = self._store.load().accounts
+        return next((each for each in accounts if each.id == account.id), account)
+
+    def _save_rotation(self, account: Account) -> None:
+        refresh_token = account.credential.refresh_token
+        if refresh_token is not None:
+            self._store.update_fields(account.id, {"refresh_token": refresh_token.value})
+
+    def _borrow(self, account: Account) -> tuple[Account, Secret] | Failure:
+        try:
+            return account, read_app_token()[1]
+        except (OSError, LookupError, ValueError) as cause:
+            return Failure(FailureKind.AUTH_REVOKED, str(cause))
+
+    def _keep(self, account: Account, answer: TokenAnswer) -> tuple[Account, Secret]:
+        if answer.refresh_token is not None:
+            credential = replace(account.credential, refresh_token=answer.refresh_token)
+            account = replace(account, credential=credential)
+        self.remember_token(account, answer.access_token, answer.expires_in)
+        return account, answer.access_token
+
+    def _known_project(self, account: Account) -> str | None:
+        row = self._state.get("projects", account.id)
+        if row is None or row.get("credential") != credential_id(account):
+            return None
+        project = row.get("project")
+        return project if isinstance(project, str) else None
+
+    def _read_models(
+        self, account: Account, token: Secret, project: str | None
+    ) -> list[QuotaReading] | Failure:
+        place, settings = provider(account.provider), self._provider_settings(account.provider)
+        result: list[QuotaReading] | Failure = Failure(FailureKind.NETWORK, "no host to ask")
+        for host in place.hosts(account, settings):
+            call = place.quota_call(account, token, project, host, settings)
+            result = asked(
+                place, call, self._send, lambda body: place.read_quota(body, now=self._clock())
+            )
+            if not isinstance(result, Failure) or result.kind in MARKS:
+                break
+        return result
+
+    def _save(self, table: str, key: str, row: JsonObject | None) -> None:
+        if row is None:
+            self._state.delete(table, key)
+        else:
+            self._state.put(table, key, row)
+
+
+def _no_project(account: Account) -> Failure:
+    return Failure(
+        FailureKind.MISCONFIGURED,
+        f"Google gave {account.id} no Cloud project. Name one of yours:"
+        f" mcproxy accounts add --provider {account.provider} --id {account.id} --project PROJECT",
+    )
