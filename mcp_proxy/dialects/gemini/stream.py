@@ -97,40 +97,32 @@ class GeminiStreamParser:
 
     def feed(self, record: JsonObject, out: list[Event]) -> None:
         """Appends the events of one record; nothing after `Finished`."""
-        if self._finished:
-            return
         try:
-            candidates = record.get("candidates")
-            if candidates:
-                candidate = candidates[0]
-                content = candidate.get("content")
-                if content:
-                    kind, at = self._open, self._at
-                    for part in content.get("parts", ()):
-                        text = part.get("text")
-                        if text and type(text) is str:
-                            if kind is _TEXT and len(part) == 1:
-                                out.append(_new(TextDelta, (at, text)))
-                                continue
-                            if (
-                                kind is _THINKING
-                                and len(part) == 2
-                                and part.get("thought")
-                                and self._seal is None
-                            ):
-                                out.append(_new(ThinkingDelta, (at, text)))
-                                continue
+            try:
+                candidate = record["candidates"][0]
+                parts = candidate["content"]["parts"]
+            except (KeyError, IndexError):
+                self._no_content(record)
+            else:
+                for part in parts:
+                    # One more piece of the open part: nearly every part of a stream.
+                    if self._open is _TEXT and len(part) == 1 and (text := part.get("text")):
+                        out.append(_new(TextDelta, (self._at, text)))
+                    elif (
+                        self._open is _THINKING
+                        and len(part) == 2
+                        and self._seal is None
+                        and part.get("thought")
+                        and (text := part.get("text"))
+                    ):
+                        out.append(_new(ThinkingDelta, (self._at, text)))
+                    else:
                         self._part(part, record, out)
-                        kind, at = self._open, self._at
-                reason = candidate.get("finishReason")
-                if reason:
-                    self._reason = reason
-            elif "promptFeedback" in record or "error" in record:
-                self._no_candidate(record)
-            usage = record.get("usageMetadata")
-            if usage:
-                self._usage = usage
-                if self._reason is not None:
+                if "finishReason" in candidate:
+                    self._reason = candidate["finishReason"]
+            if "usageMetadata" in record:
+                self._usage = record["usageMetadata"]
+                if self._reason is not None and not self._finished:
                     self._finish(record, out)
         except (AttributeError, TypeError, KeyError) as cause:
             raise _broke(FailureKind.UPSTREAM, "a stream record has an unknown shape") from cause
@@ -144,22 +136,30 @@ class GeminiStreamParser:
             raise _broke(FailureKind.UPSTREAM, detail)
         self._finish({}, out)
 
-    def _no_candidate(self, record: JsonObject) -> None:
-        error = record.get("error")
-        if error is not None:
+    def _no_content(self, record: JsonObject) -> None:
+        """A record of the end, of usage alone, of a refused prompt, or of a failure."""
+        candidates = record.get("candidates")
+        if candidates:
+            self._reason = candidates[0].get("finishReason") or self._reason
+        elif "error" in record:
+            error = record["error"]
             message = error.get("message") if isinstance(error, dict) else error
             raise _broke(FailureKind.UPSTREAM, f"the upstream failed: {message}"[:2048])
-        if record["promptFeedback"].get("blockReason"):
+        elif record.get("promptFeedback", {}).get("blockReason"):
             self._reason = "PROHIBITED_CONTENT"
 
     # Parts. The methods below run once per part and for what is rare, not once per record.
 
     def _part(self, part: JsonObject, record: JsonObject, out: list[Event]) -> None:
+        if self._finished:
+            return
         self._start(record, out)
         # Read before an empty text is passed over: Gemini signs those, too (pitfall 16).
         signature = part.get("thoughtSignature") or part.get("thought_signature")
         seal = Seal(self._model.family, signature) if signature else None
         text = part.get("text") or ""
+        if type(text) is not str:
+            raise TypeError("a text part without text")
         if part.get("thought"):
             self._thought(text, seal, out)
         elif call := part.get("functionCall"):
