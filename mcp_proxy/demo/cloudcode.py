@@ -4,6 +4,7 @@ HTTP only; what is answered is decided in the modules beside it. Every API path 
 below a first path segment (`/daily/v1internal:...`), so that one upstream can play several hosts.
 """
 
+import asyncio
 import re
 import time
 from collections import deque
@@ -15,16 +16,26 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.demo import refusals
+from mcp_proxy.demo import control, refusals
 from mcp_proxy.demo.backend import Backend, Performance
-from mcp_proxy.demo.delivery import Delivery, deliver
+from mcp_proxy.demo.delivery import Delivery, deliver, reset
+from mcp_proxy.demo.faults import (
+    FAULT_KINDS,
+    Dropped,
+    Fault,
+    FaultKind,
+    FaultQueue,
+    altered_delivery,
+    altered_turn,
+    answer_of,
+    silence,
+)
 from mcp_proxy.demo.generation import prompt_tokens
-from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET, DemoAccount
+from mcp_proxy.demo.identity import DemoAccount
 from mcp_proxy.demo.records import document, stream
 from mcp_proxy.demo.refusals import Answer, JsonObject, Refusal
+from mcp_proxy.demo.script import directives
 from mcp_proxy.demo.validate import check_meaning, check_shape
-from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.strict_json import decode, encode
 
 MAX_BODY = 128 * 1024 * 1024
@@ -51,6 +62,13 @@ class RecordedCall:
     account: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    account: DemoAccount
+    body: JsonObject
+    fault: Fault | None
+
+
 class DemoUpstream:
     """A Cloud Code upstream: `async with DemoUpstream() as upstream: upstream.url`."""
 
@@ -74,6 +92,7 @@ class DemoUpstream:
         self.identity = self.backend.identity
         self.quota = self.backend.quota
         self.requests: deque[RecordedCall] = deque(maxlen=_REMEMBERED if records_calls else 0)
+        self.faults = FaultQueue()
         self.url = ""
         self._validates = validates
         self._where = (host, port)
@@ -99,6 +118,15 @@ class DemoUpstream:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def play(self, *faults: Fault) -> None:
+        """Queues faults for the next calls that match them."""
+        for fault in faults:
+            self.faults.put(fault)
+
+    def refresh_token(self, account: str) -> str:
+        """The one that is good now."""
+        return self.identity.refresh_token(account)
+
     def _routes(self) -> list[web.RouteDef]:
         handlers = {
             "loadCodeAssist": self._load_code_assist,
@@ -111,6 +139,8 @@ class DemoUpstream:
         return [
             web.post("/token", self._token),
             web.get("/auth", self._auth),
+            web.get("/control", self._report),
+            web.post("/control", self._control),
             web.get("/oauth2/{version:v[12]}/userinfo", self._userinfo),
             *(
                 web.post(f"{prefix}/v1internal:{verb}", handler)
@@ -119,8 +149,20 @@ class DemoUpstream:
             ),
         ]
 
+    async def _control(self, request: web.Request) -> web.StreamResponse:
+        try:
+            control.apply(decode(await request.read()), self.backend, self.faults)
+        except ValueError as wrong:
+            return _whole(refusals.invalid(str(wrong)))
+        return await self._report(request)
+
+    async def _report(self, _request: web.Request) -> web.StreamResponse:
+        return _json(control.report(self.backend, self.faults))
+
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
+        account = self.identity.holder(form.get("refresh_token", ""))
+        await self._struck(request, account, None)
         return _json(self.identity.token(form, self.backend.now()))
 
     async def _auth(self, request: web.Request) -> web.StreamResponse:
@@ -134,42 +176,60 @@ class DemoUpstream:
         return _json({"id": account.id, "email": account.mail, "verified_email": True})
 
     async def _load_code_assist(self, request: web.Request) -> web.StreamResponse:
-        return _json(self.backend.load_code_assist(*await self._received(request)))
+        call = await self._received(request)
+        return _json(self.backend.load_code_assist(call.account, call.body))
 
     async def _onboard_user(self, request: web.Request) -> web.StreamResponse:
-        return _json(self.backend.onboard_user(*await self._received(request)))
+        call = await self._received(request)
+        return _json(self.backend.onboard_user(call.account, call.body))
 
     async def _fetch_available_models(self, request: web.Request) -> web.StreamResponse:
-        return _json(self.backend.fetch_available_models(*await self._received(request)))
+        call = await self._received(request)
+        return _json(self.backend.fetch_available_models(call.account, call.body))
 
     async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
-        _, body = await self._received(request)
-        check_shape(body, "Count")
-        return _json({"totalTokens": prompt_tokens(body["request"])})
+        call = await self._received(request)
+        check_shape(call.body, "Count")
+        return _json({"totalTokens": prompt_tokens(call.body["request"])})
 
     async def _stream_generate_content(self, request: web.Request) -> web.StreamResponse:
-        done = await self._generated(request)
-        records = stream(done.turn, done.asked.model, thinks=done.asked.thinks, usage=done.usage)
-        return await deliver(request, Delivery(records, pace=done.turn.pace))
+        call = await self._received(request)
+        done = self._generated(request, call)
+        turn, asked, fault = done.turn, done.asked, call.fault or await self._wished(done)
+        if fault is not None:
+            turn = altered_turn(fault, turn)
+        records = stream(turn, asked.model, thinks=asked.thinks, usage=done.usage)
+        delivery = Delivery(records, pace=turn.pace)
+        if fault is not None:
+            delivery = altered_delivery(fault, delivery)
+        return await deliver(request, delivery)
 
     async def _generate_content(self, request: web.Request) -> web.StreamResponse:
-        done = await self._generated(request)
+        done = self._generated(request, await self._received(request))
         body = document(done.turn, done.asked.model, thinks=done.asked.thinks, usage=done.usage)
         return web.Response(body=body, content_type="application/json")
 
-    async def _generated(self, request: web.Request) -> Performance:
-        account, envelope = await self._received(request)
+    def _generated(self, request: web.Request, call: _Call) -> Performance:
         _check_client(request)
         if self._validates:
-            check_shape(envelope, "Generate")
-        model = self.backend.model(envelope)
-        self.backend.check_project(account, envelope)
+            check_shape(call.body, "Generate")
+        model = self.backend.model(call.body)
+        self.backend.check_project(call.account, call.body)
         if self._validates:
-            check_meaning(envelope, model)
-        self.backend.spend(account, model)
-        return self.backend.perform(account, model, envelope["request"])
+            check_meaning(call.body, model)
+        self.backend.spend(call.account, model)
+        return self.backend.perform(call.account, model, call.body["request"])
 
-    async def _received(self, request: web.Request) -> tuple[DemoAccount, JsonObject]:
+    async def _wished(self, done: Performance) -> Fault | None:
+        """The fault that the prompt asks for (script.py)."""
+        kind = directives(done.asked.prompt).get("fault", "")
+        if kind not in FAULT_KINDS:
+            return None
+        fault = Fault(FaultKind(kind))
+        await self._strike(fault, done.asked.model.id)
+        return fault
+
+    async def _received(self, request: web.Request) -> _Call:
         """Who calls, and with what. Refusal when the token is not good or the body not JSON."""
         account = self._signed_in(request)
         try:
@@ -179,7 +239,27 @@ class DemoUpstream:
         if self.requests.maxlen:
             headers = dict(request.headers)
             self.requests.append(RecordedCall(request.path_qs, headers, body, account.id))
-        return account, body
+        fault = await self._struck(request, account.id, body.get("model"))
+        return _Call(account, body, fault)
+
+    async def _struck(
+        self, request: web.Request, account: str | None, model: str | None
+    ) -> Fault | None:
+        """The fault that waits for this call, when it does not end it."""
+        fault = self.faults.take(request.path, account, model) if self.faults else None
+        if fault is not None:
+            await self._strike(fault, model)
+        return fault
+
+    async def _strike(self, fault: Fault, model: str | None) -> None:
+        """Does what a fault does before any answer; raises what ends the call."""
+        answer = answer_of(fault, model, self.backend.now())
+        if answer is not None:
+            raise Refusal(answer)
+        if fault.kind is FaultKind.RESET:
+            raise Dropped
+        if fault.kind is FaultKind.HANG:
+            await asyncio.sleep(silence(fault))
 
     def _signed_in(self, request: web.Request) -> DemoAccount:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -189,41 +269,15 @@ class DemoUpstream:
         return account
 
 
-def provider_settings(upstream: DemoUpstream) -> ProviderSettings:
-    """`[providers.antigravity]` that points the real program at this upstream."""
-    return ProviderSettings(
-        base_urls=(upstream.url,),
-        token_url=f"{upstream.url}/token",
-        client_id=CLIENT_ID,
-        client_secret=Secret(CLIENT_SECRET),
-    )
-
-
-def demo_accounts(upstream: DemoUpstream) -> list[Account]:
-    """The upstream's accounts as the proxy keeps them, signed in."""
-    return [
-        Account(
-            id=account.id,
-            provider="antigravity",
-            credential=Credential(
-                refresh_token=Secret(upstream.identity.refresh_token(account.id)),
-                client_id=CLIENT_ID,
-                client_secret=Secret(CLIENT_SECRET),
-            ),
-            label=account.mail,
-            base_url=upstream.url,
-            token_url=f"{upstream.url}/token",
-        )
-        for account in upstream.identity.accounts.values()
-    ]
-
-
 @web.middleware
 async def _refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refusal as refusal:
         return _whole(refusal.answer)
+    except Dropped:
+        reset(request)
+        return web.Response()
 
 
 def _check_client(request: web.Request) -> None:

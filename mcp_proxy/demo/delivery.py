@@ -24,7 +24,6 @@ class Delivery:
     records: list[bytes]
     pace: float | None = None
     """Records a second; None: as fast as the socket takes them."""
-    stall_before_headers: float = 0.0
     stall_at: int = 0
     """Number of the record in front of which `stall` seconds of silence lie."""
     stall: float = 0.0
@@ -36,8 +35,6 @@ class Delivery:
 
 async def deliver(request: web.Request, delivery: Delivery) -> web.StreamResponse:
     """Writes the stream as the delivery says."""
-    if delivery.stall_before_headers:
-        await asyncio.sleep(delivery.stall_before_headers)
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await response.prepare(request)
     if delivery.pace or delivery.stall or delivery.sizes:

@@ -76,6 +76,10 @@ class Identity:
         """The one that is good now."""
         return self._current[account]
 
+    def holder(self, refresh_token: str) -> str | None:
+        """The account that this refresh token signs in."""
+        return self._refresh_tokens.get(refresh_token)
+
     def revoke(self, account: str) -> None:
         """Its refresh and access tokens are refused from now on."""
         self._refresh_tokens = {t: a for t, a in self._refresh_tokens.items() if a != account}

@@ -1,20 +1,49 @@
-"""The embedded upstream with its accounts and settings, ready for a runtime."""
+"""Points the real program at an embedded upstream, with accounts and settings of its own."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from mcp_proxy.account import Account
-from mcp_proxy.demo.cloudcode import DemoUpstream, demo_accounts, provider_settings
+from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.demo.cloudcode import DemoUpstream
+from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
+from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.store.settings import Settings
+
+
+def provider_settings(upstream: DemoUpstream) -> ProviderSettings:
+    """`[providers.antigravity]` for this upstream."""
+    return ProviderSettings(
+        base_urls=(upstream.url,),
+        token_url=f"{upstream.url}/token",
+        client_id=CLIENT_ID,
+        client_secret=Secret(CLIENT_SECRET),
+    )
+
+
+def demo_settings(upstream: DemoUpstream, settings: Settings) -> Settings:
+    """`settings` with this upstream in place of every provider address."""
+    return replace(settings, providers={"antigravity": provider_settings(upstream)})
+
+
+def demo_accounts(upstream: DemoUpstream) -> list[Account]:
+    """The upstream's accounts as the proxy keeps them, signed in."""
+    return [
+        Account(
+            id=account.id,
+            provider="antigravity",
+            credential=Credential(refresh_token=Secret(upstream.refresh_token(account.id))),
+            label=account.mail,
+        )
+        for account in upstream.identity.accounts.values()
+    ]
 
 
 @asynccontextmanager
 async def demo_setup(settings: Settings) -> AsyncIterator[tuple[list[Account], Settings, Path]]:
-    """Accounts, settings and a state directory that have nothing to do with the user's own."""
-    with TemporaryDirectory(prefix="mcproxy-demo-") as directory:
+    """A running upstream as (accounts, settings, state directory), all gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mcproxy-demo-") as directory:
         async with DemoUpstream() as upstream:
-            providers = {"antigravity": provider_settings(upstream)}
-            yield demo_accounts(upstream), replace(settings, providers=providers), Path(directory)
+            yield demo_accounts(upstream), demo_settings(upstream, settings), Path(directory)
