@@ -1,0 +1,443 @@
+"""Every rule of `policy/attempts.py` as a transcript."""
+
+import pytest
+from playbook import (
+    FLASH,
+    OPUS,
+    PRO,
+    SONNET,
+    account,
+    capacity,
+    fault,
+    needs_owner,
+    opus_limited_until,
+    plan,
+    play,
+    quota,
+    rate,
+    served,
+)
+
+from mcp_proxy.errors import ErrorKind, FailureKind, UnknownModel
+from mcp_proxy.policy import attempts
+from mcp_proxy.policy.routes import RouteTarget, Routing
+
+HOUR = 3600.0
+PROBLEM_URL = "https://accounts.google.com/signin/continue?x=1"
+
+
+def test_every_kind_of_failure_has_its_rule() -> None:
+    assert set(attempts._AFTER) == set(FailureKind)
+
+
+# ------------------------------------------------------------------ limits
+
+
+def test_second_account_is_tried_when_the_first_is_out_of_quota() -> None:
+    play(plan(["a", "b"])).tries("a").fails(quota(resets_in=900)).tries("b").succeeds()
+
+
+def test_an_account_out_of_quota_is_not_asked_for_any_model_of_its_bucket() -> None:
+    scene = plan(["a", "b"])
+    play(scene).tries("a").fails(quota()).tries("b").succeeds()
+    assert served(scene, SONNET) == "b"
+    assert served(scene, FLASH) == "a"
+
+
+def test_a_rate_limit_leaves_the_account_free_for_other_models() -> None:
+    scene = plan(["a", "b"])
+    play(scene).tries("a").fails(rate(hint=20)).tries("b").succeeds()
+    assert served(scene, SONNET, session="another") == "a"
+
+
+def test_a_burst_is_waited_for_on_the_same_account() -> None:
+    play(plan(["a", "b"])).tries("a").fails(rate(hint=0.479)).waits(0.479).tries("a").succeeds()
+
+
+def test_a_third_burst_counts_as_a_longer_limit() -> None:
+    (
+        play(plan(["a", "b"]))
+        .tries("a")
+        .fails(rate(hint=1))
+        .waits(1)
+        .tries("a")
+        .fails(rate(hint=1))
+        .waits(1)
+        .tries("a")
+        .fails(rate(hint=1))
+        .tries("b")
+        .succeeds()
+    )
+
+
+def test_a_hint_of_three_seconds_moves_on_to_the_next_account() -> None:
+    play(plan(["a", "b"])).tries("a").fails(rate(hint=3)).tries("b").succeeds()
+
+
+def test_a_rate_limit_without_a_hint_moves_on_and_cools_for_the_default_time() -> None:
+    scene = plan(["a", "b"])
+    play(scene).tries("a").fails(rate()).tries("b").succeeds()
+    assert opus_limited_until(scene, "a") == 30
+
+
+def test_the_soonest_account_is_waited_for_when_all_are_limited() -> None:
+    (
+        play(plan(["a", "b"]))
+        .tries("a")
+        .fails(rate(hint=90))
+        .tries("b")
+        .fails(rate(hint=40))
+        .waits(40)
+        .tries("b")
+        .succeeds()
+    )
+
+
+def test_a_wait_of_exactly_the_longest_allowed_is_made() -> None:
+    play(plan(["a"], max_wait=120)).tries("a").fails(rate(hint=120)).waits(120).tries("a")
+
+
+def test_a_longer_wait_is_refused_with_the_moment_and_the_model() -> None:
+    request = play(plan(["a"])).tries("a").fails(quota(resets_in=2 * HOUR))
+    error = request.gives_up(
+        ErrorKind.LIMITED,
+        rf"^RESOURCE_EXHAUSTED: Rate limited on {OPUS}\. Quota will reset after 2h0m0s\. "
+        r"Next available: 2027-01-15T10:00:00Z$",
+        retry_after=2 * HOUR,
+    )
+    assert error.retry_is_pointless
+
+
+def test_waits_of_one_request_add_up_to_the_longest_allowed() -> None:
+    request = play(plan(["a"], max_wait=100))
+    request.tries("a").fails(rate(hint=60)).waits(60).tries("a").fails(rate(hint=60))
+    request.gives_up(ErrorKind.LIMITED, retry_after=60)
+
+
+def test_a_request_that_may_not_wait_does_not_even_wait_for_a_burst() -> None:
+    request = play(plan(["a", "b"], max_wait=0))
+    request.tries("a").fails(rate(hint=1)).tries("b").fails(rate(hint=1))
+    request.gives_up(ErrorKind.LIMITED, "RESOURCE_EXHAUSTED")
+
+
+def test_an_account_cooled_by_another_request_is_skipped() -> None:
+    scene = plan(["a", "b"])
+    first, second = play(scene, session="one"), play(scene, session="two")
+    first.tries("a")
+    scene.busy["a"] = 1
+    second.tries("b").fails(rate(hint=60))
+    first.fails(rate(hint=30)).waits(30).tries("a")
+
+
+def test_a_limit_known_before_the_request_costs_no_try() -> None:
+    scene = plan(["a", "b"])
+    play(scene).tries("a").fails(quota()).tries("b").succeeds()
+    request = play(scene, session="another")
+    request.tries("b").succeeds()
+    assert request.plan.attempts == 1
+
+
+def test_a_limit_that_has_passed_meanwhile_is_not_waited_for_long() -> None:
+    request = play(plan(["a", "b"]))
+    request.tries("a").fails(rate(hint=4)).tries("b").fails(rate(hint=50), after=10)
+    request.waits(1).tries("a").succeeds()
+
+
+# ------------------------------------------------------------------ faults
+
+
+@pytest.mark.parametrize("kind", [FailureKind.UPSTREAM, FailureKind.NETWORK, FailureKind.SLOW])
+def test_another_account_is_asked_at_once_after_a_fault(kind: FailureKind) -> None:
+    play(plan(["a", "b"])).tries("a").fails(fault(kind)).tries("b").succeeds()
+
+
+def test_a_lone_account_is_asked_again_at_another_host_after_a_pause() -> None:
+    play(plan(["a"])).tries("a", host=0).fails(fault()).pauses().tries("a", host=1).succeeds()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (FailureKind.UPSTREAM, ErrorKind.UPSTREAM),
+        (FailureKind.NETWORK, ErrorKind.UPSTREAM),
+        (FailureKind.EMPTY, ErrorKind.UPSTREAM),
+        (FailureKind.SLOW, ErrorKind.SLOW),
+        (FailureKind.CAPACITY, ErrorKind.OVERLOADED),
+    ],
+)
+def test_three_faults_are_the_end_and_the_last_one_names_the_error(
+    kind: FailureKind, told: ErrorKind
+) -> None:
+    request = play(plan(["a"]))
+    request.tries("a").fails(fault()).pauses().tries("a").fails(fault()).pauses()
+    request.tries("a").fails(fault(kind, "the last words")).gives_up(told, "3 attempts.*last words")
+
+
+def test_three_tries_are_all_even_with_many_accounts() -> None:
+    request = play(plan(["a", "b", "c", "d"]))
+    request.tries("a").fails(fault()).tries("b").fails(fault()).tries("c").fails(fault())
+    request.gives_up(ErrorKind.UPSTREAM)
+
+
+def test_a_fault_after_the_window_for_retries_is_final() -> None:
+    request = play(plan(["a", "b"], fallback=True)).tries("a")
+    request.fails(fault(FailureKind.SLOW, "silent"), after=120).gives_up(ErrorKind.SLOW, "silent")
+
+
+def test_a_wait_for_a_limit_does_not_shorten_the_window_for_retries() -> None:
+    request = play(plan(["a"])).tries("a").fails(rate(hint=60)).waits(60)
+    request.tries("a").fails(fault()).pauses().tries("a").succeeds()
+
+
+def test_overload_is_retried_on_the_same_account_and_marks_nobody() -> None:
+    scene = plan(["a", "b"])
+    request = play(scene).tries("a", host=0).fails(capacity())
+    request.waits(0.5).tries("a", host=1).fails(capacity()).waits(1).tries("a").fails(capacity())
+    request.gives_up(ErrorKind.OVERLOADED)
+    assert opus_limited_until(scene, "a") is None
+    assert served(scene, session="another") == "a"
+
+
+def test_a_short_hint_of_an_overloaded_model_is_respected() -> None:
+    play(plan(["a"])).tries("a").fails(capacity(hint=4)).waits(4).tries("a").succeeds()
+
+
+def test_a_long_hint_of_an_overloaded_model_goes_to_the_client() -> None:
+    request = play(plan(["a"]))
+    request.tries("a").fails(capacity(60)).waits(0.5).tries("a").fails(capacity(60)).waits(1)
+    request.tries("a").fails(capacity(60)).gives_up(ErrorKind.OVERLOADED, retry_after=60)
+
+
+def test_an_empty_answer_is_retried_twice_where_it_came_from() -> None:
+    empty = fault(FailureKind.EMPTY, "no content")
+    request = play(plan(["a", "b"]))
+    request.tries("a", host=0).fails(empty).waits(0.5).tries("a", host=0).fails(empty).waits(1)
+    request.tries("a").fails(empty).gives_up(ErrorKind.UPSTREAM, "no content")
+
+
+def test_accounts_that_keep_breaking_are_asked_last_but_never_waited_for() -> None:
+    scene = plan(["a", "b"])
+    assert served(scene) == "a"
+    for _ in range(3):
+        play(scene).tries("a").fails(fault()).tries("b").succeeds()
+    play(scene).tries("b").fails(rate(hint=50)).tries("a").succeeds()
+    assert served(scene, session="after the success") == "a"
+
+
+# ------------------------------------------------------------------ accounts that need their owner
+
+
+def test_an_expired_token_is_refreshed_once_and_the_same_account_asked_again() -> None:
+    expired = fault(FailureKind.AUTH_EXPIRED)
+    play(plan(["a", "b"])).tries("a").fails(expired).tries("a").fails(expired).tries("b").succeeds()
+
+
+def test_an_account_that_refuses_a_fresh_token_is_named_and_not_marked() -> None:
+    scene = plan(["a"])
+    expired = fault(FailureKind.AUTH_EXPIRED, "UNAUTHENTICATED")
+    request = play(scene).tries("a").fails(expired).tries("a").fails(expired)
+    request.gives_up(ErrorKind.NO_ACCOUNT, "a: UNAUTHENTICATED.* mcproxy accounts verify a")
+    assert scene.ledger.mark_of(scene.accounts[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark", "command"),
+    [
+        (FailureKind.AUTH_REVOKED, "invalid", "mcproxy accounts add --provider antigravity"),
+        (FailureKind.VERIFICATION, "verification", "mcproxy accounts verify a"),
+        (FailureKind.SUSPENDED, "suspended", "mcproxy accounts verify a"),
+    ],
+)
+def test_an_account_that_needs_its_owner_is_marked_and_named(
+    kind: FailureKind, mark: str, command: str
+) -> None:
+    scene = plan(["a", "b"])
+    play(scene).tries("a").fails(needs_owner(kind, "see there", PROBLEM_URL)).tries("b").succeeds()
+    found = scene.ledger.mark_of(scene.accounts[0])
+    assert found is not None
+    assert (found.kind, found.url) == (mark, PROBLEM_URL)
+    request = play(scene).tries("b").fails(needs_owner(kind, "see there"))
+    error = request.gives_up(ErrorKind.NO_ACCOUNT, command)
+    assert PROBLEM_URL in error.message
+
+
+def test_a_new_sign_in_is_not_held_to_the_mark_of_the_old_one() -> None:
+    scene = plan([account("a", token="old")])
+    play(scene).tries("a").fails(needs_owner(FailureKind.AUTH_REVOKED, "gone"))
+    assert scene.ledger.mark_of(account("a", token="old")) is not None
+    assert scene.ledger.mark_of(account("a", token="new")) is None
+
+
+def test_no_account_at_all_names_the_command_that_adds_one() -> None:
+    play(plan([])).gives_up(ErrorKind.NO_ACCOUNT, "mcproxy accounts add$")
+
+
+def test_a_disabled_account_is_named_with_the_command_that_enables_it() -> None:
+    scene = plan([account("a", enabled=False)])
+    play(scene).gives_up(ErrorKind.NO_ACCOUNT, "a: disabled.*mcproxy accounts enable a")
+
+
+def test_many_dead_accounts_are_not_all_listed() -> None:
+    scene = plan([account(f"n{number}", enabled=False) for number in range(9)])
+    play(scene).gives_up(ErrorKind.NO_ACCOUNT, r"and 4 more: mcproxy accounts list")
+
+
+def test_limits_rule_over_accounts_that_are_out_for_good() -> None:
+    request = play(plan(["a", "b"])).tries("a").fails(needs_owner(FailureKind.SUSPENDED, "closed"))
+    request.tries("b").fails(quota(resets_in=HOUR)).gives_up(ErrorKind.LIMITED, retry_after=HOUR)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.MISCONFIGURED, FailureKind.NOT_FOUND])
+def test_a_wrong_place_is_tried_at_one_other_host_then_at_the_next_account(
+    kind: FailureKind,
+) -> None:
+    request = play(plan(["a", "b"])).tries("a", host=0).fails(fault(kind))
+    request.tries("a", host=1).fails(fault(kind)).tries("b", host=0).succeeds()
+
+
+def test_a_model_that_no_account_is_offered_is_unknown() -> None:
+    missing = fault(FailureKind.NOT_FOUND, "Requested entity was not found.")
+    request = play(plan(["a"])).tries("a").fails(missing).tries("a").fails(missing)
+    request.gives_up(ErrorKind.UNKNOWN_MODEL, f"{OPUS}.*Requested entity")
+
+
+def test_a_project_without_permission_is_no_unknown_model() -> None:
+    denied = fault(FailureKind.MISCONFIGURED, "API not enabled")
+    request = play(plan(["a"])).tries("a").fails(denied).tries("a").fails(denied)
+    request.gives_up(ErrorKind.NO_ACCOUNT, "a: API not enabled")
+
+
+# ------------------------------------------------------------------ the request itself
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (FailureKind.BAD_REQUEST, ErrorKind.BAD_REQUEST),
+        (FailureKind.TOO_LONG, ErrorKind.TOO_LONG),
+    ],
+)
+def test_a_wrong_request_is_given_up_at_once_in_the_upstreams_words(
+    kind: FailureKind, told: ErrorKind
+) -> None:
+    request = play(plan(["a", "b"], fallback=True)).tries("a").fails(fault(kind, "tools.0: bad"))
+    request.gives_up(told, "^tools.0: bad$")
+
+
+def test_a_refused_seal_is_retried_once_without_thinking() -> None:
+    refused = fault(FailureKind.SEAL, "Invalid `signature` in `thinking` block")
+    request = play(plan(["a", "b"])).tries("a")
+    assert not request.plan.strip_thinking
+    request.fails(refused).tries("a")
+    assert request.plan.strip_thinking
+    request.fails(refused).gives_up(ErrorKind.BAD_REQUEST, "Invalid `signature`")
+
+
+# ------------------------------------------------------------------ fallback and routes
+
+
+def test_fallback_answers_when_the_wait_would_be_too_long() -> None:
+    request = play(plan(["a"], fallback=True)).tries("a").fails(quota(resets_in=HOUR))
+    request.tries("a", model=PRO).succeeds()
+    assert f"fallback {OPUS} -> {PRO}" in request.plan.notes
+
+
+def test_a_short_wait_comes_before_fallback() -> None:
+    request = play(plan(["a"], fallback=True)).tries("a").fails(rate(hint=100))
+    request.waits(100).tries("a", model=OPUS)
+
+
+def test_fallback_follows_overload_and_faults() -> None:
+    for failure in (capacity(), fault()):
+        request = play(plan(["a"], fallback=True))
+        request.tries("a").fails(failure).pauses().tries("a").fails(failure).pauses()
+        request.tries("a").fails(failure).tries("a", model=PRO).succeeds()
+
+
+def test_the_stand_in_has_tries_of_its_own_and_the_asked_model_names_the_error() -> None:
+    scene = plan(["a"], fallback=True, fallbacks={OPUS: [PRO]})
+    request = play(scene)
+    for model in (OPUS, PRO):
+        request.tries("a", model=model).fails(fault()).pauses()
+        request.tries("a", model=model).fails(fault()).pauses()
+        request.tries("a", model=model).fails(fault())
+    request.gives_up(ErrorKind.UPSTREAM, f"^{OPUS}")
+
+
+def test_an_exhausted_fallback_names_both_models_and_the_soonest_reset() -> None:
+    request = play(plan(["a"], fallback=True, fallbacks={OPUS: [PRO]}))
+    request.tries("a", model=OPUS).fails(quota(resets_in=3 * HOUR))
+    request.tries("a", model=PRO).fails(quota(resets_in=HOUR))
+    request.gives_up(ErrorKind.LIMITED, f"{OPUS} and on the fallback {PRO}", retry_after=HOUR)
+
+
+def test_a_stand_in_that_is_free_soon_is_waited_for() -> None:
+    request = play(plan(["a"], fallback=True, fallbacks={OPUS: [PRO]}))
+    request.tries("a", model=OPUS).fails(quota(resets_in=3 * HOUR))
+    request.tries("a", model=PRO).fails(rate(hint=30)).waits(30).tries("a", model=PRO)
+
+
+def test_the_fallback_of_a_fallback_is_never_followed() -> None:
+    request = play(plan(["a"], fallback=True, fallbacks={OPUS: [PRO], PRO: [FLASH, OPUS]}))
+    request.tries("a", model=OPUS).fails(quota(HOUR)).tries("a", model=PRO).fails(quota(HOUR))
+    request.gives_up(ErrorKind.LIMITED)
+
+
+def test_stand_ins_that_nobody_serves_are_passed_over() -> None:
+    scene = plan(["a"], fallback=True, live={"a": [OPUS, "gemini-3.1-pro-high"]})
+    play(scene).tries("a").fails(quota(HOUR)).tries("a", model="gemini-3.1-pro-high")
+
+
+def test_fallback_serves_when_every_account_needs_its_owner_for_the_model() -> None:
+    scene = plan(
+        [account("a", models=[OPUS]), account("b", models=[PRO])],
+        fallback=True,
+        fallbacks={OPUS: [PRO]},
+    )
+    request = play(scene).tries("a").fails(needs_owner(FailureKind.SUSPENDED, "closed"))
+    request.tries("b", model=PRO).succeeds()
+
+
+def test_a_route_goes_down_its_list_before_it_waits() -> None:
+    steps = [RouteTarget(OPUS, account="b"), RouteTarget(FLASH)]
+    scene = plan(["a", "b"], routing=Routing(routes={"fast": steps}))
+    request = play(scene, "route:fast").tries("b", model=OPUS).fails(rate(hint=20))
+    request.tries("a", model=FLASH).fails(fault()).tries("b", model=FLASH).succeeds()
+
+
+def test_an_unknown_model_gets_no_plan() -> None:
+    with pytest.raises(UnknownModel, match="cloude"):
+        play(plan(["a"]), "cloude")
+
+
+# ------------------------------------------------------------------ what success teaches
+
+
+def test_success_ends_the_accounts_cooldown() -> None:
+    scene = plan(["a"])
+    play(scene).tries("a").fails(rate(hint=1)).waits(1).tries("a").succeeds()
+    assert opus_limited_until(scene, "a") is None
+
+
+def test_a_stream_that_breaks_after_it_began_is_held_against_the_account() -> None:
+    scene = plan(["a"])
+    play(scene).tries("a").succeeds().fails(rate(hint=60))
+    assert opus_limited_until(scene, "a") == 60
+
+
+def test_a_5xx_does_not_move_a_conversation_but_a_limit_does() -> None:
+    scene = plan(["a", "b"])
+    assert served(scene) == "a"
+    play(scene).tries("a").fails(fault()).tries("b").succeeds()
+    play(scene).tries("a").fails(rate(hint=20)).tries("b").succeeds()
+    assert served(scene.later(60)) == "b"
+
+
+def test_success_before_any_try_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(RuntimeError):
+        play(plan(["a"])).succeeds()
+
+
+def test_soft_limited_accounts_are_asked_last() -> None:
+    scene = plan(["a", "b"]).reads_quota("a", opus=0.2).reads_quota("b", opus=0.6)
+    play(scene).tries("b").fails(rate(hint=60)).tries("a").succeeds()
