@@ -34,7 +34,7 @@ class CallbackListener:
 
     def __init__(self, port: int | None = None) -> None:
         """`port`: that one and no other; None: the usual one or the next that is free."""
-        self.state = secrets.token_urlsafe(32)
+        self.state = new_state()
         self._came = threading.Event()
         self._callback: Callback | None = None
         self._server = _bound(port, self)
@@ -68,6 +68,11 @@ class CallbackListener:
         self._callback = callback
         self._came.set()
         return True
+
+
+def new_state() -> str:
+    """What only the page that we sent somebody to can know."""
+    return secrets.token_urlsafe(32)
 
 
 def redirect_uri(port: int) -> str:

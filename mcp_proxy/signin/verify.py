@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.errors import Failure, FailureKind
@@ -63,6 +64,15 @@ MARKS: Mapping[FailureKind, MarkKind] = {
 """Failures that only the account's owner can mend; they are remembered."""
 
 
+class Renewed(NamedTuple):
+    """An access token, and the account as it is since it was given."""
+
+    account: Account
+    token: Secret
+    expires_in: float | None = None
+    """Seconds; None for what is not kept: keys, and tokens that somebody else looks after."""
+
+
 class Verifier:
     """Knows where accounts and state are kept; may be used from several threads at once."""
 
@@ -94,15 +104,16 @@ class Verifier:
             renewed = self.renew(account)
             if isinstance(renewed, Failure):
                 return Verdict(account, Step.SIGN_IN, renewed)
-            before, (account, token) = account, renewed
-            if account.credential.refresh_token != before.credential.refresh_token:
-                self._save_rotation(account)
-        return self.check(account, token)
+            # A rotated token exists only once: it is saved before anything is done with it.
+            if renewed.account != account:
+                self._save_rotation(renewed.account)
+            self.remember_token(renewed)
+        return self.check(renewed.account, renewed.token)
 
-    def renew(self, account: Account) -> tuple[Account, Secret] | Failure:
+    def renew(self, account: Account) -> Renewed | Failure:
         """An access token, and the account with the refresh token that is good from now on."""
         if account.credential.api_key is not None:
-            return account, account.credential.api_key
+            return Renewed(account, account.credential.api_key)
         if account.credential.source == APP_SOURCE:
             return self._borrow(account)
         place, settings = provider(account.provider), self._provider_settings(account.provider)
@@ -113,7 +124,7 @@ class Verifier:
         if isinstance(answer, Failure):
             return answer
         read = place.read_refresh(answer.status, answer.headers, answer.body, now=self._clock())
-        return read if isinstance(read, Failure) else self._keep(account, read)
+        return read if isinstance(read, Failure) else _renewed(account, read)
 
     def check(self, account: Account, token: Secret) -> Verdict:
         """The project and the models, with a token that is fresh."""
@@ -148,8 +159,11 @@ class Verifier:
             mark = Mark(kind, failure.detail, now, credential_id(account), failure.url)
             ledger.mark(account.id, mark)
 
-    def remember_token(self, account: Account, token: Secret, expires_in: float) -> None:
-        self._tokens.put(account, token, self._clock() + expires_in)
+    def remember_token(self, renewed: Renewed) -> None:
+        """A running server takes it over instead of asking for another."""
+        if renewed.expires_in is not None:
+            expires_at = self._clock() + renewed.expires_in
+            self._tokens.put(renewed.account, renewed.token, expires_at)
 
     def remember_project(self, account: Account, project: str) -> None:
         row = {"project": project, "credential": credential_id(account)}
@@ -172,18 +186,11 @@ class Verifier:
         if refresh_token is not None:
             self._store.update_fields(account.id, {"refresh_token": refresh_token.value})
 
-    def _borrow(self, account: Account) -> tuple[Account, Secret] | Failure:
+    def _borrow(self, account: Account) -> Renewed | Failure:
         try:
-            return account, read_app_token()[1]
+            return Renewed(account, read_app_token()[1])
         except (OSError, LookupError, ValueError) as cause:
             return Failure(FailureKind.AUTH_REVOKED, str(cause))
-
-    def _keep(self, account: Account, answer: TokenAnswer) -> tuple[Account, Secret]:
-        if answer.refresh_token is not None:
-            credential = replace(account.credential, refresh_token=answer.refresh_token)
-            account = replace(account, credential=credential)
-        self.remember_token(account, answer.access_token, answer.expires_in)
-        return account, answer.access_token
 
     def _known_project(self, account: Account) -> str | None:
         row = self._state.get("projects", account.id)
@@ -211,6 +218,13 @@ class Verifier:
             self._state.delete(table, key)
         else:
             self._state.put(table, key, row)
+
+
+def _renewed(account: Account, answer: TokenAnswer) -> Renewed:
+    if answer.refresh_token is not None:
+        credential = replace(account.credential, refresh_token=answer.refresh_token)
+        account = replace(account, credential=credential)
+    return Renewed(account, answer.access_token, answer.expires_in)
 
 
 def _no_project(account: Account) -> Failure:

@@ -1,0 +1,227 @@
+"""`mcproxy accounts`: add, list, verify, remove, enable, disable.
+
+accounts.toml is read before anything else: a malformed file fails there, before any network call.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcp_proxy.account import Account
+from mcp_proxy.cli.account_rows import (
+    SCHEMA,
+    list_result,
+    list_view,
+    verdict_row,
+    verdict_view,
+)
+from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.render import json_option, show, text
+from mcp_proxy.errors import UserError
+from mcp_proxy.store.accounts import Loaded, UnknownAccount
+from mcp_proxy.store.entries import PROVIDER_NAMES
+from mcp_proxy.store.state import StateStore
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FAILED = 1
+USAGE = 2
+_AT_ONCE = 8
+
+ADD_EXAMPLES = """\b
+Examples:
+  mcproxy accounts add --provider antigravity
+  mcproxy accounts add --provider antigravity --id work --no-browser
+  mcproxy accounts add --provider antigravity --from antigravity-app
+"""
+
+
+@click.group()
+def accounts() -> None:
+    """Add accounts, look at them, try them, remove them."""
+
+
+@accounts.command(epilog=ADD_EXAMPLES)
+@click.option("--provider", type=click.Choice(PROVIDER_NAMES), help="Whose account it is.")
+@click.option("--id", help="Name for the account; made from its address when left out.")
+@click.option("--api-key", metavar="KEY", help="For providers with keys; - reads it from stdin.")
+@click.option(
+    "--refresh-token", metavar="-", help="A token you already have; - reads it from stdin."
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["antigravity-app"]),
+    help="Use the login of an app on this machine.",
+)
+@click.option("--no-browser", is_flag=True, help="Print the sign-in page, paste the result back.")
+@click.option(
+    "--callback-port",
+    type=click.IntRange(1, 65535),
+    help="Port that the browser comes back to.  [51121]",
+)
+@click.option(
+    "--client-secrets",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="OAuth client, as the JSON file that Google gives out.",
+)
+@click.option("--base-url", help="Replaces the provider's address for this account.")
+@click.option("--project", help="Cloud project; found out when left out.")
+@click.option("--accept-risk", is_flag=True, help="The notice about terms of use has been read.")
+@json_option
+@pass_app
+def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
+    """Add an account, or sign in anew to one that exists."""
+    from mcp_proxy.cli.account_add import Wish, add_account
+
+    added = add_account(app, Wish(**wish))
+    result = {
+        "schema": SCHEMA,
+        "action": "added" if added.is_new else "updated",
+        "account": verdict_row(added.verdict),
+    }
+    show(result, _added_view, as_json=as_json)
+    return 0 if added.verdict.ok else FAILED
+
+
+@accounts.command("list")
+@json_option
+@pass_app
+def list_accounts(app: App, /, *, as_json: bool) -> None:
+    """Show the accounts and what state they are in."""
+    show(list_result(app, app.accounts()), list_view, as_json=as_json)
+
+
+@accounts.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@json_option
+@pass_app
+def verify(app: App, /, *, ids: tuple[str, ...], as_json: bool) -> int:
+    """Try accounts for real; all enabled ones when none is named."""
+    loaded = app.accounts()
+    chosen = _chosen(loaded, ids)
+    rows = [*_verified(app, chosen), *_problem_rows(loaded, ids)]
+    show({"schema": SCHEMA, "accounts": rows}, _verify_view, as_json=as_json)
+    return 0 if all(row["ok"] for row in rows) else FAILED
+
+
+@accounts.command()
+@click.argument("id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@pass_app
+def remove(app: App, /, *, id: str, yes: bool, as_json: bool) -> None:  # noqa: A002 - the argument's name
+    """Forget an account and its sign-in."""
+    _require_known(app.accounts(), id)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("--yes is needed without a terminal", exit_code=USAGE)
+        if not click.confirm(f"Remove {id} and its sign-in from this machine?", err=True):
+            raise UserError("nothing was removed")
+    app.account_store().remove(id)
+    with app.state() as state:
+        _forget(state, id)
+    _show_change(id, "removed", as_json=as_json)
+
+
+@accounts.command()
+@click.argument("id")
+@json_option
+@pass_app
+def enable(app: App, /, *, id: str, as_json: bool) -> None:  # noqa: A002 - the argument's name
+    """Use an account again."""
+    _set_enabled(app, id, True, as_json=as_json)
+
+
+@accounts.command()
+@click.argument("id")
+@json_option
+@pass_app
+def disable(app: App, /, *, id: str, as_json: bool) -> None:  # noqa: A002 - the argument's name
+    """Keep an account, but do not use it."""
+    _set_enabled(app, id, False, as_json=as_json)
+
+
+def _set_enabled(app: App, account_id: str, enabled: bool, *, as_json: bool) -> None:
+    _require_known(app.accounts(), account_id)
+    app.account_store().set_enabled(account_id, enabled)
+    _show_change(account_id, "enabled" if enabled else "disabled", as_json=as_json)
+
+
+def _show_change(account_id: str, action: str, *, as_json: bool) -> None:
+    result = {"schema": SCHEMA, "action": action, "account": {"id": account_id}}
+    show(result, lambda _: [text(f"{account_id} is {action}.")], as_json=as_json)
+
+
+def _require_known(loaded: Loaded, account_id: str) -> None:
+    known = [each.id for each in loaded.accounts]
+    known += [each.id for each in loaded.problems if each.id]
+    if account_id not in known:
+        raise UnknownAccount(account_id, known)
+
+
+def _chosen(loaded: Loaded, ids: tuple[str, ...]) -> list[Account]:
+    for each in ids:
+        _require_known(loaded, each)
+    if not ids:
+        return [each for each in loaded.accounts if each.enabled]
+    return [each for each in loaded.accounts if each.id in ids]
+
+
+def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
+    """Several at once, since each is a chain of answers from afar; shown in the file's order."""
+    if not chosen:
+        return []
+    from mcp_proxy.signin.verify import Verifier
+
+    with app.state() as state, ThreadPoolExecutor(_AT_ONCE) as pool:
+        verifier = Verifier(app.account_store(), state, app.settings().provider)
+        verdicts = list(pool.map(verifier.verify, chosen))
+        for verdict in verdicts:
+            verifier.record(verdict)
+    return [verdict_row(verdict) for verdict in verdicts]
+
+
+def _problem_rows(loaded: Loaded, ids: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Entries that cannot even be read fail, too."""
+    return [
+        {
+            "id": each.id or each.where,
+            "ok": False,
+            "failed_at": None,
+            "reason": each.reason,
+            "url": None,
+        }
+        for each in loaded.problems
+        if not ids or each.id in ids
+    ]
+
+
+def _forget(state: StateStore, account_id: str) -> None:
+    """Everything that was remembered about an account goes with it."""
+    for table in ("marks", "tokens", "projects", "models"):
+        state.delete(table, account_id)
+    for key in state.items("standings"):
+        if key.partition("|")[0] == account_id:
+            state.delete("standings", key)
+
+
+def _added_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
+    row = result["account"]
+    label = f", {row['label']}" if row["label"] else ""
+    yield text(f"{result['action'].capitalize()} {row['id']} ({row['provider']}{label}).", "bold")
+    yield from verdict_view(row)
+    if not row["ok"]:
+        yield text(f"When that is mended: mcproxy accounts verify {row['id']}")
+
+
+def _verify_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
+    if not result["accounts"]:
+        yield text("There is no account to verify. Add one: mcproxy accounts add")
+    for row in result["accounts"]:
+        yield from verdict_view(row)
