@@ -1,17 +1,24 @@
-"""What every verb is given: where the files are, the settings, how much to say."""
+"""What every verb is given: where the files are, the settings, how much to say.
+
+Each door is imported when it is opened, so that `--version` and `--help` wait for none of them.
+"""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mcp_proxy.store.accounts import AccountStore, Loaded
-from mcp_proxy.store.paths import Paths, find_paths
-from mcp_proxy.store.settings import Settings, load_settings
-from mcp_proxy.store.state import StateReader, StateStore
+from mcp_proxy.cli.render import clean
+
+if TYPE_CHECKING:
+    from mcp_proxy.store.accounts import AccountStore, Loaded
+    from mcp_proxy.store.paths import Paths
+    from mcp_proxy.store.settings import Settings
+    from mcp_proxy.store.state import StateReader, StateStore
 
 
 @dataclass
@@ -23,17 +30,23 @@ class App:
     """`-v` counts up from 0, `-q` is -1."""
 
     @cached_property
-    def paths(self) -> Paths:
+    def paths(self) -> "Paths":
+        from mcp_proxy.store.paths import find_paths
+
         return find_paths(os.environ, config=self.config)
 
-    def settings(self, flags: Mapping[str, object] | None = None) -> Settings:
+    def settings(self, flags: Mapping[str, object] | None = None) -> "Settings":
         """What is in force, read anew. UserError when something in it is wrong."""
+        from mcp_proxy.store.settings import load_settings
+
         return load_settings(self.paths, flags or {}, os.environ)
 
-    def account_store(self) -> AccountStore:
+    def account_store(self) -> "AccountStore":
+        from mcp_proxy.store.accounts import AccountStore
+
         return AccountStore(self.paths.accounts)
 
-    def accounts(self) -> Loaded:
+    def accounts(self) -> "Loaded":
         """accounts.toml; what is wrong or was mended in it is said on stderr."""
         loaded = self.account_store().load()
         for problem in loaded.problems:
@@ -42,17 +55,19 @@ class App:
             self.say(warning)
         return loaded
 
-    def state(self) -> StateStore:
+    def state(self) -> "StateStore":
         """For verbs that leave something behind; to be closed."""
+        from mcp_proxy.store.state import StateStore
+
         return StateStore.open(self.paths.state)
 
-    def state_reader(self) -> StateReader:
+    def state_reader(self) -> "StateReader":
+        from mcp_proxy.store.state import StateReader
+
         return StateReader(self.paths.state)
 
     def say(self, message: str) -> None:
         """One line for the person at the terminal, apart from the answer."""
-        from mcp_proxy.cli.render import clean
-
         if self.verbosity >= 0:
             click.echo(clean(message), err=True)
 
