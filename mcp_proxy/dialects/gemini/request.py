@@ -84,14 +84,16 @@ def _image_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     return request
 
 
-_RATIO: Final = re.compile(r"\d{1,2}:\d{1,2}")
+_RATIOS: Final = frozenset(
+    ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+)
 
 
 def _aspect_ratio(conversation: Conversation) -> str | None:
     """From `image_config.aspect_ratio`, the spelling that chat clients have agreed on."""
     config = conversation.extras.get("image_config")
     ratio = config.get("aspect_ratio") if isinstance(config, dict) else None
-    return ratio if isinstance(ratio, str) and _RATIO.fullmatch(ratio) else None
+    return ratio if isinstance(ratio, str) and ratio in _RATIOS else None
 
 
 # System text and generation settings
@@ -107,7 +109,7 @@ def _system(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> li
 
 
 def _texts(texts: Iterable[Text]) -> list[JsonObject]:
-    return [{"text": text.text} for text in texts if text.text]
+    return [{"text": text.text} for text in texts if text.text.strip()]
 
 
 def _has_json_mode(conversation: Conversation, model: ModelInfo) -> bool:
@@ -187,7 +189,7 @@ class _Contents:
             for part in message.parts:
                 if isinstance(part, ToolResult):
                     results.append(part)
-                elif message.role == "system" and isinstance(part, Text) and part.text:
+                elif message.role == "system" and isinstance(part, Text) and part.text.strip():
                     others.append({"text": _REMINDER + part.text})
                 else:
                     others += self._common(part)
@@ -196,9 +198,12 @@ class _Contents:
         return [self._result(result) for result in results] + others
 
     def _common(self, part: Part) -> list[JsonObject]:
-        """Text and media; whatever else there is has no place here."""
+        """Text and media; whatever else there is has no place here.
+
+        Empty text is refused by all (26), white space alone by Claude.
+        """
         match part:
-            case Text(text) if text:
+            case Text(text) if text.strip():
                 return [{"text": text}]
             case Media():
                 return [self._media(part)]
@@ -246,7 +251,7 @@ class _Contents:
                 case Thinking(text, Seal(_, signature), redacted=False) if self._keeps_thoughts():
                     # The text key must be there, even if empty, or Google answers 500 (20).
                     thoughts.append({"thought": True, "text": text, "thoughtSignature": signature})
-                case Text(text, Seal(_, signature)) if text and self._is_gemini:
+                case Text(text, Seal(_, signature)) if text.strip() and self._is_gemini:
                     texts.append({"text": text, "thoughtSignature": signature})
                 case _:
                     texts += self._common(part)

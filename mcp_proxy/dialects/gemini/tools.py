@@ -132,7 +132,7 @@ def _is_web_search(tool: dict[str, Any]) -> bool:
 
 
 _TOOL_PATH: Final = re.compile(
-    r"request\.tools\[\d+\]\.(?:function_declarations|functionDeclarations)\[(\d+)\]\.?([\w.\[\]$-]*)"
+    r"\btools\[\d+\]\.function_?[dD]eclarations\[(\d+)\]\.?([\w.\[\]$-]*)"
 )
 
 

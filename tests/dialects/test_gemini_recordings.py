@@ -1,0 +1,73 @@
+"""Requests that real clients sent, rendered for every family: the embedded upstream takes them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from multidict import CIMultiDict
+
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.demo.catalogue import MODELS
+from mcp_proxy.demo.validate import check_meaning, check_shape
+from mcp_proxy.dialects import client_dialect
+from mcp_proxy.dialects.gemini import UPSTREAM
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.policy.models import info
+from mcp_proxy.policy.repair import repair
+from mcp_proxy.policy.seals import StoredSeals, settle
+from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.providers.antigravity import PROVIDER
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+DIALECTS = {"/v1/messages": "anthropic", "/v1/chat/completions": "openai_chat"}
+TARGETS = (
+    "claude-opus-4-6-thinking",
+    "claude-sonnet-4-5",
+    "gemini-3-flash",
+    "gemini-3-pro-high",
+    "gpt-oss-120b-medium",
+)
+
+
+def conversations() -> list[Any]:
+    """One case for each recorded request that its client's dialect accepts."""
+    found = []
+    for file in sorted(RECORDINGS.glob("*.json")):
+        for at, request in enumerate(json.loads(file.read_text())):
+            dialect = DIALECTS.get(request["path"])
+            if dialect is None or "messages" not in (request["body"] or {}):
+                continue
+            headers = CIMultiDict(request["headers"])
+            try:
+                parsed = client_dialect(dialect).parse_request(request["body"], headers)
+            except BadRequest:
+                continue
+            found.append(pytest.param(parsed, id=f"{file.stem}-{at}"))
+    return found
+
+
+@pytest.mark.parametrize("conversation", conversations())
+def test_recorded_request_is_taken_by_the_upstream(conversation):
+    for target in TARGETS:
+        model = info(target)
+        settled, _ = settle(conversation, model.family, StoredSeals(lambda _key: None))
+        mended, _ = repair(settled, model.family)
+        call = PROVIDER.build_call(
+            UPSTREAM.render_request(mended, model),
+            account=Account("a", "antigravity"),
+            token=Secret("t"),
+            project="p",
+            model=model,
+            conversation=mended,
+            host="https://upstream",
+            settings=ProviderSettings(),
+        )
+        envelope = orjson.loads(call.body)
+        check_shape(envelope, "Generate")
+        check_meaning(envelope, MODELS[target])
+
+
+def test_there_are_recordings():
+    assert len(conversations()) > 60
