@@ -64,11 +64,11 @@ _SCOPES: Final = {FailureKind.QUOTA: Scope.BUCKET}
 _MESSAGE_WAITS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
+        r"try again in ((?:\d{1,9}h )?(?:\d{1,9}m )?\d{1,9}(?:\.\d{1,9})?s)(?![a-z])",
         rf"(?:reset|resets|retry|available|try again) (?:after|in) ({GO_DURATION})(?![a-z])",
         rf"(?:backoff for|wait) ({GO_DURATION})(?![a-z])",
         r"(?:reset|resets|retry|try again|wait|backoff)(?: after| in| for)? "
         r"(-?\d{1,9}(?:\.\d{1,9})?) ?sec",
-        r"try again in ((?:\d{1,9}h ?)?(?:\d{1,9}m ?)?\d{1,9}(?:\.\d{1,9})?s)",
     )
 )
 _MESSAGE_MOMENT = re.compile(
