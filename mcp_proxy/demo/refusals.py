@@ -90,7 +90,10 @@ def limited(reason: str, model: str, seconds: float, now: float) -> Answer:
                 quotaResetTimeStamp=iso(now + seconds),
                 uiMessage="true",
             ),
-            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds:.9g}s"},
+            {
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": f"{round(seconds, 9):.15g}s",
+            },
         ],
     )
     return Answer(429, body)
@@ -202,10 +205,10 @@ def go_duration(seconds: float) -> str:
     if seconds <= 0:
         return "0s"
     if seconds < 1:
-        return f"{seconds * 1000:.9g}ms"
+        return f"{round(seconds * 1000, 6):.12g}ms"
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
-    text = f"{rest:.9g}s"
+    text = f"{round(rest, 9):.12g}s"
     if hours or minutes:
         text = f"{int(minutes)}m{text}"
     return f"{int(hours)}h{text}" if hours else text
