@@ -5,14 +5,26 @@ Pure values. Lists keep the order of the wire. Parts are frozen; a repair makes 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, dataclass_transform
 
 JsonObject = dict[str, Any]
 
 UNKNOWN_ORIGIN = ""
 
+_T = TypeVar("_T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass_transform(frozen_default=True)
+def value(cls: type[_T]) -> type[_T]:
+    """A frozen dataclass as far as the type checker is concerned, which is who enforces it.
+
+    Freezing at run time makes construction three times as dear (0.67 against 0.20 us for four
+    fields), and every turn of a client makes one of these for each block of its whole history.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@value
 class Seal:
     """A thought signature: opaque, and worth something only to the model family that made it."""
 
@@ -21,13 +33,13 @@ class Seal:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text:
     text: str
     seal: Seal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Thinking:
     """Reasoning that a model showed. Without a seal of the target's family it is not re-sent."""
 
@@ -37,7 +49,7 @@ class Thinking:
     """True: `seal.value` is an encrypted blob that stands for text nobody may read."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCall:
     id: str
     name: str
@@ -46,7 +58,7 @@ class ToolCall:
     seal: Seal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Media:
     """An image, a document, or sound; inline as base64 or by address."""
 
@@ -58,7 +70,7 @@ class Media:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolResult:
     call_id: str
     parts: tuple["Text | Media", ...] = ()
@@ -67,7 +79,7 @@ class ToolResult:
     """The tool's name where the dialect gives it with the result."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verbatim:
     """A block that only one dialect knows. It travels home unchanged and nowhere else."""
 
@@ -80,13 +92,13 @@ Part = Text | Thinking | ToolCall | ToolResult | Media | Verbatim
 Role = Literal["system", "user", "assistant"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     role: Role
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tool:
     """A function the model may call. The schema is the client's own, untouched."""
 
@@ -96,7 +108,7 @@ class Tool:
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolChoice:
     mode: Literal["auto", "any", "none"] = "auto"
     names: tuple[str, ...] = ()
@@ -104,7 +116,7 @@ class ToolChoice:
     parallel: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sampling:
     max_tokens: int | None = None
     temperature: float | None = None
@@ -113,7 +125,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reasoning:
     """What the client wants of the model's thinking.
 
@@ -128,7 +140,7 @@ class Reasoning:
     """False: think, but do not send the text."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutputFormat:
     """The answer must be JSON; with a schema when one is given."""
 
@@ -136,7 +148,7 @@ class OutputFormat:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Conversation:
     """One request, whoever sent it and whoever will answer it."""
 

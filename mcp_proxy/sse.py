@@ -29,6 +29,10 @@ class SseReader:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Data of every record that this chunk completes, in order."""
+        if self._started and not self._buffer and not self._held_cr:
+            whole = _whole_record(chunk)
+            if whole is not None:
+                return [whole]
         if not self._started or self._held_cr or b"\r" in chunk:
             chunk = self._normalised(chunk)
         buffer = self._buffer
@@ -71,6 +75,20 @@ class SseReader:
         if self._held_cr:
             chunk = chunk[:-1]
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _whole_record(chunk: bytes) -> bytes | None:
+    """The data of a chunk that is one record of one line, as most chunks of a stream are."""
+    if chunk[:6] != b"data: ":
+        return None
+    if chunk[-4:] == b"\r\n\r\n":
+        end = -4
+    elif chunk[-2:] == b"\n\n":
+        end = -2
+    else:
+        return None
+    data = chunk[6:end]
+    return None if b"\n" in data or b"\r" in data else data
 
 
 def _data_of_all(text: bytes) -> list[bytes]:
