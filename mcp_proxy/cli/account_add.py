@@ -13,10 +13,10 @@ import click
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli.context import App
+from mcp_proxy.engine.verify import Renewed, Verdict, Verifier
 from mcp_proxy.errors import Failure, UserError
 from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, provider
 from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
-from mcp_proxy.signin.verify import Renewed, Verdict, Verifier
 from mcp_proxy.store.accounts import Loaded
 from mcp_proxy.store.addresses import checked_url
 from mcp_proxy.store.checks import WrongValue, token

@@ -17,7 +17,7 @@ from mcp_proxy.store.accounts import Loaded, credential_id
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mcp_proxy.signin.verify import Verdict
+    from mcp_proxy.engine.verify import Verdict
 
 SCHEMA = "mcproxy.accounts/1"
 

@@ -177,7 +177,7 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
     """Several at once, since each is a chain of answers from afar; shown in the file's order."""
     if not chosen:
         return []
-    from mcp_proxy.signin.verify import Verifier
+    from mcp_proxy.engine.verify import Verifier
 
     with app.state() as state, ThreadPoolExecutor(_AT_ONCE) as pool:
         verifier = Verifier(app.account_store(), state, app.settings().provider)

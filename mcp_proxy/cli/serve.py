@@ -15,7 +15,7 @@ import click
 
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.addresses import is_loopback
+from mcp_proxy.loopback import is_loopback
 from mcp_proxy.store.settings import STRATEGIES, Settings, key_problem
 
 CONFIG_ERROR = 78

@@ -18,10 +18,10 @@ from google_auth_oauthlib.flow import Flow
 
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
+from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.providers.antigravity import TOKEN_URL
 from mcp_proxy.signin.loopback import CALLBACK_PATH, Callback, read_callback
-from mcp_proxy.store.addresses import is_loopback
 
 AUTH_URL = "https://accounts.google.com/o/oauth2/v2/auth"
 SCOPES = tuple(

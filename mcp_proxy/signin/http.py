@@ -10,8 +10,8 @@ import urllib.request
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers import UpstreamCall
-from mcp_proxy.store.addresses import is_loopback
 
 TIMEOUT = 30.0
 _LARGEST_ANSWER = 4 << 20

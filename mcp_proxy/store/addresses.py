@@ -1,19 +1,9 @@
 """Which addresses secrets may be sent to. Looks at the text alone; resolves no names."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
+from mcp_proxy.loopback import is_loopback
 from mcp_proxy.store.checks import WrongValue, token
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host as in a URL or a bind address can only be this machine."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def checked_url(value: object) -> str:
