@@ -13,6 +13,9 @@ from aiohttp import web
 _AT_ONCE = 64 * 1024
 """Bytes handed to the socket in one go when nothing is paced."""
 
+_MOMENT = 0.02
+"""Seconds in which the other side can read what came before a reset; a reset may discard it."""
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 s: closing sends RST instead of FIN."""
 
@@ -42,7 +45,7 @@ async def deliver(request: web.Request, delivery: Delivery) -> web.StreamRespons
     else:
         await _write_fast(response, delivery.records)
     if delivery.is_cut:
-        await asyncio.sleep(0)
+        await asyncio.sleep(_MOMENT)
         reset(request)
         return response
     await response.write_eof()

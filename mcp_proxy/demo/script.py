@@ -100,10 +100,15 @@ def _uncut(asked: Generation) -> Turn:
     if asked.searches:
         return _search_turn(asked)
     if calls := _calls(asked):
-        # Text before a call is what real models do as often as not; only Claude here.
-        spoken = ("I will use ", f"{calls[0].name}.") if asked.model.family == "claude" else ()
-        return Turn(pieces=spoken, calls=calls)
+        return _calling_turn(calls, asked)
     return Turn(pieces=_text(asked))
+
+
+def _calling_turn(calls: tuple[Call, ...], asked: Generation) -> Turn:
+    if asked.model.family != "claude":
+        return Turn(calls=calls)
+    # Claude says what it is about to do, and ends tool calls with OTHER (5.3).
+    return Turn(pieces=("I will use ", f"{calls[0].name}."), calls=calls, finish="OTHER")
 
 
 def _calls(asked: Generation) -> tuple[Call, ...]:
@@ -120,7 +125,7 @@ def _calls(asked: Generation) -> tuple[Call, ...]:
     else:
         pair = chosen[:1]
     return tuple(
-        Call(tool.name, instance(tool.parameters, asked.prompt, nth))
+        Call(tool.name, instance({"type": "object", **tool.parameters}, asked.prompt, nth))
         for nth, tool in enumerate(pair)
     )
 
