@@ -175,9 +175,10 @@ class RoundRobin:
 class Hybrid:
     """The best score of health, quota, idleness and load, staying while scores are close.
 
-    The weights are those of cloudcode.md 7.3, with calls in flight in place of its token bucket
-    (this proxy knows its own load exactly). A conversation's own account is scored as if fully
-    idle and with a bonus: only markedly better health or quota makes it move.
+    The weights are those of cloudcode.md 7.3; in place of a bucket of 50 tokens that guesses at
+    load, each call in flight and each new conversation costs what one of those tokens is worth.
+    A conversation's own account is scored as if fully idle and unburdened, and with a bonus: only
+    markedly better health or quota makes it move.
     """
 
     def __init__(self, on_change: OnChange) -> None:
@@ -186,25 +187,29 @@ class Hybrid:
 
     def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
         home = self._sessions.account(at.session_key, at.model)
-        return sorted(
-            candidates,
-            key=lambda candidate: (
-                *_reserve(candidate, at),
-                -self._score(candidate.account.id, at, at_home=candidate.account.id == home),
-            ),
-        )
+        recent = self._sessions.recent(at.now)
 
-    def _score(self, account_id: str, at: Situation, *, at_home: bool) -> float:
+        def rank(candidate: Candidate) -> tuple[int, float, float]:
+            account_id = candidate.account.id
+            score = self._merit(account_id, at)
+            if account_id == home:
+                score += 0.1 * LONGEST_IDLE + STAY_BONUS
+            else:
+                load = recent.get(account_id, 0) + at.busy(account_id)
+                score += 0.1 * self._idle(account_id, at.now) - 10.0 * load
+            return (*_reserve(candidate, at), -score)
+
+        return sorted(candidates, key=rank)
+
+    @staticmethod
+    def _merit(account_id: str, at: Situation) -> float:
         remaining = at.ledger.remaining(account_id, at.model, at.now)
         quota = UNKNOWN_QUOTA if remaining is None else remaining
-        idle = at.now - self._used_at.get(account_id, at.now - LONGEST_IDLE)
-        return (
-            2.0 * at.ledger.health.of(account_id, at.now)
-            + 3.0 * 100.0 * quota
-            + 0.1 * (LONGEST_IDLE if at_home else min(max(idle, 0.0), LONGEST_IDLE))
-            - 5.0 * at.busy(account_id)
-            + (STAY_BONUS if at_home else 0.0)
-        )
+        return 2.0 * at.ledger.health.of(account_id, at.now) + 3.0 * 100.0 * quota
+
+    def _idle(self, account_id: str, now: float) -> float:
+        used_at = self._used_at.get(account_id)
+        return LONGEST_IDLE if used_at is None else min(max(now - used_at, 0.0), LONGEST_IDLE)
 
     def picked(self, account_id: str, now: float) -> None:
         self._used_at[account_id] = now
