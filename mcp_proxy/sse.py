@@ -19,20 +19,22 @@ class SseReader:
     beyond MAX_RECORD.
     """
 
-    __slots__ = ("_buffer", "_held_cr", "_searched", "_started")
+    __slots__ = ("_buffer", "_held_cr", "_searched", "_start", "_started")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
         self._held_cr = False
         self._started = False
+        self._start = b""
+        """What has come of a byte order mark, while that is all that has come."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Data of every record that this chunk completes, in order."""
         if self._started and not self._buffer and not self._held_cr:
-            whole = _whole_record(chunk)
-            if whole is not None:
-                return [whole]
+            plain = _plain_records(chunk)
+            if plain is not None:
+                return plain
         if not self._started or self._held_cr or b"\r" in chunk:
             chunk = self._normalised(chunk)
         buffer = self._buffer
@@ -65,7 +67,11 @@ class SseReader:
         return _data_of_all(rest)
 
     def _normalised(self, chunk: bytes) -> bytes:
-        if not self._started and chunk:
+        if not self._started:
+            chunk = self._start + chunk
+            if _BOM.startswith(chunk) and chunk != _BOM:
+                self._start = chunk
+                return b""
             self._started = True
             chunk = chunk.removeprefix(_BOM)
         if self._held_cr:
@@ -77,18 +83,22 @@ class SseReader:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _whole_record(chunk: bytes) -> bytes | None:
-    """The data of a chunk that is one record of one line, as most chunks of a stream are."""
+def _plain_records(chunk: bytes) -> list[bytes] | None:
+    """The data of a chunk of whole records of one data line each, as nearly all chunks are.
+
+    None for any other chunk: the general way takes it from the beginning.
+    """
     if chunk[:6] != b"data: ":
         return None
     if chunk[-4:] == b"\r\n\r\n":
-        end = -4
-    elif chunk[-2:] == b"\n\n":
-        end = -2
-    else:
-        return None
-    data = chunk[6:end]
-    return None if b"\n" in data or b"\r" in data else data
+        found = chunk[6:-4].split(b"\r\n\r\ndata: ")
+        ends = 2 * len(found)
+        # Two line ends of two bytes per record and none besides: no record has a second line.
+        return found if chunk.count(b"\n") == ends == chunk.count(b"\r") else None
+    if chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+        found = chunk[6:-2].split(b"\n\ndata: ")
+        return found if chunk.count(b"\n") == 2 * len(found) else None
+    return None
 
 
 def _data_of_all(text: bytes) -> list[bytes]:

@@ -8,34 +8,25 @@ failure ends it, and is never mended by splicing in a second answer.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import orjson
-
 from mcp_proxy.account import Account, Candidate, Secret
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import StreamParser
+from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.rendering import Rendered, explained, render_for
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
 from mcp_proxy.events import (
-    Event,
-    Finished,
     Folder,
-    PartOpened,
     Reply,
     UpstreamBroke,
     Usage,
-    UsageSeen,
 )
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.seals import SealCollector
-from mcp_proxy.providers import JsonObject, Provider, provider
-from mcp_proxy.sse import SseReader
-from mcp_proxy.strict_json import decode, encode
+from mcp_proxy.providers import Provider, provider
 
 log = logging.getLogger(__name__)
 
@@ -62,111 +53,6 @@ class Outcome:
     usage: Usage = NO_USAGE
     first_event_at: float | None = None
     notes: tuple[str, ...] = ()
-
-
-class Records:
-    """Decoded records of an upstream's answer, whether it came as SSE or as one JSON document."""
-
-    __slots__ = ("_document", "_reader")
-
-    def __init__(self, answer: UpstreamAnswer) -> None:
-        kind = answer.headers.get("Content-Type", "")
-        # Asked for SSE, some upstreams answer with one JSON document or a list of records.
-        self._document: bytearray | None = bytearray() if "json" in kind else None
-        self._reader = SseReader()
-
-    def feed(self, chunk: bytes) -> list[JsonObject]:
-        if self._document is not None:
-            self._document += chunk
-            return []
-        return [_decoded(data) for data in self._reader.feed(chunk) if data != b"[DONE]"]
-
-    def close(self) -> list[JsonObject]:
-        """The last record, when the stream ended without the blank line after it."""
-        if self._document is None:
-            return [_decoded(data) for data in self._reader.close() if data != b"[DONE]"]
-        if not self._document.strip():
-            return []
-        whole = _decoded_value(bytes(self._document))
-        found = whole if isinstance(whole, list) else [whole]
-        return [record for record in found if isinstance(record, dict)]
-
-
-class Answering:
-    """An upstream answer whose first content has been seen. Has to be closed."""
-
-    def __init__(
-        self,
-        answer: UpstreamAnswer,
-        place: Provider,
-        parser: StreamParser,
-        collector: SealCollector,
-        clock: Callable[[], float],
-    ) -> None:
-        self._answer = answer
-        self._place = place
-        self._parser = parser
-        self._records = Records(answer)
-        self._collector = collector
-        self._clock = clock
-        self.first: list[Event] = []
-        """Events up to the first content; the caller handles them before `batches`."""
-        self.finished = False
-        self.usage = Usage()
-
-    async def begin(self) -> None:
-        """Reads until there is content. Raises UpstreamBroke while another attempt is possible."""
-        while not self.finished:
-            self.first += await self._read()
-            if any(type(event) is PartOpened for event in self.first):
-                return
-
-    async def batches(self) -> AsyncIterator[list[Event]]:
-        """The rest of the events, in the pieces in which they arrived. Raises UpstreamBroke."""
-        while not self.finished:
-            events = await self._read()
-            if events:
-                yield events
-
-    async def _read(self) -> list[Event]:
-        """Events of the next chunk; the last ones when the stream has ended."""
-        events: list[Event] = []
-        chunk = await self._answer.chunk()
-        feed, open_envelope = self._parser.feed, self._place.open_envelope
-        for record in self._records.feed(chunk) if chunk else self._records.close():
-            if "error" in record:
-                raise UpstreamBroke(self._failure_in(record))
-            feed(open_envelope(record), events)
-        if not chunk:
-            self._parser.close(events)
-        if events:
-            self._watch(events)
-        return events
-
-    def _watch(self, events: list[Event]) -> None:
-        self._collector.add(events)
-        if type(events[-1]) is Finished:
-            self.finished = True
-            for event in events:
-                if type(event) is UsageSeen:
-                    self.usage = event.usage
-
-    def _failure_in(self, record: JsonObject) -> Failure:
-        """An error object inside a 200 means what it would mean with its own status."""
-        error = record["error"]
-        code = error.get("code") if isinstance(error, dict) else None
-        status = code if isinstance(code, int) and 400 <= code < 600 else 502
-        return self._place.read_failure(status, {}, encode(record), now=self._clock())
-
-    def found_seals(self) -> list[tuple[str, JsonObject]]:
-        return self._collector.found()
-
-    def close(self) -> None:
-        """Gives the connection back; one in the middle of an answer is closed."""
-        if self.finished:
-            self._answer.finish()
-        else:
-            self._answer.abort()
 
 
 class Exchange:
@@ -203,8 +89,8 @@ class Exchange:
             folder = Folder()
             try:
                 folder.add(answering.first)
-                async for events in answering.batches():
-                    folder.add(events)
+                while not answering.finished:
+                    folder.add(await answering.more())
                 reply = folder.reply()
             except UpstreamBroke as broke:
                 self._failed(broke.failure)
@@ -331,19 +217,3 @@ class Exchange:
     def _keep_seals(self, answering: Answering) -> None:
         for key, value in answering.found_seals():
             self._runtime.state.put("seals", key, value)
-
-
-def _decoded(data: bytes) -> JsonObject:
-    record = _decoded_value(data)
-    if not isinstance(record, dict):
-        raise UpstreamBroke(Failure(FailureKind.UPSTREAM, "a stream record is not a JSON object"))
-    return record
-
-
-def _decoded_value(data: bytes) -> object:
-    try:
-        value: object = decode(data)
-    except orjson.JSONDecodeError as cause:
-        failure = Failure(FailureKind.UPSTREAM, f"the upstream sent broken JSON: {cause.msg}")
-        raise UpstreamBroke(failure) from cause
-    return value

@@ -81,6 +81,8 @@ class Provider(Protocol):
     restricts_clients: bool
     """Terms of use do not foresee other clients: the user is told at `accounts add`."""
     sends_thinking_signatures: bool
+    envelope: str | None
+    """Key of a stream record under which the dialect's own record is; None: there is none."""
 
     def dialect_for(self, model: str) -> str:
         """Name of the upstream dialect that this model is spoken to in."""
@@ -107,10 +109,6 @@ class Provider(Protocol):
         settings: ProviderSettings,
     ) -> UpstreamCall:
         """The streaming generation call for a rendered body."""
-        ...
-
-    def open_envelope(self, record: JsonObject) -> JsonObject:
-        """The dialect's own record inside a decoded stream record."""
         ...
 
     def read_failure(

@@ -74,6 +74,7 @@ class Antigravity:
     sign_in = SignIn.GOOGLE
     restricts_clients = True
     sends_thinking_signatures = True
+    envelope: str | None = "response"
 
     def dialect_for(self, model: str) -> str:
         return "gemini"
@@ -127,10 +128,6 @@ class Antigravity:
             body=encode(envelope),
             proxy=account.proxy,
         )
-
-    def open_envelope(self, record: JsonObject) -> JsonObject:
-        inner = record.get("response")
-        return inner if isinstance(inner, dict) else record
 
     def read_failure(
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float

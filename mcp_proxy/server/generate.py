@@ -8,7 +8,8 @@ from aiohttp import web
 
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.dialects import ClientDialect, ReplyFrame, StreamRenderer, client_dialect
-from mcp_proxy.engine.exchange import Answering, Exchange
+from mcp_proxy.engine.answering import Answering
+from mcp_proxy.engine.exchange import Exchange
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import UpstreamBroke
@@ -97,8 +98,8 @@ async def _stream_to(
     try:
         if first := renderer.render(answering.first):
             await client.write(first)
-        async for events in answering.batches():
-            if data := renderer.render(events):
+        while not answering.finished:
+            if data := renderer.render(await answering.more()):
                 await client.write(data)
     except UpstreamBroke as broke:
         return await _fail(client, renderer, exchange.broke(answering, broke.failure), call)

@@ -1,0 +1,143 @@
+"""One upstream answer on its way: bytes -> records -> events, and what is learned on the side."""
+
+from collections.abc import Callable
+
+import orjson
+
+from mcp_proxy.dialects import StreamParser
+from mcp_proxy.engine.transport import UpstreamAnswer
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import Event, Finished, PartOpened, UpstreamBroke, Usage, UsageSeen
+from mcp_proxy.policy.seals import SealCollector
+from mcp_proxy.providers import JsonObject, Provider
+from mcp_proxy.sse import SseReader
+from mcp_proxy.strict_json import decode, encode
+
+DONE = b"[DONE]"
+"""What OpenAI's streams end with; the only data of any API here that is not JSON."""
+
+
+class Answering:
+    """An answer in progress. Has to be closed."""
+
+    def __init__(
+        self,
+        answer: UpstreamAnswer,
+        place: Provider,
+        parser: StreamParser,
+        collector: SealCollector,
+        clock: Callable[[], float],
+    ) -> None:
+        self._answer = answer
+        self._place = place
+        self._parser = parser
+        self._collector = collector
+        self._clock = clock
+        self._reader = SseReader()
+        # Asked for SSE, some upstreams answer with one JSON document or a list of records.
+        is_document = "json" in answer.headers.get("Content-Type", "")
+        self._document: bytearray | None = bytearray() if is_document else None
+        self._begun = False
+        self._broken: UpstreamBroke | None = None
+        self.first: list[Event] = []
+        """Events up to the first content; to be handled before those of `more`."""
+        self.finished = False
+        self.usage = Usage()
+
+    async def begin(self) -> None:
+        """Reads until there is content. Raises UpstreamBroke while another attempt is possible."""
+        while not self._begun:
+            events = await self._read()
+            self.first += events
+            self._begun = self.finished or any(type(event) is PartOpened for event in events)
+
+    async def more(self) -> list[Event]:
+        """Events of the next chunk, perhaps none; only while not `finished`."""
+        if self._broken is not None:
+            raise self._broken
+        return await self._read()
+
+    def found_seals(self) -> list[tuple[str, JsonObject]]:
+        """Rows for the state table "seals" that were not given before."""
+        return self._collector.found()
+
+    def close(self) -> None:
+        """Gives the connection back; one in the middle of an answer is closed."""
+        if self.finished:
+            self._answer.finish()
+        else:
+            self._answer.abort()
+
+    async def _read(self) -> list[Event]:
+        events: list[Event] = []
+        chunk = await self._answer.chunk()
+        try:
+            if self._document is None:
+                self._feed(self._reader.feed(chunk) if chunk else self._reader.close(), events)
+            elif chunk:
+                self._document += chunk
+            else:
+                self._feed_document(self._document, events)
+            if not chunk:
+                self._parser.close(events)
+        except UpstreamBroke as broke:
+            # What came before the fault belongs to the client, once it has been promised any.
+            if not (self._begun and events):
+                raise
+            self._broken = broke
+        if events:
+            self._collector.add(events)
+            if type(events[-1]) is Finished:
+                self._finish(events)
+        return events
+
+    def _feed(self, records: list[bytes], events: list[Event]) -> None:
+        """The hot path: once for every chunk of every stream."""
+        feed, envelope = self._parser.feed, self._place.envelope
+        for data in records:
+            try:
+                record = decode(data)
+            except orjson.JSONDecodeError as cause:
+                if data == DONE:
+                    continue
+                raise UpstreamBroke(_broken_json(cause)) from cause
+            if type(record) is not dict:
+                raise UpstreamBroke(_upstream("a stream record is not a JSON object"))
+            inner = record.get(envelope)
+            if inner is None:
+                if "error" in record:
+                    raise UpstreamBroke(self._failure_in(record))
+                inner = record
+            feed(inner, events)
+
+    def _feed_document(self, document: bytearray, events: list[Event]) -> None:
+        if not document.strip():
+            return
+        try:
+            value = decode(document)
+        except orjson.JSONDecodeError as cause:
+            raise UpstreamBroke(_broken_json(cause)) from cause
+        self._feed(
+            [encode(record) for record in (value if type(value) is list else [value])], events
+        )
+
+    def _finish(self, events: list[Event]) -> None:
+        self.finished = True
+        for event in events:
+            if type(event) is UsageSeen:
+                self.usage = event.usage
+
+    def _failure_in(self, record: JsonObject) -> Failure:
+        """An error object inside a 200 means what it would mean with its own status."""
+        error = record["error"]
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else 502
+        return self._place.read_failure(status, {}, encode(record), now=self._clock())
+
+
+def _broken_json(cause: orjson.JSONDecodeError) -> Failure:
+    return _upstream(f"the upstream sent broken JSON: {cause.msg}")
+
+
+def _upstream(detail: str) -> Failure:
+    return Failure(FailureKind.UPSTREAM, detail)
