@@ -26,13 +26,13 @@ class Paths:
 def find_paths(env: Mapping[str, str], *, config: Path | None = None) -> Paths:
     """The paths in force. `config` is the value of `--config` and beats `MCPROXY_CONFIG`."""
     home = platformdirs.user_config_path(APP, appauthor=False)
+    named_config = _absolute(config) if config else _named(env, "MCPROXY_CONFIG")
+    state = _named(env, "MCPROXY_STATE_DIR") or platformdirs.user_state_path(APP, appauthor=False)
     return Paths(
         accounts=_named(env, "ACCOUNTS_CONFIG_PATH") or home / "accounts.toml",
-        config=_absolute(config)
-        if config
-        else _named(env, "MCPROXY_CONFIG") or home / "config.toml",
-        state=_named(env, "MCPROXY_STATE_DIR")
-        or platformdirs.user_state_path(APP, appauthor=False),
+        config=named_config or home / "config.toml",
+        state=state,
+        config_is_named=named_config is not None,
     )
 
 

@@ -242,7 +242,7 @@ class StateStore:
             except sqlite3.Error as trouble:
                 self._give_back(prunes)
                 log.warning("state could not be written, it is kept in memory: %s", trouble)
-                self._closing.wait(_RETRY_SECONDS)
+                self._hurry.wait(_RETRY_SECONDS)
             else:
                 self._settle()
 
