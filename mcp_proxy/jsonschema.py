@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 JsonObject = dict[str, Any]
 
-MAX_NODES: Final = 10_000
+MAX_NODES: Final = 5_000
 """Schemas within one schema, after expansion. The largest real tools have some hundreds."""
 
 MAX_DEPTH: Final = 60

@@ -115,7 +115,8 @@ def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec)
         room = ROOM_FOR_ANSWER if reasoning.budget is not None else max(wanted, 1)
         limit = budget + room
     limit = min(limit, model.max_output)
-    budget = min(budget, limit - min(ROOM_FOR_ANSWER, limit // 2)) if budget >= limit else budget
+    if budget >= limit:
+        budget = limit - min(ROOM_FOR_ANSWER, limit // 2)
     visible = reasoning.visible or model.family is Family.CLAUDE
     return Thinking({"includeThoughts": visible, "thinkingBudget": budget}, limit)
 
