@@ -19,8 +19,8 @@ class Paths:
     """config.toml: settings; optional, never written."""
     state: Path
     """Directory of everything that changes while serving; safe to delete."""
-    config_is_named: bool = False
-    """Somebody asked for this very config.toml: it has to be there."""
+    config_is_required: bool = False
+    """`--config` names this very file: it has to be there."""
 
 
 def find_paths(env: Mapping[str, str], *, config: Path | None = None) -> Paths:
@@ -32,7 +32,7 @@ def find_paths(env: Mapping[str, str], *, config: Path | None = None) -> Paths:
         accounts=_named(env, "ACCOUNTS_CONFIG_PATH") or home / "accounts.toml",
         config=named_config or home / "config.toml",
         state=state,
-        config_is_named=named_config is not None,
+        config_is_required=config is not None,
     )
 
 

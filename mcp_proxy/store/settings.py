@@ -218,7 +218,7 @@ def _config_file(paths: Paths) -> tuple[TomlTable, list[str]]:
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        if paths.config_is_named:
+        if paths.config_is_required:
             raise UserError(f"{file}: there is no such file", exit_code=CONFIG_EXIT) from None
         return {}, []
     except OSError as cause:

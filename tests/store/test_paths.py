@@ -40,6 +40,6 @@ def test_a_variable_replaces_its_path_and_no_other(user: Path) -> None:
 def test_the_flag_beats_the_variable(user: Path) -> None:
     found = find_paths({"MCPROXY_CONFIG": "/v.toml"}, config=Path("c.toml"))
     assert found.config == Path.cwd() / "c.toml"
-    assert found.config_is_named
+    assert found.config_is_required
     assert find_paths({"MCPROXY_CONFIG": "/v.toml"}).config == Path("/v.toml")
-    assert not find_paths({}).config_is_named
+    assert not find_paths({"MCPROXY_CONFIG": "/v.toml"}).config_is_required

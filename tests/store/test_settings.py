@@ -226,11 +226,14 @@ def test_a_wrong_variable_and_a_wrong_flag_are_named_as_such(paths: Paths) -> No
     assert (variable.value.exit_code, flag.value.exit_code) == (78, 2)
 
 
-def test_a_file_that_was_asked_for_has_to_be_there(tmp_path: Path) -> None:
-    named = find_paths({"MCPROXY_CONFIG": str(tmp_path / "none.toml")})
+def test_a_file_that_a_flag_asks_for_has_to_be_there(tmp_path: Path) -> None:
+    named = find_paths({}, config=tmp_path / "none.toml")
     with pytest.raises(UserError, match="there is no such file") as caught:
         load_settings(named, {}, {})
     assert caught.value.exit_code == 78
+    # A variable only says where the file would be; the file is optional there as everywhere.
+    usual = find_paths({"MCPROXY_CONFIG": str(tmp_path / "none.toml")})
+    assert load_settings(usual, {}, {}) == Settings()
 
 
 def test_unknown_keys_are_warnings_with_the_nearest_name(paths: Paths) -> None:
