@@ -10,9 +10,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,30 @@ class Home:
         for account in accounts:
             store.add(account)
 
+    def sign_in(self, upstream: "DemoUpstream", config: str = "") -> None:
+        """All accounts of the upstream, with settings that lead to it. `config`: further settings.
+
+        The port is that of no running server.
+        """
+        from mcp_proxy.demo.setup import demo_accounts, provider_settings
+
+        place = provider_settings(upstream)
+        assert place.client_secret is not None
+        self.add(*demo_accounts(upstream))
+        self.configure(
+            f"""
+            [server]
+            port = 0
+            [providers.antigravity]
+            base_url = "{upstream.url}"
+            auth_url = "{upstream.url}/auth"
+            token_url = "{upstream.url}/token"
+            client_id = "{place.client_id}"
+            client_secret = "{place.client_secret.value}"
+            {config}
+            """
+        )
+
     def configure(self, text: str) -> None:
         """Writes config.toml."""
         self.paths.config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,6 +172,27 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(configured.parent))
     monkeypatch.setenv("XDG_STATE_HOME", str(state.parent))
     return Home(root, Paths(configured / "accounts.toml", configured / "config.toml", state))
+
+
+@pytest.fixture
+def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Sets local time, as in `local_zone("XXX-1")` for an hour east of Greenwich."""
+
+    def set_zone(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield set_zone
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +272,16 @@ class Serving:
         state: Path | None = None,
     ) -> AbstractAsyncContextManager["Server"]:
         """`accounts`: the upstream's own unless given; `state`: a fresh directory unless given."""
-        from mcp_proxy.demo.cloudcode import demo_accounts
+        from mcp_proxy.demo.setup import demo_accounts, provider_settings
         from mcp_proxy.engine.runtime import Runtime
         from mcp_proxy.server.app import Server
 
         chosen = list(demo_accounts(self._upstream) if accounts is None else accounts)
-        runtime = Runtime.for_accounts(chosen, settings or Settings(), state or next(self._states))
+        given = settings or Settings()
+        providers = {"antigravity": provider_settings(self._upstream), **given.providers}
+        runtime = Runtime.for_accounts(
+            chosen, replace(given, providers=providers), state or next(self._states)
+        )
         return Server(runtime, host="127.0.0.1", port=0)
 
 
