@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -94,6 +95,17 @@ def check(settings: Settings) -> None:
             raise UserError(f"a server key is not usable: {problem}", exit_code=CONFIG_ERROR)
 
 
+def _calm_collector() -> None:
+    """Fewer, cheaper garbage collections.
+
+    Requests make many containers and few cycles, so a collection every 700 of them, over all
+    modules, finds nothing. What was loaded so far stays for good and need not be looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     with contextlib.suppress(ValueError, OSError):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -126,6 +138,7 @@ async def _serve(app: App, settings: Settings, load: Callable[[], Settings], *, 
                 f"cannot listen on {where}: {os.strerror(cause.errno or 0)}. If another program has "
                 "the port, choose another one with --port; --port 0 takes any free one."
             ) from cause
+        _calm_collector()
         return await _until_stopped(server, runtime, settings, demo=demo)
 
 

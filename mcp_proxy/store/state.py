@@ -79,6 +79,9 @@ class StateStore:
         self._closing = threading.Event()
         self._failures = 0
         self._recent_seals: OrderedDict[str, bytes] = OrderedDict()
+        self._absent_seals: set[str] = set()
+        """Looked for and not found. Clients send their whole history every turn, and most of its
+        calls may have been made before there was a proxy."""
         self._reading = threading.Lock()
         self._database = connect(file) if file else None
         self._disk = connect(file) if file else None
@@ -125,10 +128,12 @@ class StateStore:
             return _decoded(note.value)
         if recent is not None:
             return _decoded(recent)
+        if key in self._absent_seals and table == "seals":
+            return None
         rows = self._read(_GET[table], (key,))
-        if rows and table == "seals":
+        if table == "seals":
             with self._settled:
-                self._remember_seal(key, rows[0][0])
+                self._remember_seal(key, rows[0][0] if rows else None)
         return _decoded(rows[0][0]) if rows else None
 
     def items(self, table: str) -> dict[str, JsonObject]:
@@ -175,7 +180,10 @@ class StateStore:
     def changed_elsewhere(self) -> bool:
         """Whether another process has written since this was last asked."""
         seen, self._seen_version = self._seen_version, self._version()
-        return seen != self._seen_version
+        if seen == self._seen_version:
+            return False
+        self._absent_seals.clear()
+        return True
 
     def close(self) -> None:
         """Write what is left and end. Idempotent."""
@@ -204,8 +212,11 @@ class StateStore:
 
     def _remember_seal(self, key: str, value: bytes | None) -> None:
         self._recent_seals.pop(key, None)
+        self._absent_seals.discard(key)
         if value is not None:
             self._recent_seals[key] = value
+        elif len(self._absent_seals) < _RECENT_SEALS:
+            self._absent_seals.add(key)
         if len(self._recent_seals) > _RECENT_SEALS:
             self._recent_seals.popitem(last=False)
 
