@@ -13,7 +13,7 @@ from mcp_proxy.demo import signatures
 from mcp_proxy.demo.catalogue import DemoModel, Kind
 from mcp_proxy.demo.generation import CHARACTERS_PER_TOKEN
 from mcp_proxy.demo.refusals import JsonObject
-from mcp_proxy.demo.script import Call, Turn
+from mcp_proxy.demo.script import Call, Turn, in_pieces
 from mcp_proxy.strict_json import encode
 
 EMPTY_TEXT = b'{"text":""}'
@@ -110,7 +110,7 @@ def _text_parts(pieces: tuple[str, ...]) -> tuple[bytes, ...]:
 def _thought_parts(thoughts: str, model: DemoModel) -> list[bytes]:
     if not thoughts:
         return []
-    parts = [encode({"thought": True, "text": line}) for line in thoughts.splitlines(keepends=True)]
+    parts = [encode({"thought": True, "text": piece}) for piece in in_pieces(thoughts)]
     if model.family == "claude":
         signature = signatures.issue("claude", thoughts)
         parts.append(encode({"thought": True, "text": "", "thoughtSignature": signature}))

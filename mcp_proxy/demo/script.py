@@ -147,19 +147,19 @@ def _fitting_tools(asked: Generation) -> list[Declaration]:
 def _text(asked: Generation) -> tuple[str, ...]:
     told = directives(asked.prompt)
     if asked.wants_json:
-        return _pieces(encode(_json_answer(asked)).decode())
+        return in_pieces(encode(_json_answer(asked)).decode())
     if asked.results:
-        return _pieces(_quotation(asked.results))
+        return in_pieces(_quotation(asked.results))
     if "events" in told:
         return _event_pieces(int(told["events"]))
     if "words" in told:
         return _word_pieces(int(told["words"]))
     if match := _SAY.match(asked.prompt):
-        return _pieces(match[1])
+        return in_pieces(match[1])
     if re.search(r"\blong\b", asked.prompt, re.I):
         return _long_pieces()
     leaked = "<thinking>Which words fit here?</thinking>" if asked.leaks_thoughts else ""
-    return _pieces(f"{leaked}Hello from the embedded upstream. You wrote: “{asked.prompt[:200]}”")
+    return in_pieces(f"{leaked}Hello from the embedded upstream. You wrote: “{asked.prompt[:200]}”")
 
 
 def _json_answer(asked: Generation) -> Any:
@@ -185,7 +185,7 @@ def _search_turn(asked: Generation) -> Turn:
             }
         ],
     }
-    return Turn(pieces=_pieces(text), grounding=grounding)
+    return Turn(pieces=in_pieces(text), grounding=grounding)
 
 
 def _thoughts(asked: Generation) -> str:
@@ -193,7 +193,8 @@ def _thoughts(asked: Generation) -> str:
     return f"Let me consider {about}.\nA short answer will do – nothing more is needed."
 
 
-def _pieces(text: str) -> tuple[str, ...]:
+def in_pieces(text: str) -> tuple[str, ...]:
+    """The text as it is streamed, a few words at a time; joined it is the text again."""
     words = _WORD.findall(text)
     # Leading white space belongs to no word and must not get lost.
     lead = text[: len(text) - len("".join(words))]
@@ -211,13 +212,13 @@ def _event_pieces(count: int) -> tuple[str, ...]:
 @lru_cache(maxsize=32)
 def _word_pieces(count: int) -> tuple[str, ...]:
     words = "".join(_SENTENCES).split()
-    return _pieces(" ".join(words[nth % len(words)] for nth in range(count)))
+    return in_pieces(" ".join(words[nth % len(words)] for nth in range(count)))
 
 
 @lru_cache(maxsize=1)
 def _long_pieces() -> tuple[str, ...]:
     repeats = _LONG_SENTENCES // len(_SENTENCES)
-    return _pieces("".join(_SENTENCES) * repeats)
+    return in_pieces("".join(_SENTENCES) * repeats)
 
 
 def _within_limits(turn: Turn, asked: Generation) -> Turn:
@@ -234,6 +235,6 @@ def _within_limits(turn: Turn, asked: Generation) -> Turn:
     room -= len(thoughts)
     if len(text) > room:
         return replace(
-            turn, thoughts=thoughts, pieces=_pieces(text[:room]), calls=(), finish="MAX_TOKENS"
+            turn, thoughts=thoughts, pieces=in_pieces(text[:room]), calls=(), finish="MAX_TOKENS"
         )
-    return replace(turn, pieces=_pieces(text))
+    return replace(turn, pieces=in_pieces(text))

@@ -1,0 +1,41 @@
+"""`mcproxy demo`: the main job on an embedded upstream, shown as it happens."""
+
+import asyncio
+import json
+import time
+from dataclasses import asdict
+
+import click
+
+from mcp_proxy.cli.render import json_option
+
+FAILED = 1
+
+EXAMPLES = """\b
+Examples:
+  mcproxy demo
+  mcproxy demo --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@json_option
+def demo(*, as_json: bool) -> int:
+    """Play the main job on an embedded upstream; no account is needed.
+
+    Two APIs, thinking, a tool call, an account that runs dry, a fallback, the limits.
+    """
+    from mcp_proxy.cli.demo_watcher import Watcher
+    from mcp_proxy.demo.play import Audience, play
+
+    started = time.monotonic()
+    watcher = Watcher()
+    steps = asyncio.run(play(Audience() if as_json else watcher))
+    seconds = round(time.monotonic() - started, 2)
+    ok = all(step.ok for step in steps)
+    if as_json:
+        shown = [asdict(step) for step in steps]
+        click.echo(json.dumps({"ok": ok, "seconds": seconds, "steps": shown}, indent=2))
+    else:
+        watcher.farewell(steps, seconds)
+    return 0 if ok else FAILED
