@@ -1,0 +1,107 @@
+"""The benchmark's command line: `python -m tests.bench --help`."""
+
+import argparse
+import pstats
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from tests.bench import processes
+from tests.bench.cases import CASES, PROFILED, Bench, Plan, check, request_for
+from tests.bench.figures import DIRECT, FLOOR, PROXY, TARGETS, Figures
+from tests.bench.load import closed_loop
+from tests.bench.processes import Target
+
+DESCRIPTION = """\
+Measures the program beside two yardsticks in one go: `direct`, the client talking to the upstream
+itself, and `floor`, a bare pass-through on the same stack. Targets are ratios to the floor.
+
+  python -m tests.bench                            everything, three rounds (some minutes)
+  python -m tests.bench --case stream --rounds 5   one case
+  python -m tests.bench --profile stream           where the program's time goes in one case: its 25
+                                                   most expensive functions under cProfile
+
+`--profile-to FILE` keeps the profile for pstats, snakeviz and others.
+"""
+
+QUICK = Plan(rounds=1, seconds=0.05, streams=5, settle=0.0, starts=1)
+PROFILE_CLIENTS = 16
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=options.json)
+    with tempfile.TemporaryDirectory(prefix="mcproxy-bench-") as home:
+        if options.profile is not None:
+            uvloop.run(_profile(options.profile, Path(home), options))
+            return 0
+        figures = uvloop.run(_measure(options, Path(home), console))
+    if options.json:
+        print(figures.as_json())
+    else:
+        Console(width=None if console.is_terminal else 130).print(figures.as_table())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    plan = Plan()
+    parser.add_argument("--case", action="append", choices=CASES, help="may be repeated")
+    parser.add_argument("--target", action="append", choices=TARGETS, help="may be repeated")
+    parser.add_argument("--rounds", type=int, help=f"[{plan.rounds}]")
+    parser.add_argument("--seconds", type=float, help=f"of one run [{plan.seconds:g}]")
+    parser.add_argument("--streams", type=int, help=f"open in the memory case [{plan.streams}]")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--profile", choices=PROFILED, help="profile the program in this case")
+    parser.add_argument("--profile-to", type=Path, metavar="FILE", help="keep the profile there")
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = QUICK if options.quick else Plan()
+    given = {name: getattr(options, name) for name in ("rounds", "seconds", "streams")}
+    return replace(plan, **{name: value for name, value in given.items() if value is not None})
+
+
+async def _measure(options: argparse.Namespace, home: Path, console: Console) -> Figures:
+    wanted = [name for name in TARGETS if name in (options.target or TARGETS)]
+    with ExitStack() as running:
+        upstream = running.enter_context(processes.upstream(home))
+        starters: dict[str, Callable[[], AbstractContextManager[Target]]] = {
+            FLOOR: lambda: processes.floor(home, upstream.url),
+            PROXY: lambda: processes.mcproxy(home, upstream.url),
+        }
+        starters = {name: start for name, start in starters.items() if name in wanted}
+        started = [running.enter_context(start()) for start in starters.values()]
+        targets = [upstream, *started] if DIRECT in wanted else started
+        for target in targets:
+            await check(target)
+        bench = Bench(_plan(options), targets, starters, Figures())
+        for name in options.case or CASES:
+            console.print(f"measuring {name} ...", style="dim")
+            await CASES[name](bench)
+        return bench.figures
+
+
+async def _profile(case: str, home: Path, options: argparse.Namespace) -> None:
+    file = options.profile_to or home / "profile"
+    # Several times a usual run, so that the imports at the start do not lead the list.
+    seconds = 4 * _plan(options).seconds
+    with (
+        processes.upstream(home) as upstream,
+        processes.mcproxy(home, upstream.url, profile=file) as proxy,
+    ):
+        request = request_for(proxy, PROFILED[case]())
+        sample = await closed_loop(proxy.url, request, clients=PROFILE_CLIENTS, seconds=seconds)
+    print(f"{case}: {len(sample.latencies)} answers in {sample.elapsed:.1f} s, while profiled")
+    pstats.Stats(str(file)).strip_dirs().sort_stats("tottime").print_stats(25)
