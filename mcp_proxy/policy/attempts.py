@@ -191,11 +191,7 @@ class AttemptPlan:
         """The last try's answer has begun."""
         candidate = self._tried()
         model, account_id = self._info(candidate.model), candidate.account.id
-        passing = bool(self._fault_counts) or any(
-            self._ledger.resting(other.account.id, now)
-            for stage in self._stages
-            for other in stage.candidates
-        )
+        passing = bool(self._fault_counts) or self._ledger.anybody_rests(now)
         self._ledger.observe_success(account_id, model, now)
         self._chooser.bound(self._session_key, model, account_id, now, passing=passing)
 
@@ -237,15 +233,18 @@ class AttemptPlan:
 
     def _best(self, usable: list[Candidate], now: float) -> Candidate:
         """Those without a recent fault first; among equals the strategy decides."""
-        calm = [c for c in usable if not self._faulted(c)] or usable
-        calm = [c for c in calm if not self._ledger.resting(c.account.id, now)] or calm
+        calm = usable
+        if self._fault_counts:
+            calm = [c for c in calm if not self._faulted(c)] or calm
+        if self._ledger.anybody_rests(now):
+            calm = [c for c in calm if not self._ledger.resting(c.account.id, now)] or calm
         if len(calm) == 1:
             return calm[0]
         model = self._info(calm[0].model)
         situation = Situation(
             self._session_key, model, self._ledger, self._busy, self._rules.soft_limit, now
         )
-        return self._chooser.order(calm, situation)[0]
+        return self._chooser.choose(calm, situation)
 
     # ------------------------------------------------------------------ what a failure leads to
 

@@ -83,7 +83,9 @@ class Ledger:
         self.credential_id = credential_id
         self.health = Health()
         self._on_change = on_change
-        self._standings: dict[tuple[str, str], Standing] = {}
+        self._standings: dict[str, dict[str, Standing]] = {}
+        """By account id, then by row name; rows of one account are read together, and often."""
+        self._names: dict[str, tuple[str, ...]] = {}
         self._marks: dict[str, Mark] = {}
         self._faults: dict[str, deque[float]] = {}
 
@@ -105,7 +107,7 @@ class Ledger:
             if remaining > 0:
                 refilled.add(_scope_key(Scope.BUCKET, models.info(reading.model)))
         for name in refilled:
-            self._refill((account_id, name), now, source)
+            self._refill(account_id, name, now, source)
 
     def observe_failure(
         self, account_id: str, model: ModelInfo, failure: Failure, now: float
@@ -113,7 +115,7 @@ class Ledger:
         """A call that failed. Most failures say nothing about an account and change nothing."""
         if failure.kind in BACKOFF:
             self.health.add(account_id, health.LIMIT, now)
-            self._cool((account_id, _scope_key(failure.scope, model)), failure, now)
+            self._cool(account_id, _scope_key(failure.scope, model), failure, now)
         elif failure.kind is FailureKind.UPSTREAM:
             self.health.add(account_id, health.FAULT, now)
             self._faults.setdefault(account_id, deque(maxlen=FAULTS_TO_REST)).append(now)
@@ -122,17 +124,18 @@ class Ledger:
         """An answer began: whatever was held against the account for this model is over."""
         self.health.add(account_id, health.ANSWER, now)
         self._faults.pop(account_id, None)
-        for name in _keys(model):
-            key = (account_id, name)
-            standing = self._standings.get(key)
-            if standing is not None:
-                self._succeed(key, standing, now)
+        rows = self._standings.get(account_id)
+        if rows is not None:
+            for name in self._row_names(model):
+                standing = rows.get(name)
+                if standing is not None:
+                    self._succeed(account_id, name, standing, now)
 
     # ------------------------------------------------------------------ what is believed now
 
     def standing(self, account_id: str, model: ModelInfo) -> Standing:
         """The model's own row, for showing; empty when nothing is known."""
-        return self._standings.get((account_id, model.id), _NOTHING)
+        return self._held(account_id, model.id)
 
     def evidence(self, account_id: str, model: ModelInfo) -> Standing:
         """Of the rows that concern a model, the one that changed last; for `limits --why`."""
@@ -141,11 +144,7 @@ class Ledger:
     def limited_until(self, account_id: str, model: ModelInfo, now: float) -> float | None:
         """When the account may be asked for the model again; None: now."""
         latest: float | None = None
-        standings = self._standings
-        for name in _keys(model):
-            standing = standings.get((account_id, name))
-            if standing is None:
-                continue
+        for standing in self._rows(account_id, model):
             until = standing.limited_until
             if until is not None and until > now and (latest is None or until > latest):
                 latest = until
@@ -175,6 +174,10 @@ class Ledger:
             return False
         remaining = self.remaining(account.id, model, now)
         return remaining is not None and remaining <= threshold
+
+    def anybody_rests(self, now: float) -> bool:
+        """Whether it is worth asking `resting` of each account."""
+        return any(self.resting(account_id, now) for account_id in self._faults)
 
     def resting(self, account_id: str, now: float) -> bool:
         """Whether it broke so often in the last minute that others should be asked first."""
@@ -246,9 +249,9 @@ class Ledger:
         for joined, row in (standings or {}).items():
             account_id, _, name = joined.partition("|")
             stored = standing_from_json(row)
-            held = self._standings.get((account_id, name), _NOTHING)
+            held = self._held(account_id, name)
             if stored is not None and name and stored.changed_at > held.changed_at:
-                self._standings[account_id, name] = stored
+                self._standings.setdefault(account_id, {})[name] = stored
         if marks is not None:
             read = {account_id: mark_from_json(row) for account_id, row in marks.items()}
             self._marks = {account_id: mark for account_id, mark in read.items() if mark}
@@ -258,9 +261,8 @@ class Ledger:
         self.clear_mark(account_id)
         self._faults.pop(account_id, None)
         self.health.forget(account_id)
-        for key in [key for key in self._standings if key[0] == account_id]:
-            del self._standings[key]
-            self._on_change("standings", "|".join(key), None)
+        for name in self._standings.pop(account_id, {}):
+            self._on_change("standings", f"{account_id}|{name}", None)
 
     # ------------------------------------------------------------------ rules
 
@@ -274,7 +276,7 @@ class Ledger:
         source: str,
     ) -> None:
         """One figure. Nothing left until a known moment is a cooldown; something left ends one."""
-        held = self._standings.get((account_id, model), _NOTHING)
+        held = self._held(account_id, model)
         if held.remaining_at is not None and now < held.remaining_at:
             return
         fresh = replace(
@@ -286,23 +288,23 @@ class Ledger:
             evidence=f"{source}: {remaining:.0%} left",
         )
         if remaining > 0:
-            if held.limit_kind is FailureKind.QUOTA and _asked_since(held, now):
+            if held.limit_kind is FailureKind.QUOTA:
                 fresh = replace(fresh, limited_until=None, limit_kind=None, strikes=0)
         elif resets_at is not None and resets_at > now:
             until = min(resets_at, now + LONGEST_COOLDOWN)
             fresh = replace(fresh, limited_until=until, limit_kind=FailureKind.QUOTA)
-        self._put((account_id, model), fresh, now)
+        self._put(account_id, model, fresh, now)
 
-    def _refill(self, key: tuple[str, str], now: float, source: str) -> None:
+    def _refill(self, account_id: str, name: str, now: float, source: str) -> None:
         """Some model of the bucket has quota again: from here on each model's own figure counts."""
-        held = self._standings.get(key)
-        if held is None or held.limit_kind is not FailureKind.QUOTA or not _asked_since(held, now):
-            return
-        evidence = f"{source}: quota is there again"
-        self._put(key, Standing(evidence=evidence, last_success_at=held.last_success_at), now)
+        held = self._held(account_id, name)
+        if held.limit_kind is FailureKind.QUOTA and _asked_since(held, now):
+            evidence = f"{source}: quota is there again"
+            fresh = Standing(evidence=evidence, last_success_at=held.last_success_at)
+            self._put(account_id, name, fresh, now)
 
-    def _cool(self, key: tuple[str, str], failure: Failure, now: float) -> None:
-        held = self._standings.get(key, _NOTHING)
+    def _cool(self, account_id: str, name: str, failure: Failure, now: float) -> None:
+        held = self._held(account_id, name)
         same_burst = _struck_within(held, BURST, now) and held.limited_now(now) is not None
         if same_burst and failure.retry_at is None:
             return
@@ -324,9 +326,9 @@ class Ledger:
             fresh = replace(
                 fresh, remaining=0.0, remaining_at=now, resets_at=failure.retry_at, source="answer"
             )
-        self._put(key, fresh, now)
+        self._put(account_id, name, fresh, now)
 
-    def _succeed(self, key: tuple[str, str], held: Standing, now: float) -> None:
+    def _succeed(self, account_id: str, name: str, held: Standing, now: float) -> None:
         if held.limited_until is not None or held.strikes or held.remaining == 0:
             spent = held.remaining == 0
             fresh = replace(
@@ -339,9 +341,9 @@ class Ledger:
                 evidence="an answer",
                 last_success_at=now,
             )
-            self._put(key, fresh, now)
+            self._put(account_id, name, fresh, now)
         elif now - (held.last_success_at or 0.0) >= _SUCCESS_GRAIN:
-            self._put(key, replace(held, last_success_at=now), now)
+            self._put(account_id, name, replace(held, last_success_at=now), now)
 
     def _out_of_quota(self, account_id: str, model: ModelInfo, now: float) -> bool:
         return any(
@@ -350,13 +352,27 @@ class Ledger:
         )
 
     def _rows(self, account_id: str, model: ModelInfo) -> Iterable[Standing]:
-        found = (self._standings.get((account_id, name)) for name in _keys(model))
-        return [row for row in found if row is not None]
+        rows = self._standings.get(account_id)
+        if rows is None:
+            return ()
+        return [rows[name] for name in self._row_names(model) if name in rows]
 
-    def _put(self, key: tuple[str, str], standing: Standing, now: float) -> None:
+    def _row_names(self, model: ModelInfo) -> tuple[str, ...]:
+        """Names of the rows that concern a model: its own, its bucket's, the whole account's."""
+        names = self._names.get(model.id)
+        if names is None:
+            bucket = _scope_key(Scope.BUCKET, model)
+            names = self._names[model.id] = tuple(dict.fromkeys((model.id, bucket, _EVERY_MODEL)))
+        return names
+
+    def _held(self, account_id: str, name: str) -> Standing:
+        rows = self._standings.get(account_id)
+        return _NOTHING if rows is None else rows.get(name, _NOTHING)
+
+    def _put(self, account_id: str, name: str, standing: Standing, now: float) -> None:
         standing = replace(standing, changed_at=now)
-        self._standings[key] = standing
-        self._on_change("standings", "|".join(key), standing_to_json(standing))
+        self._standings.setdefault(account_id, {})[name] = standing
+        self._on_change("standings", f"{account_id}|{name}", standing_to_json(standing))
 
 
 def soft_threshold(account: Account, soft_limit: float | None) -> float | None:
@@ -367,13 +383,6 @@ def soft_threshold(account: Account, soft_limit: float | None) -> float | None:
 
 
 _NOTHING = Standing()
-
-
-def _keys(model: ModelInfo) -> tuple[str, ...]:
-    """Names of the rows that concern a model: its own, its bucket's, the whole account's."""
-    if model.bucket is None:
-        return (model.id, _EVERY_MODEL)
-    return (model.id, "bucket:" + model.bucket, _EVERY_MODEL)
 
 
 def _scope_key(scope: Scope, model: ModelInfo) -> str:

@@ -41,8 +41,8 @@ class Situation:
 class Chooser(Protocol):
     """A strategy. Holds what it has to remember between requests."""
 
-    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
-        """The candidates, best first. Changes nothing."""
+    def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
+        """The best of one or more candidates. Changes nothing."""
         ...
 
     def picked(self, account_id: str, now: float) -> None:
@@ -119,8 +119,12 @@ class Sticky:
     def __init__(self, on_change: OnChange) -> None:
         self._sessions = Sessions(on_change)
 
-    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
+    def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
         home = self._sessions.account(at.session_key, at.model)
+        if home is not None:
+            for candidate in candidates:
+                if candidate.account.id == home and _reserve(candidate, at) == _ENOUGH:
+                    return candidate
         recent = self._sessions.recent(at.now)
 
         def rank(candidate: Candidate) -> tuple[int, float, bool, int]:
@@ -129,7 +133,7 @@ class Sticky:
             load = recent.get(account_id, 0) + at.busy(account_id)
             return (*_reserve(candidate, at), account_id != home, load)
 
-        return sorted(candidates, key=rank)
+        return min(candidates, key=rank)
 
     def picked(self, account_id: str, now: float) -> None:
         """Nothing to remember: load is counted from bindings and calls in flight."""
@@ -150,8 +154,8 @@ class RoundRobin:
         self._turn = 0
         self._last_turn: dict[str, int] = {}
 
-    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
-        return sorted(
+    def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
+        return min(
             candidates,
             key=lambda candidate: (
                 *_reserve(candidate, at),
@@ -185,7 +189,7 @@ class Hybrid:
         self._sessions = Sessions(on_change)
         self._used_at: dict[str, float] = {}
 
-    def order(self, candidates: Sequence[Candidate], at: Situation) -> list[Candidate]:
+    def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
         home = self._sessions.account(at.session_key, at.model)
         recent = self._sessions.recent(at.now)
 
@@ -199,7 +203,7 @@ class Hybrid:
                 score += 0.1 * self._idle(account_id, at.now) - 10.0 * load
             return (*_reserve(candidate, at), -score)
 
-        return sorted(candidates, key=rank)
+        return min(candidates, key=rank)
 
     @staticmethod
     def _merit(account_id: str, at: Situation) -> float:
@@ -241,14 +245,17 @@ def chooser(strategy: str, on_change: OnChange = _ignore) -> Chooser:
     return _STRATEGIES[strategy](on_change)
 
 
+_ENOUGH: Final = (0, 0.0)
+
+
 def _reserve(candidate: Candidate, at: Situation) -> tuple[int, float]:
-    """0 for an account with enough left; above it those at their soft limit, most left first."""
+    """Sorts accounts with enough left before those at their soft limit, and these by fullness."""
     remaining = at.ledger.remaining(candidate.account.id, at.model, at.now)
     if remaining is None:
-        return (0, 0.0)
+        return _ENOUGH
     threshold = soft_threshold(candidate.account, at.soft_limit)
     if remaining > 0 and (threshold is None or remaining > threshold):
-        return (0, 0.0)
+        return _ENOUGH
     return (1, -remaining)
 
 

@@ -198,6 +198,13 @@ def test_overload_is_retried_on_the_same_account_and_marks_nobody() -> None:
     assert served(scene, session="another") == "a"
 
 
+def test_an_account_is_not_gone_back_to_when_another_request_has_found_it_empty() -> None:
+    scene = plan(["a", "b"])
+    request = play(scene).tries("a").fails(capacity())
+    play(scene, session="another").tries("a").fails(quota())
+    request.waits(0.5).tries("b").succeeds()
+
+
 def test_a_short_hint_of_an_overloaded_model_is_respected() -> None:
     play(plan(["a"])).tries("a").fails(capacity(hint=4)).waits(4).tries("a").succeeds()
 

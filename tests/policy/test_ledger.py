@@ -186,6 +186,7 @@ def test_a_burst_of_429s_counts_once(ledger: Ledger) -> None:
 def test_within_a_burst_the_longest_hint_counts(ledger: Ledger) -> None:
     fails(ledger, rate(hint=30))
     fails(ledger, rate(hint=10), NOW + 1)
+    assert ledger.evidence("a", OPUS_INFO).strikes == 1
     assert cooled_for(ledger) == 30
     fails(ledger, rate(hint=60), NOW + 2)
     assert cooled_for(ledger) == 62

@@ -25,7 +25,12 @@ def order(scene: Scene, session: str = "a conversation", model: str = OPUS) -> s
         scene.rules.soft_limit,
         scene.now,
     )
-    return "".join(c.account.id for c in scene.chooser.order(candidates, situation))
+    found = ""
+    while candidates:
+        best = scene.chooser.choose(candidates, situation)
+        candidates.remove(best)
+        found += best.account.id
+    return found
 
 
 # ------------------------------------------------------------------ every strategy
@@ -119,6 +124,13 @@ def test_requests_without_a_session_are_no_conversation() -> None:
     served(scene, session="")
     scene.busy["a"] = 1
     assert order(scene, "") == "ba"
+
+
+def test_a_conversation_stays_when_every_account_is_at_its_soft_limit() -> None:
+    scene = plan(["a", "b"]).reads_quota("a", opus=0.2).reads_quota("b", opus=0.2)
+    assert served(scene) == "a"
+    scene.busy["a"] = 5
+    assert served(scene) == "a"
 
 
 def test_a_conversation_leaves_an_account_at_its_soft_limit() -> None:
