@@ -13,7 +13,7 @@ import click
 
 from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
-from mcp_proxy.cli.lazy import RootGroup
+from mcp_proxy.cli.lazy import RootGroup, Verb
 from mcp_proxy.cli.render import clean, survive_narrow_encodings
 from mcp_proxy.errors import UserError
 
@@ -21,11 +21,21 @@ FAILED = 1
 INTERRUPTED = 130
 
 VERBS = {
-    "accounts": "mcp_proxy.cli.accounts:accounts",
-    "serve": "mcp_proxy.cli.serve:serve",
-    "limits": "mcp_proxy.cli.limits:limits",
-    "models": "mcp_proxy.cli.models:models",
-    "demo": "mcp_proxy.cli.demo:demo",
+    "accounts": Verb(
+        "mcp_proxy.cli.accounts:accounts", "Add accounts, look at them, try them, remove them."
+    ),
+    "serve": Verb("mcp_proxy.cli.serve:serve", "Run the server in the foreground."),
+    "limits": Verb(
+        "mcp_proxy.cli.limits:limits",
+        "Show what is left of each model, for all accounts or those named.",
+    ),
+    "models": Verb(
+        "mcp_proxy.cli.models:models", "Show every model that can be asked for, and who serves it."
+    ),
+    "demo": Verb(
+        "mcp_proxy.cli.demo:demo",
+        "Play the main job on an embedded upstream; no account is needed.",
+    ),
 }
 
 EXAMPLES = """\b

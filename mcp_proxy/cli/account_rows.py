@@ -117,15 +117,25 @@ def verdict_row(verdict: "Verdict") -> Row:
 
 
 def verdict_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    """One line, then the models and what is left of them."""
+    """One line: how far the account got, and the scarcest of its models."""
     if not row["ok"]:
         where = f" at {row['failed_at']}" if row["failed_at"] else ""
         yield text(f"{row['id']}: failed{where}: {row['reason']}{_see(row['url'])}", "red")
         return
-    tier = f", tier {row['tier']}" if row["tier"] else ""
-    project = f", project {row['project']}" if row["project"] else ""
-    count = len(row["models"])
-    yield text(f"{row['id']} ({row['provider']}) works{project}{tier}, {count} models", "green")
+    facts = [f"project {row['project']}"] if row["project"] else []
+    facts += [f"tier {row['tier']}"] if row["tier"] else []
+    facts.append(f"{len(row['models'])} models")
+    figures = [each for each in row["models"] if each["remaining"] is not None]
+    if figures:
+        scarcest = min(figures, key=lambda each: each["remaining"])
+        facts.append(f"least left: {scarcest['id']} {scarcest['remaining']:.0%}")
+    yield text(f"{row['id']} ({row['provider']}) works: {', '.join(facts)}", "green")
+
+
+def models_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
+    """The models of one account and what is left of each."""
+    if not row["models"]:
+        return
     rows = table("MODEL", "LEFT", "RESETS")
     for model in row["models"]:
         left = "?" if model["remaining"] is None else f"{model['remaining']:.0%}"

@@ -16,6 +16,7 @@ from mcp_proxy.cli.account_rows import (
     SCHEMA,
     list_result,
     list_view,
+    models_view,
     verdict_row,
     verdict_view,
 )
@@ -216,6 +217,7 @@ def _added_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
     label = f", {row['label']}" if row["label"] else ""
     yield text(f"{result['action'].capitalize()} {row['id']} ({row['provider']}{label}).", "bold")
     yield from verdict_view(row)
+    yield from models_view(row)
     if not row["ok"]:
         yield text(f"When that is mended: mcproxy accounts verify {row['id']}")
 

@@ -2,27 +2,39 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import click
 
 
-class LazyGroup(click.Group):
-    """`verbs` maps a name to `module:command`."""
+class Verb(NamedTuple):
+    """A command that is imported when it is asked for; help needs no more than this."""
 
-    def __init__(self, *args: Any, verbs: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+    place: str
+    """`module:attribute`."""
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are a table."""
+
+    def __init__(self, *args: Any, verbs: Mapping[str, Verb] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._verbs = dict(verbs or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self._verbs, *super().list_commands(ctx)]
+        return list(self._verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        place = self._verbs.get(cmd_name)
-        if place is None:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = place.partition(":")
+        verb = self._verbs.get(cmd_name)
+        if verb is None:
+            return None
+        module, _, attribute = verb.place.partition(":")
         return cast(click.Command, getattr(import_module(module), attribute))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in self._verbs.items()])
 
 
 class RootGroup(LazyGroup):

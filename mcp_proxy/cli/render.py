@@ -83,17 +83,13 @@ def state_text(state: str) -> "Text":
 
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])")
-_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-_UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
+_BREAKS = re.compile(r"[^\S ]+")
 
 
 def clean(value: str) -> str:
     """One line without control, direction or invisible characters."""
-    without_escapes = _ESCAPES.sub("", value)
-    return _UNSEEN.sub("", _BREAKS.sub(" ", without_escapes)).strip()
+    line = _BREAKS.sub(" ", _ESCAPES.sub("", value))
+    return line.strip() if line.isprintable() else "".join(filter(str.isprintable, line)).strip()
 
 
 def survive_narrow_encodings() -> None:

@@ -1,0 +1,231 @@
+"""`mcproxy accounts` without a network: listing, enabling, removing, and every refusal to start."""
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.policy.standing import Mark, mark_to_json
+from mcp_proxy.store.accounts import AccountStore, credential_id
+from mcp_proxy.store.state import StateReader, StateStore
+
+if TYPE_CHECKING:
+    from conftest import Cli, Home
+
+WORK = Account(
+    "work",
+    "antigravity",
+    Credential(refresh_token=Secret("1//canary"), client_id="c", client_secret=Secret("canary-2")),
+    label="me@example.com",
+    added_at=datetime(2026, 11, 21, 10, tzinfo=UTC),
+)
+GLM = Account("glm", "zai", Credential(api_key=Secret("canary-3")), enabled=False)
+
+
+def test_list_gives_the_accounts_in_file_order(cli: "Cli", home: "Home") -> None:
+    home.add(WORK, GLM)
+    ran = cli("accounts", "list", "--json")
+    result = json.loads(ran.stdout)
+    assert result["schema"] == "mcproxy.accounts/1"
+    assert result["problems"] == []
+    assert result["accounts"] == [
+        {
+            "id": "work",
+            "provider": "antigravity",
+            "label": "me@example.com",
+            "enabled": True,
+            "state": "unknown",
+            "reason": None,
+            "url": None,
+            "project": None,
+            "source": None,
+            "has_refresh_token": True,
+            "has_api_key": False,
+            "soft_limit": None,
+            "models": [],
+            "added_at": "2026-11-21T10:00:00Z",
+        },
+        {
+            "id": "glm",
+            "provider": "zai",
+            "label": None,
+            "enabled": False,
+            "state": "disabled",
+            "reason": "zai is not served by this version",
+            "url": None,
+            "project": None,
+            "source": None,
+            "has_refresh_token": False,
+            "has_api_key": True,
+            "soft_limit": None,
+            "models": [],
+            "added_at": None,
+        },
+    ]
+    table = cli("accounts", "list")
+    assert table.code == ran.code == 0
+    assert "me@example.com" in table.stdout
+    assert "canary" not in table.stdout + table.stderr + ran.stdout + ran.stderr
+
+
+def test_no_file_is_an_empty_list_and_stays_no_file(cli: "Cli", home: "Home") -> None:
+    assert json.loads(cli("accounts", "list", "--json").stdout)["accounts"] == []
+    assert "accounts add" in cli("accounts", "list").stdout
+    assert list(home.root.iterdir()) == []
+
+
+def test_what_a_server_found_out_is_shown_with_the_link(cli: "Cli", home: "Home") -> None:
+    home.add(WORK)
+    mark = Mark(
+        "verification", "verify \x1b[31myour account", 1.0, credential_id(WORK), "https://g"
+    )
+    with StateStore.open(home.paths.state) as serving:
+        serving.put("marks", "work", mark_to_json(mark))
+        serving.flush()
+        ran = cli("accounts", "list")  # the server is still running
+        (row,) = json.loads(cli("accounts", "list", "--json").stdout)["accounts"]
+    assert (row["state"], row["url"]) == ("invalid", "https://g")
+    assert "work: verify your account See https://g" in ran.stdout
+
+
+def test_a_mark_against_an_older_sign_in_counts_for_nothing(cli: "Cli", home: "Home") -> None:
+    home.add(WORK)
+    with StateStore.open(home.paths.state) as state:
+        state.put("marks", "work", mark_to_json(Mark("invalid", "revoked", 1.0, "another")))
+    (row,) = json.loads(cli("accounts", "list", "--json").stdout)["accounts"]
+    assert (row["state"], row["reason"]) == ("unknown", None)
+
+
+def test_a_wrong_entry_is_named_and_the_others_are_listed(cli: "Cli", home: "Home") -> None:
+    home.add(WORK)
+    with home.paths.accounts.open("a") as file:
+        file.write('\n[[accounts]]\nid = "broken"\nprovider = "zai"\napi_key = 5\n')
+    ran = cli("accounts", "list", "--json")
+    result = json.loads(ran.stdout)
+    assert [each["id"] for each in result["accounts"]] == ["work"]
+    (problem,) = result["problems"]
+    assert (problem["id"], problem["reason"]) == ("broken", "api_key must be text")
+    assert "api_key must be text" in ran.stderr
+    assert cli("accounts", "remove", "broken", "--yes").code == 0
+    assert json.loads(cli("accounts", "list", "--json").stdout)["problems"] == []
+
+
+EVERY_VERB = {
+    "list": [],
+    "verify": [],
+    "add": ["--provider", "antigravity", "--accept-risk", "--no-browser"],
+    "remove": ["work", "--yes"],
+    "enable": ["work"],
+    "disable": ["work"],
+}
+
+
+@pytest.mark.parametrize(("verb", "arguments"), EVERY_VERB.items())
+def test_a_malformed_file_stops_every_verb_first(
+    cli: "Cli", home: "Home", verb: str, arguments: list[str]
+) -> None:
+    home.paths.accounts.parent.mkdir(parents=True, mode=0o700)
+    home.paths.accounts.write_text('version = 1\n[[accounts]]\nid = "work\n')
+    ran = cli("accounts", verb, *arguments)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert f"{home.paths.accounts}: line 3, column 11" in ran.stderr
+    assert home.paths.accounts.read_text() == 'version = 1\n[[accounts]]\nid = "work\n'
+    assert not home.paths.state.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify", "wrok"], ["remove", "wrok", "--yes"], ["enable", "wrok"]]
+)
+def test_an_unknown_account_is_exit_code_1_with_the_nearest(
+    cli: "Cli", home: "Home", arguments: list[str]
+) -> None:
+    home.add(WORK)
+    ran = cli("accounts", *arguments)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "Did you mean work?" in ran.stderr
+
+
+def test_enable_and_disable_are_idempotent(cli: "Cli", home: "Home") -> None:
+    home.add(WORK)
+    store = AccountStore(home.paths.accounts)
+    for verb, expected in (("disable", False), ("disable", False), ("enable", True)):
+        ran = cli("accounts", verb, "work", "--json")
+        assert json.loads(ran.stdout)["account"] == {"id": "work"}
+        assert ran.code == 0
+        assert store.load().accounts[0].enabled is expected
+    assert store.load().accounts == (WORK,)
+
+
+def test_remove_forgets_account_and_state(cli: "Cli", home: "Home") -> None:
+    home.add(WORK, GLM)
+    with StateStore.open(home.paths.state) as state:
+        for table, key in (
+            ("marks", "work"),
+            ("tokens", "work"),
+            ("projects", "work"),
+            ("models", "work"),
+            ("standings", "work|m"),
+            ("standings", "work-2|m"),
+        ):
+            state.put(table, key, {})
+    assert cli("accounts", "remove", "work", "--yes", "--json").code == 0
+    assert [each.id for each in AccountStore(home.paths.accounts).load().accounts] == ["glm"]
+    reader = StateReader(home.paths.state)
+    assert [reader.items(t) for t in ("marks", "tokens", "projects", "models")] == [{}] * 4
+    assert set(reader.items("standings")) == {"work-2|m"}
+
+
+# Without a terminal: arguments -> the flag that the error names.
+NEEDED_FLAGS = {
+    ("add",): "--provider",
+    ("add", "--provider", "antigravity"): "--accept-risk",
+    ("add", "--provider", "antigravity", "--from", "antigravity-app"): "--accept-risk",
+    ("remove", "work"): "--yes",
+    ("add", "--provider", "zai", "--api-key", "-"): "--provider zai is not served",
+    ("add", "--provider", "antigravity", "--accept-risk", "--api-key", "x"): "--api-key",
+    ("add", "--provider", "antigravity", "--accept-risk", "--id", "Bad Id"): "--id",
+    ("add", "--provider", "antigravity", "--accept-risk", "--base-url", "http://x.y"): "--base-url",
+    ("add", "--provider", "antigravity", "--accept-risk", "--project", "a b"): "--project",
+}
+
+
+@pytest.mark.parametrize(("arguments", "flag"), NEEDED_FLAGS.items())
+def test_without_a_terminal_the_flag_is_named_and_nothing_changes(
+    cli: "Cli", home: "Home", arguments: tuple[str, ...], flag: str
+) -> None:
+    home.add(WORK)
+    before = home.paths.accounts.read_bytes()
+    ran = cli("accounts", *arguments, stdin="secret\n")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert flag in ran.stderr
+    assert home.paths.accounts.read_bytes() == before
+    assert not home.paths.state.exists()
+
+
+def test_the_risk_is_told_before_anything_else(cli: "Cli") -> None:
+    ran = cli("accounts", "add", "--provider", "antigravity")
+    for word in ("terms", "suspended", "official API key"):
+        assert word in ran.stderr
+
+
+def test_without_an_oauth_client_the_error_says_how_to_get_one(cli: "Cli", home: "Home") -> None:
+    ran = cli("accounts", "add", "--provider", "antigravity", "--accept-risk")
+    assert ran.code == 1
+    assert "--client-secrets" in ran.stderr
+    assert not home.paths.accounts.exists()
+
+
+def test_an_app_that_is_not_there_is_told(cli: "Cli", home: "Home") -> None:
+    arguments = ("--provider", "antigravity", "--accept-risk", "--from", "antigravity-app")
+    ran = cli("accounts", "add", *arguments)
+    assert ran.code == 1
+    assert "not installed" in ran.stderr
+    with sqlite3.connect(home.root / "x.db") as database:
+        database.execute("CREATE TABLE ItemTable (key, value)")
+    database.close()
+    ran = cli("accounts", "add", *arguments, env={"ANTIGRAVITY_STATE_DB": str(home.root / "x.db")})
+    assert "nobody is signed in" in ran.stderr
+    assert not home.paths.accounts.exists()
