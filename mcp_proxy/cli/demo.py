@@ -27,10 +27,16 @@ def demo(*, as_json: bool) -> int:
     """
     from mcp_proxy.cli.demo_watcher import Watcher
     from mcp_proxy.demo.play import Audience, play
+    from mcp_proxy.server.app import Server
 
     started = time.monotonic()
     watcher = Watcher()
-    steps = asyncio.run(play(Audience() if as_json else watcher))
+    steps = asyncio.run(
+        play(
+            Audience() if as_json else watcher,
+            lambda runtime: Server(runtime, host="127.0.0.1", port=0),
+        )
+    )
     seconds = round(time.monotonic() - started, 2)
     ok = all(step.ok for step in steps)
     if as_json:

@@ -32,13 +32,14 @@ class Delivery:
     stall: float = 0.0
     is_cut: bool = False
     """The connection is reset after the last record instead of ended."""
+    content_type: str = "text/event-stream"
     sizes: tuple[int, ...] = ()
     """Sizes of the pieces that the bytes are cut into, used in turn; empty: whole records."""
 
 
 async def deliver(request: web.Request, delivery: Delivery) -> web.StreamResponse:
     """Writes the stream as the delivery says."""
-    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    response = web.StreamResponse(headers={"content-type": delivery.content_type})
     await response.prepare(request)
     if delivery.pace or delivery.stall or delivery.sizes:
         await _write_slowly(response, delivery)

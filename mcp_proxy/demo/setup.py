@@ -7,10 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.demo.catalogue import MODELS
 from mcp_proxy.demo.cloudcode import DemoUpstream
-from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
+from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET, DemoAccount
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.store.settings import Settings
+
+BY_HAND = (
+    DemoAccount("ada", calls=dict.fromkeys({model.bucket for model in MODELS.values()}, 40)),
+    DemoAccount("grace", rotates=True),
+)
+"""Whoever tries `serve --demo` sees one account's quota fall and is never left without answers."""
+
+PLENTY = 1_000_000
+"""Calls per bucket."""
 
 
 def provider_settings(upstream: DemoUpstream) -> ProviderSettings:
@@ -45,5 +55,5 @@ def demo_accounts(upstream: DemoUpstream) -> list[Account]:
 async def demo_setup(settings: Settings) -> AsyncIterator[tuple[list[Account], Settings, Path]]:
     """A running upstream as (accounts, settings, state directory), all gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="mcproxy-demo-") as directory:
-        async with DemoUpstream() as upstream:
+        async with DemoUpstream(BY_HAND, calls_per_bucket=PLENTY) as upstream:
             yield demo_accounts(upstream), demo_settings(upstream, settings), Path(directory)

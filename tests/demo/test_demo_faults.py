@@ -150,6 +150,17 @@ async def test_one_record_is_not_json(client):
     assert len(records) == 7
 
 
+async def test_the_records_may_come_as_one_json_array(client):
+    client.upstream.play(Fault(FaultKind.WHOLE))
+    url = f"{client.upstream.url}/v1internal:streamGenerateContent"
+    body = client.envelope(GEMINI, HELLO)
+    async with client.session.post(url, json=body, headers=client.headers) as response:
+        assert response.content_type == "application/json"
+        records = await response.json()
+    assert len(records) == 6
+    assert records[-1]["response"]["candidates"][0]["finishReason"] == "STOP"
+
+
 @pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "SAFETY", "RECITATION"])
 async def test_an_answer_may_end_for_a_reason_and_without_content(client, reason):
     client.upstream.play(Fault(FaultKind.FINISH, reason=reason))

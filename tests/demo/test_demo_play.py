@@ -9,6 +9,11 @@ from mcp_proxy.cli import run
 from mcp_proxy.demo import play as show
 from mcp_proxy.demo.clients import NotAnswered
 from mcp_proxy.demo.play import SCENES, Audience, NotShown, play
+from mcp_proxy.server.app import Server
+
+
+def serve(runtime):
+    return Server(runtime, host="127.0.0.1", port=0)
 
 
 class Listener(Audience):
@@ -32,7 +37,7 @@ class Listener(Audience):
 
 async def test_every_step_of_the_show_holds():
     listener = Listener()
-    steps = await play(listener)
+    steps = await play(listener, serve)
     assert [step.problem for step in steps] == [None] * len(SCENES)
     assert listener.titles == [step.title for step in steps] == [title for title, _ in SCENES]
     facts = [fact for step in steps for fact in step.facts]
@@ -65,7 +70,7 @@ async def cut_off(_act):
 )
 async def test_a_step_that_does_not_hold_fails_and_the_show_goes_on(monkeypatch, scene, problem):
     monkeypatch.setattr(show, "SCENES", (("broken", scene), SCENES[1]))
-    broken, after = await play(Audience())
+    broken, after = await play(Audience(), serve)
     assert (broken.ok, broken.problem) == (False, problem)
     assert after.ok
 
