@@ -35,6 +35,18 @@ def parse_content(content: Any, where: Where) -> tuple[Part, ...]:
         return (Text(content),) if content else ()
     parts: list[Part] = []
     for index, block in enumerate(_blocks(content, where)):
+        # A long history is these three kinds of block, a thousand times over: what is as it
+        # should be takes the short way, whatever is not goes on to a reader that says so.
+        kind = block.get("type") if type(block) is dict else None
+        if kind == "text" and type(text := block.get("text")) is str:
+            parts.append(Text(text))
+            continue
+        if kind == "tool_use" and (call := _plain_call(block)) is not None:
+            parts.append(call)
+            continue
+        if kind == "tool_result" and (result := _plain_result(block)) is not None:
+            parts.append(result)
+            continue
         at = (*where, index)
         read = _READERS.get(block_type(block, at))
         if read is None:
@@ -42,6 +54,25 @@ def parse_content(content: Any, where: Where) -> tuple[Part, ...]:
         else:
             parts += read(block, at)
     return tuple(parts)
+
+
+def _plain_call(block: JsonObject) -> ToolCall | None:
+    """A tool_use without peculiarities; None for any other, and for one that is wrong."""
+    call_id, name, arguments = block.get("id"), block.get("name"), block.get("input")
+    if type(call_id) is not str or type(name) is not str or type(arguments) is not dict:
+        return None
+    if "thoughtSignature" in block or "thought_signature" in block:
+        return None
+    return ToolCall(call_id, name, encode(arguments).decode())
+
+
+def _plain_result(block: JsonObject) -> ToolResult | None:
+    """A tool_result of text; None for any other, and for one that is wrong."""
+    call_id, content = block.get("tool_use_id"), block.get("content")
+    is_error = block.get("is_error", False)
+    if type(call_id) is not str or type(content) is not str or type(is_error) is not bool:
+        return None
+    return ToolResult(call_id, (Text(content),) if content else (), is_error)
 
 
 def block_type(block: Any, where: Where) -> str:
