@@ -97,7 +97,7 @@ class Identity:
         return self.accounts[held[0]]
 
     def consent(self, query: Mapping[str, str], login: str | None = None) -> str:
-        """The address the browser is sent back to, with a code for `login` (the first account)."""
+        """A code for `login` (else the first account), as the consent page hands it out."""
         account = login or next(iter(self.accounts))
         code = "4/demo-" + secrets.token_urlsafe(24)
         self._codes[code] = _Code(account, query["redirect_uri"], query.get("code_challenge"))

@@ -30,25 +30,24 @@ class Envelope:
         rest = encode({"modelVersion": model.id, "responseId": self.response_id})
         self._foot = rest[1:] + b',"traceId":"' + self.trace_id.encode() + b'"}\n\n'
 
-    def record(self, parts: bytes, rest: bytes = b"") -> bytes:
-        """One record with these parts. `rest`: further fields of the candidate, from a comma on."""
+    def record(self, parts: bytes, ending: bytes = b"", usage: bytes = b"") -> bytes:
+        """One record with these parts. `ending` and `usage` are further fields, with their commas."""
         return (
             b'data: {"response":{"candidates":[{"content":{"role":"model","parts":['
             + parts
             + b"]}"
-            + rest
+            + ending
             + b"}],"
+            + usage
             + self._foot
         )
 
-    def last(self, part: bytes, turn: Turn, usage: JsonObject) -> bytes:
+    def last(self, parts: bytes, turn: Turn, usage: JsonObject) -> bytes:
         """The record that says how it ended and what it cost."""
-        rest = b',"finishReason":"' + turn.finish.encode() + b'"'
+        ending = b',"finishReason":"' + turn.finish.encode() + b'"'
         if turn.grounding is not None:
-            rest += b',"groundingMetadata":' + encode(turn.grounding)
-        record = self.record(part, rest)
-        at = len(record) - len(self._foot)
-        return record[:at] + b'"usageMetadata":' + encode(usage) + b"," + record[at:]
+            ending += b',"groundingMetadata":' + encode(turn.grounding)
+        return self.record(parts, ending, b'"usageMetadata":' + encode(usage) + b",")
 
 
 def stream(turn: Turn, model: DemoModel, *, thinks: bool, usage: JsonObject) -> list[bytes]:

@@ -1,10 +1,10 @@
 """What `serve --demo` is pointed at."""
 
 import aiohttp
-from demo_client import GEMINI, Clock, DemoClient, user
+from demo_client import GEMINI, demo_client, user
 
 from mcp_proxy.demo import demo_setup
-from mcp_proxy.demo.setup import BY_HAND
+from mcp_proxy.demo.setup import BY_HAND, PLENTY
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.store.settings import LimitSettings, Settings
 
@@ -33,28 +33,13 @@ async def test_the_program_gets_accounts_addresses_and_a_directory_that_go_away(
 
 
 async def test_one_account_runs_dry_by_hand_and_the_other_hardly_ever_does():
-    async with demo_setup(Settings()) as (accounts, settings, _):
-        url = settings.provider("antigravity").base_urls[0]
-        async with aiohttp.ClientSession() as session:
-            seen = {}
-            for account in accounts:
-                client = DemoClient(_Addressed(url, account), session, Clock())
-                await client.sign_in(account.id)
-                for _ in range(20):
-                    await client.generate(GEMINI, {"contents": [user("hello")]})
-            async with session.get(f"{url}/control") as response:
-                report = await response.json()
-            for account, row in report["accounts"].items():
-                seen[account] = row["quota"]["gemini-flash"]
+    async with demo_client(BY_HAND, calls_per_bucket=PLENTY) as client:
+        for account in BY_HAND:
+            await client.sign_in(account.id)
+            for _ in range(20):
+                await client.generate(GEMINI, {"contents": [user("hello")]})
+        seen = {
+            account.id: client.upstream.quota.reading(account.id, "gemini-flash", client.clock())[0]
+            for account in BY_HAND
+        }
     assert seen == {"ada": 0.6, "grace": 1.0}
-
-
-class _Addressed:
-    """What DemoClient needs to know of an upstream."""
-
-    def __init__(self, url, account):
-        self.url = url
-        self._token = account.credential.refresh_token.value
-
-    def refresh_token(self, _account):
-        return self._token
