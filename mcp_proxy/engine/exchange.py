@@ -58,15 +58,15 @@ class Outcome:
 class Exchange:
     """One client request on its way through the upstreams. Has to be closed."""
 
-    def __init__(self, runtime: Runtime, conversation: Conversation, *, units: int) -> None:
-        """`units`: raw size of the prompt, for calibrating token estimates.
+    def __init__(self, runtime: Runtime, conversation: Conversation, *, wire_size: int) -> None:
+        """`wire_size`: the prompt's size as it came, for calibrating token estimates.
 
         Raises UnknownModel when nothing of that name can be asked for.
         """
         self.outcome = Outcome()
         self._runtime = runtime
         self._conversation = conversation
-        self._units = units
+        self._wire_size = wire_size
         self._plan: AttemptPlan = runtime.plan(conversation)
         self._rendered: Rendered | None = None
         self._answering: Answering | None = None
@@ -103,7 +103,9 @@ class Exchange:
         """Keeps what a whole answer taught: seals, and how long its prompt really was."""
         self._keep_seals(answering)
         self.outcome.usage = answering.usage
-        self._runtime.learn(self.outcome.model, self._units, answering.usage)
+        self._runtime.learn(
+            self.outcome.model, self._conversation, self._wire_size, answering.usage
+        )
 
     def broke(self, answering: Answering, failure: Failure) -> ProxyError:
         """What to tell a client whose stream broke after it had begun."""

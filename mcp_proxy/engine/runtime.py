@@ -48,6 +48,10 @@ LOOK_EVERY = 1.0
 MOST_NAMES = 1000
 """Model names whose meaning is remembered; they come from clients, so there must be a bound."""
 
+FIRST_LESSONS = 8
+LESSON_EVERY = 32
+"""Answers whose prompts are measured part by part: the first of each model, then one in so many."""
+
 RETRY_SAVE_EVERY = 5.0
 """Seconds between attempts to save a rotated refresh token that could not be written."""
 
@@ -81,6 +85,7 @@ class Runtime:
         self._stamps = [_stamp(path) for path in self._watched]
         self._live: dict[str, frozenset[str]] = {}
         self._stages: dict[str, tuple[Stage, ...]] = {}
+        self._lessons: dict[str, int] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._unsaved: dict[str, asyncio.Task[None]] = {}
         self.ledger = Ledger(credential_id=credential_id, on_change=self._save)
@@ -177,23 +182,34 @@ class Runtime:
             now=self.clock(),
         )
 
-    def units(self, conversation: Conversation, body_length: int) -> int:
-        """A cheap measure of the prompt's size, for estimates in the stream's first event."""
-        return quick_units(conversation, body_length)
+    def wire_size(self, conversation: Conversation, body: bytes) -> int:
+        """The prompt's size as it came, for the estimate in a stream's first event.
 
-    def estimate(self, model: str, units: int) -> int:
+        Costs nothing but for bodies with media, whose bytes say little about their tokens.
+        """
+        if b"base64" not in body:
+            return len(body)
+        return quick_units(conversation, len(body))
+
+    def estimate(self, model: str, wire_size: int) -> int:
         """Tokens that a prompt of that size will probably have."""
-        return self.calibration.estimate(self._served_model(model), units)
+        return self.calibration.estimate(_by_wire(self._served_model(model)), wire_size)
 
     def count(self, conversation: Conversation) -> int:
-        """Tokens of a prompt, counted with care but without asking anybody."""
+        """Tokens of a prompt, measured part by part but without asking anybody."""
         model = self._served_model(conversation.model)
         return self.calibration.estimate(model, raw_units(conversation))
 
-    def learn(self, model: str, units: int, usage: Usage) -> None:
+    def learn(self, model: str, conversation: Conversation, wire_size: int, usage: Usage) -> None:
         """An upstream has counted a prompt."""
-        if usage.prompt > 0:
-            self.calibration.observe(model, units, usage.prompt)
+        if usage.prompt <= 0:
+            return
+        self.calibration.observe(_by_wire(model), wire_size, usage.prompt)
+        lessons = self._lessons.get(model, 0)
+        self._lessons[model] = lessons + 1
+        # Measuring part by part costs as much as translating: after the first few it is sampled.
+        if lessons < FIRST_LESSONS or lessons % LESSON_EVERY == 0:
+            self.calibration.observe(model, raw_units(conversation), usage.prompt)
 
     def _served_model(self, name: str) -> str:
         return self.stages(name)[0].model
@@ -345,6 +361,11 @@ async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secr
         await asyncio.sleep(RETRY_SAVE_EVERY)
         if await _saved(store, account_id, refresh_token):
             return
+
+
+def _by_wire(model: str) -> str:
+    """The model's other row in the calibration: tokens per byte of request body."""
+    return f"wire:{model}"
 
 
 def session_key(conversation: Conversation) -> str:

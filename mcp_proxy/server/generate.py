@@ -26,14 +26,14 @@ COMMIT_AFTER = 10.0
 
 async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
     """Answers one generation request. Raises ProxyError while nothing has been sent."""
-    dialect, conversation, units = await _parsed(runtime, call)
-    exchange = Exchange(runtime, conversation, units=units)
+    dialect, conversation, wire_size = await _parsed(runtime, call)
+    exchange = Exchange(runtime, conversation, wire_size=wire_size)
     call.outcome = exchange.outcome
     frame = ReplyFrame(
         id=new_id(),
         model=conversation.model,
         created=int(time.time()),
-        prompt_estimate=runtime.estimate(conversation.model, units),
+        prompt_estimate=runtime.estimate(conversation.model, wire_size),
         conversation=conversation,
     )
     try:
@@ -49,7 +49,7 @@ async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
 
 
 async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversation, int]:
-    """The request, and its raw size for token estimates; the bytes themselves are let go."""
+    """The request, and its size for token estimates; the bytes themselves are let go."""
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
@@ -60,7 +60,7 @@ async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversa
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
-    return dialect, conversation, runtime.units(conversation, len(body))
+    return dialect, conversation, runtime.wire_size(conversation, body)
 
 
 async def _stream(
