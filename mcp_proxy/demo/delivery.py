@@ -28,7 +28,7 @@ class Delivery:
     pace: float | None = None
     """Records a second; None: as fast as the socket takes them."""
     stall_at: int = 0
-    """Number of the record (or piece, see `sizes`) in front of which `stall` seconds of silence lie."""
+    """`stall` seconds of silence lie before this record, or this piece where `sizes` cut."""
     stall: float = 0.0
     is_cut: bool = False
     """The connection is reset after the last record instead of ended."""

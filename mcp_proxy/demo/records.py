@@ -31,7 +31,7 @@ class Envelope:
         self._foot = rest[1:] + b',"traceId":"' + self.trace_id.encode() + b'"}\n\n'
 
     def record(self, parts: bytes, ending: bytes = b"", usage: bytes = b"") -> bytes:
-        """One record with these parts. `ending` and `usage` are further fields, with their commas."""
+        """One record with these parts; `ending` and `usage` are more fields, commas included."""
         return (
             b'data: {"response":{"candidates":[{"content":{"role":"model","parts":['
             + parts
