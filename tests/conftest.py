@@ -7,12 +7,13 @@ socket, and the upstream behind it is the one that `mcproxy demo` plays.
 import asyncio
 import ipaddress
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -233,6 +234,27 @@ class Cli:
     async def beside(self, *arguments: str, **how: Any) -> Ran:
         """The same while the test's own loop goes on: it may be serving the command."""
         return await asyncio.to_thread(self, *arguments, **how)
+
+    @asynccontextmanager
+    async def serve(self, *arguments: str) -> AsyncIterator[str]:
+        """A `serve` on a free port, until the block ends; gives its URL."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command("serve", "--port", "0", *arguments),
+            cwd=self.home.root,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        said = b""
+        try:
+            while not (ready := re.search(rb"ready at (http://\S+)", said)):
+                line = await process.stderr.readline()
+                assert line, f"serve ended with {await process.wait()}: {said.decode()}"
+                said += line
+            yield ready[1].decode()
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.communicate()
 
     @staticmethod
     def command(*arguments: str) -> list[str]:

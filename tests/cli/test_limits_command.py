@@ -15,7 +15,7 @@ from conftest import Cli, Home, Serving
 
 from mcp_proxy.account import Secret
 from mcp_proxy.demo.cloudcode import DemoUpstream
-from mcp_proxy.server.app import Server
+from mcp_proxy.store.accounts import AccountStore
 from mcp_proxy.store.settings import ServerSettings, Settings
 
 
@@ -26,8 +26,8 @@ def signed_in(home: Home, upstream: DemoUpstream) -> Home:
     return home
 
 
-def port_of(server: Server) -> dict[str, str]:
-    return {"PORT": str(urlsplit(server.url).port)}
+def port_of(url: str) -> dict[str, str]:
+    return {"PORT": str(urlsplit(url).port)}
 
 
 def rows_of(stdout: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -39,9 +39,9 @@ async def test_a_running_server_is_asked_and_not_the_upstream(
     cli: Cli, serving: Serving, upstream: DemoUpstream
 ) -> None:
     async with serving() as server:
-        first = await cli.beside("limits", "--json", env=port_of(server))
+        first = await cli.beside("limits", "--json", env=port_of(server.url))
         asked = len(upstream.requests)
-        second = await cli.beside("limits", "--json", env=port_of(server))
+        second = await cli.beside("limits", "--json", env=port_of(server.url))
     assert (first.code, first.stderr) == (0, "")
     assert asked > 0
     assert len(upstream.requests) == asked
@@ -61,16 +61,16 @@ async def test_without_a_server_the_upstreams_are_asked(
 
 
 async def test_server_and_upstreams_give_the_same_figures(
-    cli: Cli, signed_in: Home, serving: Serving, upstream: DemoUpstream
+    cli: Cli, signed_in: Home, upstream: DemoUpstream
 ) -> None:
-    upstream.quota.set_left("ada", "gemini-3-flash", 0.0, time.time() + 3600)
-    async with serving(state=signed_in.paths.state) as server:
-        served = rows_of((await cli.beside("limits", "--json", env=port_of(server))).stdout)
+    upstream.quota.set_left("ada", "claude", 0.0, time.time() + 3600)
+    async with cli.serve() as url:
+        served = rows_of((await cli.beside("limits", "--json", env=port_of(url))).stdout)
     alone = rows_of((await cli.beside("limits", "--json")).stdout)
     assert {key: (row["remaining"], row["state"]) for key, row in served.items()} == {
         key: (row["remaining"], row["state"]) for key, row in alone.items()
     }
-    spent = ("ada", "gemini-3-flash")
+    spent = ("ada", "claude-sonnet-4-6")
     assert served[spent]["state"] == "exhausted"
     assert served[spent]["resets_at"] == alone[spent]["resets_at"]
 
@@ -80,7 +80,7 @@ async def test_an_account_that_is_named_is_shown_alone(
     cli: Cli, signed_in: Home, serving: Serving, by_server: bool
 ) -> None:
     async with serving() as server:
-        env = port_of(server) if by_server else {}
+        env = port_of(server.url) if by_server else {}
         ran = await cli.beside("limits", "grace", "--json", env=env)
     assert {account for account, _ in rows_of(ran.stdout)} == {"grace"}
 
@@ -90,7 +90,7 @@ async def test_an_unknown_account_fails_with_the_nearest_name(
     cli: Cli, signed_in: Home, serving: Serving, upstream: DemoUpstream, by_server: bool
 ) -> None:
     async with serving() as server:
-        env = port_of(server) if by_server else {}
+        env = port_of(server.url) if by_server else {}
         ran = await cli.beside("limits", "graze", env=env)
     assert (ran.code, ran.stdout) == (1, "")
     assert "no account 'graze'. Did you mean grace?" in ran.stderr
@@ -102,9 +102,9 @@ async def test_a_server_with_another_key_is_passed_over_and_named(
 ) -> None:
     settings = Settings(server=ServerSettings(api_keys=(Secret("the-servers-own-key-1"),)))
     async with serving([], settings) as server:
-        refused = await cli.beside("limits", "--json", env=port_of(server))
+        refused = await cli.beside("limits", "--json", env=port_of(server.url))
         key = {"PROXY_API_KEY": "the-servers-own-key-1"}
-        accepted = await cli.beside("limits", "--json", env={**port_of(server), **key})
+        accepted = await cli.beside("limits", "--json", env={**port_of(server.url), **key})
     assert refused.code == 0
     assert "has another key" in refused.stderr
     assert {account for account, _ in rows_of(refused.stdout)} == {"ada", "grace"}
@@ -112,12 +112,10 @@ async def test_a_server_with_another_key_is_passed_over_and_named(
 
 
 async def test_what_could_not_be_read_anew_is_named_and_the_old_figures_are_shown(
-    cli: Cli, signed_in: Home, upstream: DemoUpstream
+    cli: Cli, signed_in: Home
 ) -> None:
     await cli.beside("limits", "--json")
-    upstream.identity.revoke("ada")
-    # The first finds that the access token is refused, the next that there is no other.
-    await cli.beside("limits", "--json")
+    AccountStore(signed_in.paths.accounts).update_fields("ada", {"refresh_token": "1//gone"})
     ran = await cli.beside("limits", "--json")
     assert ran.code == 0
     assert "ada: no fresh figures" in ran.stderr
@@ -183,7 +181,7 @@ async def test_watch_goes_on_until_it_is_interrupted(
     async with serving() as server:
         watching = await asyncio.create_subprocess_exec(
             *cli.command("limits", "--watch", *flags),
-            env={**os.environ, **port_of(server)},
+            env={**os.environ, **port_of(server.url)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -213,7 +211,7 @@ async def test_a_server_that_answers_costs_no_heavy_imports(
                 "-c",
                 script,
                 *arguments,
-                env={**os.environ, **port_of(server)},
+                env={**os.environ, **port_of(server.url)},
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
             )
