@@ -204,14 +204,20 @@ async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo:
     os._exit(INTERRUPTED)
 
 
+class _EveryLine(logging.Formatter):
+    """Time and level before every line, also of tracebacks: nothing in a message looks like ours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} "
+        return head + super().format(record).replace("\n", "\n" + head)
+
+
 def _set_up_logging(debug: bool, verbosity: int) -> None:
     level = logging.DEBUG if debug or verbosity > 0 else logging.INFO
     if verbosity < 0:
         level = logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
-    )
+    handler.setFormatter(_EveryLine(datefmt="%Y-%m-%dT%H:%M:%S%z"))
     logging.raiseExceptions = False
     root = logging.getLogger("mcp_proxy")
     root.handlers[:] = [handler]

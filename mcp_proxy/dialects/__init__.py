@@ -6,6 +6,7 @@ Hub, not pairs: every dialect knows `Conversation`, `Event` and `Reply`, and no 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -115,11 +116,13 @@ _MODULES = {
 """Each module has `CLIENT`, `UPSTREAM`, or both. Named, not imported: the CLI loads none."""
 
 
+@cache
 def client_dialect(name: str) -> ClientDialect:
     """The client half of a dialect. KeyError for a name that is not a dialect."""
     return cast(ClientDialect, import_module(_MODULES[name]).CLIENT)
 
 
+@cache
 def upstream_dialect(name: str) -> UpstreamDialect:
     """The upstream half of a dialect. KeyError for a name that is not a dialect."""
     return cast(UpstreamDialect, import_module(_MODULES[name]).UPSTREAM)

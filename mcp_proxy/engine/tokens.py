@@ -40,6 +40,7 @@ PAUSE_AFTER_FAILURE = 3.0
 class _Held:
     """What is known about one account's access token."""
 
+    account: Account
     credential: str
     token: Secret | None = None
     expires_at: float = 0.0
@@ -112,11 +113,14 @@ class Tokens:
         self._held.pop(account_id, None)
 
     def _of(self, account: Account) -> _Held:
-        fingerprint = credential_id(account)
         held = self._held.get(account.id)
+        if held is not None and held.account is account:
+            return held
+        fingerprint = credential_id(account)
         if held is None or held.credential != fingerprint:
-            held = self._held[account.id] = _Held(fingerprint)
+            held = self._held[account.id] = _Held(account, fingerprint)
             self._adopt(account, held)
+        held.account = account
         return held
 
     def _adopt(self, account: Account, held: _Held) -> bool:

@@ -8,6 +8,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -110,12 +111,17 @@ class Door:
             )
 
     def _is_own(self, authority: str) -> bool:
-        name = _without_port(authority.strip().lower())
-        return name in LOOPBACK_NAMES or name in (self.bound_host, f"[{self.bound_host}]")
+        return _is_own(authority, self.bound_host)
 
     def _is_own_origin(self, origin: str) -> bool:
         parts = urlsplit(origin)
         return parts.scheme == "http" and self.on_loopback and self._is_own(parts.netloc)
+
+
+@lru_cache(maxsize=64)
+def _is_own(authority: str, bound_host: str) -> bool:
+    name = _without_port(authority.strip().lower())
+    return name in LOOPBACK_NAMES or name in (bound_host, f"[{bound_host}]")
 
 
 _PORT = re.compile(r":\d*$")

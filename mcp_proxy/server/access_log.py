@@ -40,10 +40,15 @@ class AccessLog:
     def _flush(self) -> None:
         self._timer = None
         finished, self._finished = self._finished, []
-        for call, status, ended in finished:
-            level = logging.DEBUG if call.path in QUIET_PATHS else logging.INFO
-            if log.isEnabledFor(level):
-                log.log(level, "%s", line(call, status, ended))
+        shows_all = log.isEnabledFor(logging.DEBUG)
+        lines = [
+            line(call, status, ended)
+            for call, status, ended in finished
+            if shows_all or call.path not in QUIET_PATHS
+        ]
+        if lines:
+            # One record and one write for all of them; the formatter gives each line its head.
+            log.info("%s", "\n".join(lines))
 
 
 def line(call: Call, status: int, ended: float) -> str:
