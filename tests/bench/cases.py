@@ -141,6 +141,7 @@ PROFILED: Mapping[str, Callable[[], bytes]] = {
     "small": lambda: bodies.small("small", stream=False),
     "turn": lambda: bodies.turn("stream"),
     "stream": lambda: bodies.small("stream", stream=True),
+    "bursts": lambda: bodies.small("bursts", stream=True),
 }
 """Cases that a profile can be taken of, with the request that is sent then."""
 
