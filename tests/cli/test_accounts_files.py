@@ -1,19 +1,72 @@
-"""`mcproxy accounts` without a network: listing, enabling, removing, and every refusal to start."""
+"""`mcproxy accounts` without a network: listing, enabling, removing, and every refusal to start.
 
+The program runs in the test's own process; that it is the same as a process of its own is the
+business of `test_cli_main.py` and `test_accounts_signing_in.py`.
+"""
+
+import io
 import json
+import logging
 import sqlite3
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.cli import run
 from mcp_proxy.policy.standing import Mark, mark_to_json
 from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.state import StateReader, StateStore
 
 if TYPE_CHECKING:
-    from conftest import Cli, Home
+    from conftest import Home
+
+
+class Ran(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(
+    home: "Home", capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
+    """Runs `mcproxy` here; without a terminal unless it is said otherwise."""
+    assert not home.paths.state.exists()
+    logger = logging.getLogger("mcp_proxy")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+
+    def run_here(
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        stdin: str = "",
+        terminal: bool = False,
+    ) -> Ran:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", (Terminal if terminal else io.StringIO)(stdin))
+            code = run(list(arguments))
+        return Ran(code, *capsys.readouterr())
+
+    yield run_here
+    logger.handlers[:], logger.level, logger.propagate = before
+
 
 WORK = Account(
     "work",
@@ -25,7 +78,7 @@ WORK = Account(
 GLM = Account("glm", "zai", Credential(api_key=Secret("canary-3")), enabled=False)
 
 
-def test_list_gives_the_accounts_in_file_order(cli: "Cli", home: "Home") -> None:
+def test_list_gives_the_accounts_in_file_order(cli: Cli, home: "Home") -> None:
     home.add(WORK, GLM)
     ran = cli("accounts", "list", "--json")
     result = json.loads(ran.stdout)
@@ -71,13 +124,13 @@ def test_list_gives_the_accounts_in_file_order(cli: "Cli", home: "Home") -> None
     assert "canary" not in table.stdout + table.stderr + ran.stdout + ran.stderr
 
 
-def test_no_file_is_an_empty_list_and_stays_no_file(cli: "Cli", home: "Home") -> None:
+def test_no_file_is_an_empty_list_and_stays_no_file(cli: Cli, home: "Home") -> None:
     assert json.loads(cli("accounts", "list", "--json").stdout)["accounts"] == []
     assert "accounts add" in cli("accounts", "list").stdout
     assert list(home.root.iterdir()) == []
 
 
-def test_what_a_server_found_out_is_shown_with_the_link(cli: "Cli", home: "Home") -> None:
+def test_what_a_server_found_out_is_shown_with_the_link(cli: Cli, home: "Home") -> None:
     home.add(WORK)
     mark = Mark(
         "verification", "verify \x1b[31myour account", 1.0, credential_id(WORK), "https://g"
@@ -91,7 +144,7 @@ def test_what_a_server_found_out_is_shown_with_the_link(cli: "Cli", home: "Home"
     assert "work: verify your account See https://g" in ran.stdout
 
 
-def test_a_mark_against_an_older_sign_in_counts_for_nothing(cli: "Cli", home: "Home") -> None:
+def test_a_mark_against_an_older_sign_in_counts_for_nothing(cli: Cli, home: "Home") -> None:
     home.add(WORK)
     with StateStore.open(home.paths.state) as state:
         state.put("marks", "work", mark_to_json(Mark("invalid", "revoked", 1.0, "another")))
@@ -99,7 +152,7 @@ def test_a_mark_against_an_older_sign_in_counts_for_nothing(cli: "Cli", home: "H
     assert (row["state"], row["reason"]) == ("unknown", None)
 
 
-def test_a_wrong_entry_is_named_and_the_others_are_listed(cli: "Cli", home: "Home") -> None:
+def test_a_wrong_entry_is_named_and_the_others_are_listed(cli: Cli, home: "Home") -> None:
     home.add(WORK)
     with home.paths.accounts.open("a") as file:
         file.write('\n[[accounts]]\nid = "broken"\nprovider = "zai"\napi_key = 5\n')
@@ -125,7 +178,7 @@ EVERY_VERB = {
 
 @pytest.mark.parametrize(("verb", "arguments"), EVERY_VERB.items())
 def test_a_malformed_file_stops_every_verb_first(
-    cli: "Cli", home: "Home", verb: str, arguments: list[str]
+    cli: Cli, home: "Home", verb: str, arguments: list[str]
 ) -> None:
     home.paths.accounts.parent.mkdir(parents=True, mode=0o700)
     home.paths.accounts.write_text('version = 1\n[[accounts]]\nid = "work\n')
@@ -140,7 +193,7 @@ def test_a_malformed_file_stops_every_verb_first(
     "arguments", [["verify", "wrok"], ["remove", "wrok", "--yes"], ["enable", "wrok"]]
 )
 def test_an_unknown_account_is_exit_code_1_with_the_nearest(
-    cli: "Cli", home: "Home", arguments: list[str]
+    cli: Cli, home: "Home", arguments: list[str]
 ) -> None:
     home.add(WORK)
     ran = cli("accounts", *arguments)
@@ -148,7 +201,7 @@ def test_an_unknown_account_is_exit_code_1_with_the_nearest(
     assert "Did you mean work?" in ran.stderr
 
 
-def test_enable_and_disable_are_idempotent(cli: "Cli", home: "Home") -> None:
+def test_enable_and_disable_are_idempotent(cli: Cli, home: "Home") -> None:
     home.add(WORK)
     store = AccountStore(home.paths.accounts)
     for verb, expected in (("disable", False), ("disable", False), ("enable", True)):
@@ -159,7 +212,7 @@ def test_enable_and_disable_are_idempotent(cli: "Cli", home: "Home") -> None:
     assert store.load().accounts == (WORK,)
 
 
-def test_remove_forgets_account_and_state(cli: "Cli", home: "Home") -> None:
+def test_remove_forgets_account_and_state(cli: Cli, home: "Home") -> None:
     home.add(WORK, GLM)
     with StateStore.open(home.paths.state) as state:
         for table, key in (
@@ -194,7 +247,7 @@ NEEDED_FLAGS = {
 
 @pytest.mark.parametrize(("arguments", "flag"), NEEDED_FLAGS.items())
 def test_without_a_terminal_the_flag_is_named_and_nothing_changes(
-    cli: "Cli", home: "Home", arguments: tuple[str, ...], flag: str
+    cli: Cli, home: "Home", arguments: tuple[str, ...], flag: str
 ) -> None:
     home.add(WORK)
     before = home.paths.accounts.read_bytes()
@@ -205,20 +258,20 @@ def test_without_a_terminal_the_flag_is_named_and_nothing_changes(
     assert not home.paths.state.exists()
 
 
-def test_the_risk_is_told_before_anything_else(cli: "Cli") -> None:
+def test_the_risk_is_told_before_anything_else(cli: Cli) -> None:
     ran = cli("accounts", "add", "--provider", "antigravity")
     for word in ("terms", "suspended", "official API key"):
         assert word in ran.stderr
 
 
-def test_without_an_oauth_client_the_error_says_how_to_get_one(cli: "Cli", home: "Home") -> None:
+def test_without_an_oauth_client_the_error_says_how_to_get_one(cli: Cli, home: "Home") -> None:
     ran = cli("accounts", "add", "--provider", "antigravity", "--accept-risk")
     assert ran.code == 1
     assert "--client-secrets" in ran.stderr
     assert not home.paths.accounts.exists()
 
 
-def test_an_app_that_is_not_there_is_told(cli: "Cli", home: "Home") -> None:
+def test_an_app_that_is_not_there_is_told(cli: Cli, home: "Home") -> None:
     arguments = ("--provider", "antigravity", "--accept-risk", "--from", "antigravity-app")
     ran = cli("accounts", "add", *arguments)
     assert ran.code == 1
@@ -229,3 +282,26 @@ def test_an_app_that_is_not_there_is_told(cli: "Cli", home: "Home") -> None:
     ran = cli("accounts", "add", *arguments, env={"ANTIGRAVITY_STATE_DB": str(home.root / "x.db")})
     assert "nobody is signed in" in ran.stderr
     assert not home.paths.accounts.exists()
+
+
+# ------------------------------------------------------------------------------ at a terminal
+
+
+def test_a_person_is_asked_before_an_account_goes(cli: Cli, home: "Home") -> None:
+    home.add(WORK)
+    store = AccountStore(home.paths.accounts)
+    for answer, code in (("n\n", 1), ("", 130), ("y\n", 0)):
+        ran = cli("accounts", "remove", "work", stdin=answer, terminal=True)
+        assert ran.code == code
+        assert "Remove work" in ran.stderr
+        assert (store.load().accounts == ()) is (code == 0)
+
+
+def test_a_person_has_to_agree_to_the_risk(cli: Cli, home: "Home") -> None:
+    for answer, code in (("n\n", 1), ("\n", 1), ("", 130)):
+        ran = cli("accounts", "add", stdin=answer, terminal=True)
+        assert (ran.code, ran.stdout) == (code, "")
+        assert "Go on? [y/N]" in ran.stderr
+        assert not home.paths.state.exists()
+    ran = cli("accounts", "add", stdin="y\n", terminal=True)
+    assert "no OAuth client is configured" in ran.stderr
