@@ -135,8 +135,8 @@ async def _serve(app: App, settings: Settings, load: Callable[[], Settings], *, 
         except OSError as cause:
             where = f"{settings.server.host}:{settings.server.port}"
             raise UserError(
-                f"cannot listen on {where}: {os.strerror(cause.errno or 0)}. If another program has "
-                "the port, choose another one with --port; --port 0 takes any free one."
+                f"cannot listen on {where}: {os.strerror(cause.errno or 0)}. If another program "
+                "has the port, choose another one with --port; --port 0 takes any free one."
             ) from cause
         _calm_collector()
         return await _until_stopped(server, runtime, settings, demo=demo)
@@ -205,7 +205,7 @@ async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo:
 
 
 class _EveryLine(logging.Formatter):
-    """Time and level before every line, also of tracebacks: nothing in a message looks like ours."""
+    """Time and level before every line: no message can look like another record."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} "

@@ -90,15 +90,16 @@ class QuotaPoller:
 
     async def _read(self, account: Account) -> Failure | None:
         async with self._places:
+            asked_at = self._clock()
             try:
                 readings = await self._ask(account)
             except UpstreamBroke as broke:
                 # A quota endpoint that is down says nothing about the account's ability to serve.
                 log.info("no quota figures for %s: %s", account.id, broke.failure.detail)
                 return broke.failure
-        now = self._clock()
-        self._read_at[account.id] = now
-        self._ledger.observe_quota(account.id, readings, now, "quota poll")
+        # Figures are as old as the question: an answer since then knows better.
+        self._read_at[account.id] = asked_at
+        self._ledger.observe_quota(account.id, readings, asked_at, "quota poll")
         self._models_seen(account, readings)
         return None
 

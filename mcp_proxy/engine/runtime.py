@@ -307,6 +307,7 @@ class Runtime:
             return
         for gone in {a.id for a in self.accounts} - {a.id for a in loaded.accounts}:
             self.tokens.forget(gone)
+            self.ledger.forget(gone)
             self._live.pop(gone, None)
         self.accounts = loaded.accounts
         self._redirect()
