@@ -7,7 +7,7 @@ and puts the whole in place at once. Knows nothing of providers beyond their nam
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -86,6 +86,7 @@ class AccountStore:
 
     def load(self) -> Loaded:
         """The accounts; wrong entries apart. UserError when the file as a whole is unusable."""
+        self._sweep()
         content, warnings = self._content()
         document = self._parsed(content)
         places = _places(content, document["accounts"])
@@ -138,12 +139,22 @@ class AccountStore:
     @contextmanager
     def _editing(self) -> Iterator[list[TomlTable]]:
         """The entries as they are now; what the block leaves in the list becomes the file."""
-        with FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=self._lock_timeout):
+        with self._lock(self._lock_timeout):
             document = self._parsed(self._content()[0])
             before = deepcopy(document)
             yield document["accounts"]
             if document != before:
                 self._write(document)
+
+    def _lock(self, timeout: float) -> FileLock:
+        return FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=timeout)
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left, unless somebody is writing just now."""
+        if leftovers(self.path):
+            with suppress(UserError), self._lock(0.0):
+                for leftover in leftovers(self.path):
+                    leftover.unlink(missing_ok=True)
 
     def _content(self) -> tuple[bytes, list[str]]:
         """Bytes of the file, none when there is no file, and what had to be mended."""
@@ -185,8 +196,6 @@ class AccountStore:
 
     def _write(self, document: TomlTable) -> None:
         try:
-            for leftover in leftovers(self.path):
-                leftover.unlink(missing_ok=True)
             replace_file(self.path, _rendered(document))
         except OSError as cause:
             raise UserError(

@@ -87,6 +87,7 @@ class StateStore:
         self._disk = connect(file) if file else None
         """The writer's own connection, so that a slow commit keeps no reader waiting."""
         self._writing_lock = threading.Lock()
+        self._seen_version = 0
         self._seen_version = self._version()
         self._writer: threading.Thread | None = None
         if self._disk is not None:
@@ -232,8 +233,11 @@ class StateStore:
         """A number that SQLite changes when any connection but the writer's own commits."""
         if self._disk is None:
             return 0
-        with self._writing_lock:
-            return int(self._disk.execute("PRAGMA data_version").fetchone()[0])
+        try:
+            with self._writing_lock:
+                return int(self._disk.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            return self._seen_version
 
     def _is_behind(self) -> bool:
         return bool(self._notes or self._writing or self._prunes)

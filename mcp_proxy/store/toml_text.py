@@ -25,6 +25,8 @@ def parse_toml(content: bytes) -> TomlTable:
         raise _located(str(cause), text) from cause
     except RecursionError as cause:
         raise MalformedToml(1, 1, "nested too deeply") from cause
+    except ValueError as cause:  # a number of thousands of digits
+        raise MalformedToml(1, 1, str(cause)) from cause
 
 
 def _text(content: bytes) -> str:

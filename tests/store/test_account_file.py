@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcp_proxy.account import Account, Credential, Secret
@@ -318,13 +318,38 @@ def test_enabling_what_is_enabled_writes_nothing(store: AccountStore, file: Path
     assert file.stat().st_ino == before.st_ino
 
 
-def test_what_a_killed_writer_left_is_swept_by_the_next(store: AccountStore, file: Path) -> None:
+def test_what_a_killed_writer_left_is_swept_by_the_next_reader(
+    store: AccountStore, file: Path
+) -> None:
     store.add(account("a"))
     orphan = file.with_name(f".{file.name}.tmp.123.abcd")
     orphan.write_text("half")
     assert leftovers(file) == [orphan]
-    store.add(account("b"))
+    with FileLock(file.with_name("accounts.toml.lock")):
+        store.load()
+    assert orphan.exists()  # it may be the one that is being written
+    store.load()
     assert not orphan.exists()
+
+
+@given(content=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+@example(content=b"a = " + b"9" * 5000)
+@example(content=b"a = " + b"[" * 5000)
+@example(content=b"accounts = [[1], {}, 2026-01-01]")
+def test_any_bytes_are_accounts_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    store = written(tmp_path_factory.getbasetemp() / "any" / "accounts.toml", content)
+    assert re.search(r"^$|line \d+, column \d+: ", refusal(store))
+
+
+def refusal(store: AccountStore) -> str:
+    """What loading complains of; nothing when it works."""
+    try:
+        store.load()
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
