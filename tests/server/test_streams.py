@@ -1,0 +1,290 @@
+"""The stream a client sees: its order, when it begins, how it is kept alive and how it ends."""
+
+import asyncio
+from dataclasses import replace
+from itertools import groupby
+
+import pytest
+from served import GEMINI, ONE, THINKER, TWO, Answer, serve, settings_with, until
+
+from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.server import client_stream, generate
+
+TOOL = {"name": "run_command", "input_schema": {"type": "object", "properties": {}}}
+THINKING = {"type": "enabled", "budget_tokens": 2000}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams are committed, looked at and kept alive in hundredths of the usual time."""
+    monkeypatch.setattr(generate, "COMMIT_AFTER", 0.1)
+    monkeypatch.setattr(client_stream, "TICK", 0.025)
+    monkeypatch.setattr(client_stream, "PING_AFTER", 0.1)
+
+
+def names(answer: Answer) -> list[str | None]:
+    """Event names, runs of the same one drawn together."""
+    return [name for name, _ in groupby(name for name, _ in answer.events)]
+
+
+async def test_a_messages_stream_has_the_documented_order(tmp_path):
+    async with serve(tmp_path) as rig:
+        answer = await rig.messages("run it", THINKER, stream=True, tools=[TOOL], thinking=THINKING)
+    block = ["content_block_start", "content_block_delta", "content_block_stop"]
+    assert names(answer) == [
+        "message_start",
+        *block * 3,
+        "message_delta",
+        "message_stop",
+    ]
+    data = [data for _, data in answer.events]
+    assert [d["content_block"]["type"] for d in data if d["type"] == "content_block_start"] == [
+        "thinking",
+        "text",
+        "tool_use",
+    ]
+    indexes = [d["index"] for d in data if "index" in d]
+    assert indexes == sorted(indexes)
+    assert set(indexes) == {0, 1, 2}
+    of_thinking = [d["delta"]["type"] for d in data if d.get("index") == 0 and "delta" in d]
+    assert of_thinking[-1] == "signature_delta"
+    assert of_thinking.count("signature_delta") == 1
+    assert all(d["type"] == name for name, d in answer.events)
+
+
+async def test_usage_is_estimated_at_the_start_and_told_at_the_end(tmp_path):
+    async with serve(tmp_path) as rig:
+        first = (await rig.messages("say " + "word " * 500, stream=True)).events
+        again = (await rig.messages("say " + "word " * 500, stream=True)).events
+    truth = first[-2][1]["usage"]
+    assert truth["input_tokens"] > 500
+    assert truth["output_tokens"] > 1
+    guess = first[0][1]["message"]["usage"]["input_tokens"]
+    assert 0.9 * truth["input_tokens"] <= guess <= 2 * truth["input_tokens"]
+    # The first answer has taught how this model counts, and the second prompt was cached.
+    end = again[-2][1]["usage"]
+    whole = end["input_tokens"] + end["cache_read_input_tokens"]
+    assert end["cache_read_input_tokens"] > 0
+    assert whole == truth["input_tokens"]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_every_answer_tells_who_gave_it(tmp_path, stream):
+    settings = settings_with(aliases={"fast": (GEMINI,)})
+    async with serve(tmp_path, people=ONE, settings=settings) as rig:
+        for answer in (
+            await rig.messages(model="fast", stream=stream),
+            await rig.chat(model="fast", stream=stream),
+        ):
+            assert answer.headers["x-mcproxy-account"] == "ada"
+            assert answer.headers["x-mcproxy-provider"] == "antigravity"
+            assert answer.headers["x-mcproxy-model"] == GEMINI
+            assert "x-mcproxy-fallback" not in answer.headers
+            assert answer.headers["request-id"] == answer.headers["x-mcproxy-request-id"]
+            assert answer.headers["request-id"].startswith("req_")
+            assert b'"model":"fast"' in answer.body
+
+
+async def test_the_chat_stream_ends_with_done_and_has_usage_only_when_asked(tmp_path):
+    async with serve(tmp_path) as rig:
+        bare = (await rig.chat(stream=True)).events
+        asked = (await rig.chat(stream=True, stream_options={"include_usage": True})).events
+    assert bare[-1] == asked[-1] == (None, "[DONE]")
+    assert not any("usage" in data for _, data in bare[:-1])
+    assert asked[-2][1]["choices"] == []
+    assert asked[-2][1]["usage"]["total_tokens"] > 0
+
+
+# ------------------------------------------------------------------- waiting and keep-alives
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_slow_answer_is_begun_early_and_kept_alive(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.HANG, seconds=0.6, times=2))
+        answer = await rig.messages(stream=True)
+        assert names(answer)[:2] == ["ping", "message_start"]
+        assert sum(name == "ping" for name, _ in answer.events) >= 2
+        assert names(answer)[-1] == "message_stop"
+        assert "x-mcproxy-account" not in answer.headers, "nobody knew it yet"
+        chat = await rig.chat(stream=True)
+        assert chat.events[0] == (None, None), "a comment keeps OpenAI's clients waiting"
+        assert chat.events[-1] == (None, "[DONE]")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_silence_in_the_middle_is_filled_with_pings(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.STALL, after=1, seconds=0.5))
+        answer = await rig.messages("say one two three four five six", stream=True)
+    assert names(answer)[0] == "message_start"
+    between = names(answer)
+    assert "ping" in between[between.index("content_block_delta") :]
+    assert between[-1] == "message_stop"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_wait_for_a_limit_is_kept_alive_and_then_answered(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.RATE_LIMIT, seconds=0.5))
+        answer = await rig.messages(stream=True)
+    assert answer.status == 200
+    assert names(answer)[:2] == ["ping", "message_start"]
+    assert names(answer)[-1] == "message_stop"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_failure_after_an_early_begin_is_told_inside_the_stream(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.RATE_LIMIT, seconds=0.3), Fault(FaultKind.BAD_REQUEST))
+        answer = await rig.messages(stream=True)
+        assert answer.status == 200
+        assert names(answer) == ["ping", "error"]
+        assert answer.events[-1][1]["error"]["type"] == "invalid_request_error"
+        assert answer.events[-1][1]["request_id"] == answer.headers["request-id"]
+
+
+async def test_an_error_before_the_first_event_is_a_status_and_no_stream(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.BAD_REQUEST, text="No such thing.", times=2))
+        for ask in (rig.messages, rig.chat):
+            answer = await ask(stream=True)
+            assert answer.status == 400
+            assert answer.headers["Content-Type"].startswith("application/json")
+            assert answer.headers["x-should-retry"] == "false"
+            assert "No such thing." in answer.message
+
+
+# --------------------------------------------------------------------------- broken answers
+
+BROKEN = [FaultKind.CUT, FaultKind.GARBAGE, FaultKind.ERROR_INSIDE, FaultKind.NO_FINISH]
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_a_stream_that_breaks_ends_with_one_error_and_nothing_after_it(tmp_path, kind):
+    async with serve(tmp_path) as rig:
+        rig.upstream.play(Fault(kind, after=2, pace=100, times=2))
+        answer = await rig.messages("say one two three four five six seven eight", stream=True)
+        assert answer.status == 200
+        assert names(answer)[0] == "message_start"
+        assert names(answer)[-1] == "error"
+        assert "message_stop" not in names(answer)
+        assert answer.events[-1][1]["error"]["type"] in {"api_error", "overloaded_error"}
+
+        chat = await rig.chat("say one two three four five six seven eight", stream=True)
+        assert chat.events[-1][1] != "[DONE]"
+        assert chat.events[-1][1]["error"]["message"]
+        assert len(rig.generations) == 2, "what has begun is never begun again"
+
+
+@pytest.mark.parametrize("kind", [*BROKEN, FaultKind.NOTHING, FaultKind.RESET, FaultKind.HTML])
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_what_breaks_before_any_content_is_tried_again(tmp_path, kind, stream):
+    async with serve(tmp_path, people=TWO) as rig:
+        rig.upstream.play(Fault(kind, after=0))
+        answer = await rig.messages(stream=stream)
+        assert answer.status == 200
+        assert sorted(rig.asked) == ["ada", "grace"], "by the other account, at once"
+        assert b"error" not in answer.body
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_a_whole_answer_is_never_half_an_answer(tmp_path, kind):
+    text = "one two three four five six seven eight"
+    async with serve(tmp_path) as rig:
+        rig.upstream.play(Fault(kind, after=2))
+        answer = await rig.messages(f"say {text}")
+        assert answer.json["content"] == [{"type": "text", "text": text}]
+        assert len(rig.generations) == 2
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_an_empty_answer_is_asked_for_again(tmp_path, stream):
+    async with serve(tmp_path) as rig:
+        rig.upstream.play(Fault(FaultKind.EMPTY))
+        answer = await rig.messages(stream=stream)
+        assert answer.status == 200
+        assert b"hi" in answer.body
+        assert rig.asked[0] == rig.asked[1], "it is no fault of the account"
+
+
+PERSISTENT: list[tuple[Fault, int, str, int]] = [
+    (Fault(FaultKind.SERVER_ERROR, times=None), 502, "api_error", 502),
+    (Fault(FaultKind.HTML, times=None), 502, "api_error", 502),
+    (Fault(FaultKind.RESET, times=None), 502, "api_error", 502),
+    (Fault(FaultKind.NO_FINISH, after=0, times=None), 502, "api_error", 502),
+    (Fault(FaultKind.EMPTY, times=None), 502, "api_error", 502),
+    (Fault(FaultKind.CAPACITY, times=None), 529, "overloaded_error", 503),
+    (Fault(FaultKind.HANG, seconds=30, times=None), 504, "timeout_error", 504),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "kind", "chat_status"), PERSISTENT)
+async def test_what_stays_broken_is_given_up_after_three_tries(
+    tmp_path, fault, status, kind, chat_status
+):
+    async with serve(tmp_path, settings=settings_with(limits={"stall": 0.2})) as rig:
+        rig.upstream.play(fault)
+        answer, chat = await asyncio.gather(rig.messages(stream=True), rig.chat())
+        assert answer.status == status
+        assert answer.json["error"]["type"] == kind
+        assert answer.headers["request-id"] == answer.json["request_id"]
+        assert chat.status == chat_status
+        assert chat.json["error"]["type"] == "server_error"
+        assert len(rig.generations) == 6
+
+
+# ------------------------------------------------------------------------ clients that leave
+
+
+class RawUpstream:
+    """Answers every generation with the first record of a stream, and waits to be left."""
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first
+        self.calls = 0
+        self.left = asyncio.Event()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        if b"streamGenerateContent" not in head:
+            writer.write(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+            writer.close()
+            return
+        self.calls += 1
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + self._first)
+        # Nothing more is sent: what comes is the end of the connection.
+        assert await reader.read() == b""
+        self.left.set()
+        writer.close()
+
+
+FIRST = b'data: {"response":{"candidates":[{"content":{"parts":[{"text":"Hel"}]}}]}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("first", "stream"),
+    [(FIRST, True), (b"", True), (FIRST, False)],
+    ids=["in the middle of a stream", "before anything came", "while a whole answer is gathered"],
+)
+async def test_a_client_that_leaves_ends_the_call_upstream_within_a_second(tmp_path, first, stream):
+    raw = RawUpstream(first)
+    listening = await asyncio.start_server(raw.answer, "127.0.0.1", 0)
+    async with DemoUpstream(ONE) as sign_in, listening:
+        port = listening.sockets[0].getsockname()[1]
+        [account] = demo_accounts(sign_in)
+        there = replace(account, base_url=f"http://127.0.0.1:{port}", project="p")
+        async with serve(tmp_path, upstream=sign_in, accounts=[there]) as rig:
+            await rig.call("GET", "/health")
+            tasks = len(asyncio.all_tasks())
+            asking = asyncio.create_task(rig.messages(stream=stream))
+            await until(lambda: raw.calls)
+            assert rig.runtime.gates.load("ada") == 1
+            asking.cancel()
+            async with asyncio.timeout(1.0):
+                await raw.left.wait()
+            await until(lambda: rig.runtime.gates.load("ada") == 0)
+            assert raw.calls == 1, "nobody is asked on behalf of a client that is gone"
+            await until(lambda: len(asyncio.all_tasks()) <= tasks)
