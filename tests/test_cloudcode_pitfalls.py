@@ -44,7 +44,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.demo import Fault, FaultKind
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.dialects.gemini import UPSTREAM
-from mcp_proxy.dialects.gemini.request import SENTINEL
+from mcp_proxy.dialects.gemini.contents import SENTINEL
 from mcp_proxy.dialects.retry_headers import retry_headers
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
 from mcp_proxy.events import (

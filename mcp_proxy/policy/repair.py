@@ -6,7 +6,7 @@ after `seals.settle`, whose seals it relies on. Linear in the number of parts.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -254,22 +254,30 @@ def _told(stray: _Stray | None) -> tuple[Text | Media, ...]:
     return (Text(_STRAY_RESULT), *stray.result.parts)
 
 
-def _thinking_would_be_refused(messages: Iterable[Message]) -> bool:
+def _thinking_would_be_refused(messages: Sequence[Message]) -> bool:
     """Whether the open tool loop, or the unfinished answer at the end, begins without thinking.
 
-    A loop is one turn of Claude's: only its first message has to have thinking (4.6 [N]).
+    A loop is one turn of Claude's: only its first message has to have thinking (4.6 [N]). Read
+    from the end, for as long as the loop lasts.
     """
-    turns = _turns(messages)
-    first = len(turns) - 1
-    if turns[first].following and not _has_results(turns[first]):
-        return False
-    while first > 0 and _has_results(turns[first - 1]):
-        first -= 1
-    begun = turns[first].calling
-    return bool(begun) and not any(
-        isinstance(part, Thinking) for message in begun for part in message.parts
-    )
+    at, is_refused = len(messages), False
+    while at:
+        last = at
+        while at and messages[at - 1].role != "assistant":
+            at -= 1
+        if at < last and not _has(messages[at:last], ToolResult):
+            break  # somebody spoke: the loop begins after this
+        last = at
+        while at and messages[at - 1].role == "assistant":
+            at -= 1
+        if at < last:
+            is_refused = not _has(messages[at:last], Thinking)
+    return is_refused
 
 
-def _has_results(turn: _Turn) -> bool:
-    return next(_results(turn.following), None) is not None
+def _has(messages: Iterable[Message], kind: type[Part]) -> bool:
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, kind):
+                return True
+    return False

@@ -11,10 +11,10 @@ Knows nothing of storage: rows go out through `SealCollector.found` and come in 
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import Any, NamedTuple, Protocol
 
 from mcp_proxy.conversation import (
-    UNKNOWN_ORIGIN,
     Conversation,
     Message,
     Part,
@@ -53,14 +53,14 @@ def settle(
 ) -> tuple[Conversation, list[str]]:
     """The conversation with just those seals that `family` takes, and notes of what was left out.
 
-    The same object when nothing changes.
+    The same object when nothing has to go or come: a seal that may stay is left as it is, since
+    what stays is the family's by definition.
     """
     work = _Settling(family, lookup)
-    messages = tuple(work.message(message) for message in conversation.messages)
-    notes = work.notes()
-    if all(new is old for new, old in zip(messages, conversation.messages, strict=True)):
-        return conversation, notes
-    return replace(conversation, messages=messages), notes
+    messages = tuple([work.message(message) for message in conversation.messages])
+    if all(map(is_, messages, conversation.messages)):
+        return conversation, []
+    return replace(conversation, messages=messages), work.notes()
 
 
 class _Settling:
@@ -86,73 +86,52 @@ class _Settling:
             return message
         parts = [settled for part in message.parts if (settled := self._part(part)) is not None]
         if self._family is Family.CLAUDE:
-            parts = self._with_thinking(parts)
-        unchanged = len(parts) == len(message.parts) and all(
-            new is old for new, old in zip(parts, message.parts, strict=True)
-        )
-        return message if unchanged else Message(message.role, tuple(parts))
+            self._restore_thinking(parts)
+        if len(parts) == len(message.parts) and all(map(is_, parts, message.parts)):
+            return message
+        return Message(message.role, tuple(parts))
 
     def _part(self, part: Part) -> Part | None:
-        match part:
-            case Thinking():
-                return self._thinking(part)
-            case ToolCall():
-                return self._call(part)
-            case Text(seal=Seal()):
-                seal = self._kept(part.seal)
-                return part if seal is part.seal else replace(part, seal=seal)
-            case _:
+        if isinstance(part, Thinking):
+            # Redacted thinking is a blob that these upstreams neither issue nor take (3.3).
+            if not part.redacted and self._is_own(part.seal):
                 return part
-
-    def _thinking(self, part: Thinking) -> Thinking | None:
-        # Redacted thinking is a blob that these upstreams neither issue nor take (3.3).
-        seal = None if part.redacted else self._own(part.seal)
-        if seal is None:
             self._thinking_dropped += 1
             return None
-        return part if seal is part.seal else replace(part, seal=seal)
-
-    def _call(self, part: ToolCall) -> ToolCall:
-        seal = self._kept(part.seal)
-        if self._family is Family.CLAUDE:
-            seal = None  # Claude signs its thinking only
-        elif seal is None:
-            seal = self._remembered(part)
-        return part if seal is part.seal else replace(part, seal=seal)
-
-    def _remembered(self, call: ToolCall) -> Seal | None:
-        known = self._lookup.of_call(call.id)
-        if known is None or known.origin != self._family or known.thinking_text is not None:
-            return None
-        self._restored += 1
-        return Seal(known.origin, known.signature)
-
-    def _kept(self, seal: Seal | None) -> Seal | None:
-        own = self._own(seal)
-        if own is None and seal is not None:
+        if isinstance(part, ToolCall):
+            return self._call(part)
+        if isinstance(part, Text) and part.seal is not None and not self._is_own(part.seal):
             self._seals_dropped += 1
-        return own
+            return Text(part.text)
+        return part
 
-    def _own(self, seal: Seal | None) -> Seal | None:
-        """The seal with its real origin, if that is the family asked for."""
+    def _call(self, call: ToolCall) -> ToolCall:
+        # Claude signs its thinking only; a signature on one of its calls is of another family.
+        if self._family is not Family.CLAUDE:
+            if self._is_own(call.seal):
+                return call
+            known = self._lookup.of_call(call.id)
+            if known and known.origin == self._family and known.thinking_text is None:
+                self._restored += 1
+                return replace(call, seal=Seal(known.origin, known.signature))
+        if call.seal is None:
+            return call
+        self._seals_dropped += 1
+        return replace(call, seal=None)
+
+    def _is_own(self, seal: Seal | None) -> bool:
         if seal is None:
-            return None
-        origin = seal.origin
-        if origin == UNKNOWN_ORIGIN:
-            origin = self._lookup.origin_of(seal.value) or UNKNOWN_ORIGIN
-        if origin != self._family:
-            return None
-        return seal if seal.origin == origin else Seal(origin, seal.value)
+            return False
+        return (seal.origin or self._lookup.origin_of(seal.value)) == self._family
 
-    def _with_thinking(self, parts: list[Part]) -> list[Part]:
-        """The thinking that preceded the first call, for clients that could not carry it."""
-        if any(isinstance(part, Thinking) for part in parts):
-            return parts
+    def _restore_thinking(self, parts: list[Part]) -> None:
+        """Puts back what preceded the first call, for clients that could not carry it."""
         for index, part in enumerate(parts):
+            if isinstance(part, Thinking):
+                return
             if isinstance(part, ToolCall):
-                thinking = self._thinking_of(part)
-                return [*parts[:index], *thinking, *parts[index:]] if thinking else parts
-        return parts
+                parts[index:index] = self._thinking_of(part)
+                return
 
     def _thinking_of(self, call: ToolCall) -> list[Thinking]:
         known = self._lookup.of_call(call.id)

@@ -24,7 +24,7 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects.gemini import UPSTREAM
-from mcp_proxy.dialects.gemini.request import SENTINEL
+from mcp_proxy.dialects.gemini.contents import SENTINEL
 from mcp_proxy.dialects.gemini.tools import MAX_KEPT, Toolbox, explain_bad_request
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.policy.models import info

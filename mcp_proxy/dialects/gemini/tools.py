@@ -78,9 +78,10 @@ class Toolbox:
 
     def _declaration(self, tool: Tool) -> Declaration:
         try:
-            content = orjson.dumps((tool.description, tool.schema))
-            declare = _declare if len(content) <= MAX_KEPT else _declare.__wrapped__
-            return declare(self._sent[tool.name], content, self._validated)
+            schema = orjson.dumps(tool.schema)
+            is_small = len(schema) + len(tool.description) <= MAX_KEPT
+            declare = _declare if is_small else _declare.__wrapped__
+            return declare(self._sent[tool.name], tool.description, schema, self._validated)
         except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
             text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
             raise BadRequest(text, param="tools") from cause
@@ -97,9 +98,8 @@ class Toolbox:
 
 
 @lru_cache(maxsize=512)
-def _declare(name: str, content: bytes, validated: bool) -> Declaration:
-    description, schema = orjson.loads(content)
-    narrowed = narrow(schema, validated=validated)
+def _declare(name: str, description: str, schema: bytes, validated: bool) -> Declaration:
+    narrowed = narrow(orjson.loads(schema), validated=validated)
     declaration = {"name": name, "description": description, "parameters": narrowed.schema}
     if not description:
         del declaration["description"]

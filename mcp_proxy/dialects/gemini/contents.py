@@ -1,0 +1,242 @@
+"""Messages -> `contents`: turns, parts, calls and results, pictures, signatures in their place.
+
+Expects what `UpstreamDialect.render_request` promises: seals are of the model's family, calls and
+results are paired. Runs over the whole history with every request, so it makes no object that is
+not sent. Section and pitfall numbers are those of protocols/cloudcode.md.
+"""
+
+import re
+from itertools import groupby
+from typing import Final
+
+import orjson
+
+from mcp_proxy.conversation import (
+    Conversation,
+    Media,
+    Message,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Verbatim,
+)
+from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.gemini.tools import Toolbox
+from mcp_proxy.model import Family, ModelInfo
+
+SENTINEL: Final = "skip_thought_signature_validator"
+"""Documented by Google for calls whose signature is lost (4.3)."""
+
+_REMINDER: Final = "[Note from the application, not written by the user]\n"
+
+
+class Contents:
+    """Renders the messages; consecutive ones of a role become one content.
+
+    So results of parallel calls are together, and leaving out an empty message cannot break the
+    alternation of roles.
+    """
+
+    def __init__(self, toolbox: Toolbox, model: ModelInfo, *, thinks: bool) -> None:
+        self._toolbox = toolbox
+        self._takes_images = model.takes_images
+        self._is_claude = model.family is Family.CLAUDE
+        self._is_gemini = model.family is Family.GEMINI
+        # Claude refuses thinking in the history of a request that does not think.
+        self._keeps_thoughts = thinks or not self._is_claude
+        self._called: dict[str, tuple[int, str, str]] = {}
+        """Call id -> place among the calls, id and name as they are sent."""
+
+    def of(self, conversation: Conversation) -> list[JsonObject]:
+        """Never empty, and no content in it is."""
+        turns: list[tuple[str, list[JsonObject]]] = []
+        for is_model, group in groupby(conversation.messages, _is_the_models):
+            messages = tuple(group)
+            role = "model" if is_model else "user"
+            parts = self._model_parts(messages) if is_model else self._user_parts(messages)
+            if parts and turns and turns[-1][0] == role:
+                turns[-1][1].extend(parts)
+            elif parts:
+                turns.append((role, parts))
+        if not turns or (self._is_gemini and turns[0][0] == "model"):
+            # The last resort (pitfalls 26, 27): nothing may be empty, and Gemini's first is a user.
+            turns.insert(0, ("user", [{"text": "."}]))
+        role, parts = turns[-1]
+        if self._is_claude and role == "model":
+            _trim_prefill(parts)
+        return [{"role": role, "parts": parts} for role, parts in turns]
+
+    # The user's side: results first and together, in the order of their calls
+
+    def _user_parts(self, messages: tuple[Message, ...]) -> list[JsonObject]:
+        results: list[ToolResult] = []
+        others: list[JsonObject] = []
+        for message in messages:
+            for part in message.parts:
+                if isinstance(part, ToolResult):
+                    results.append(part)
+                elif message.role == "system" and isinstance(part, Text) and part.text.strip():
+                    others.append({"text": _REMINDER + part.text})
+                else:
+                    self._add(part, others)
+        if len(results) > 1:
+            results.sort(key=self._place)
+        return [self._result(result) for result in results] + others
+
+    def _place(self, result: ToolResult) -> int:
+        called = self._called.get(result.call_id)
+        return called[0] if called is not None else len(self._called)
+
+    def _add(self, part: Part, parts: list[JsonObject]) -> None:
+        """Text and media; whatever else there is has no place here.
+
+        Empty text is refused by all (26), white space alone by Claude.
+        """
+        if isinstance(part, Text):
+            if not part.text or part.text.isspace():
+                return
+            if part.seal is not None and self._is_gemini:
+                parts.append({"text": part.text, "thoughtSignature": part.seal.value})
+            else:
+                parts.append({"text": part.text})
+        elif isinstance(part, Media):
+            parts.append(_blob(part) if self._takes_images else _described(part))
+        elif isinstance(part, Verbatim) and part.dialect == "gemini":
+            parts.append(part.value)
+
+    def _result(self, result: ToolResult) -> JsonObject:
+        called = self._called.get(result.call_id)
+        if called is None:
+            name = self._toolbox.sent_name(result.name or result.call_id)
+            called = 0, _legal_id(result.call_id), name
+        media = [part for part in result.parts if isinstance(part, Media)]
+        text = "\n".join([part.text for part in result.parts if isinstance(part, Text)])
+        if media and not text:
+            text = ", ".join(part.mime_type for part in media)
+        response: JsonObject = {
+            "id": called[1],
+            "name": called[2],
+            "response": {"error" if result.is_error else "result": text},
+        }
+        if media and self._takes_images:
+            # Pictures are seen only in here, and beside it they would part the results (21, 22).
+            response["parts"] = [_blob(part) for part in media]
+        return {"functionResponse": response}
+
+    # The model's side: thoughts, then text, then calls
+
+    def _model_parts(self, messages: tuple[Message, ...]) -> list[JsonObject]:
+        parts = [part for message in messages for part in message.parts]
+        if self._is_gemini:
+            parts = _with_seals_in_place(parts)
+        thoughts: list[JsonObject] = []
+        texts: list[JsonObject] = []
+        calls: list[JsonObject] = []
+        for part in parts:
+            if isinstance(part, ToolCall):
+                calls.append(self._call(part, is_first=not calls))
+            elif isinstance(part, Thinking):
+                if self._keeps_thoughts and part.seal is not None and not part.redacted:
+                    thoughts.append(_thought(part.text, part.seal.value))
+            else:
+                self._add(part, texts)
+        return thoughts + texts + calls
+
+    def _call(self, call: ToolCall, *, is_first: bool) -> JsonObject:
+        sent_id, sent_name = _legal_id(call.id), self._toolbox.sent_name(call.name)
+        self._called[call.id] = len(self._called), sent_id, sent_name
+        # The arguments are JSON already, and nothing in them is anybody's business here (10).
+        arguments = orjson.Fragment(call.arguments or "{}")
+        function = {"id": sent_id, "name": sent_name, "args": arguments}
+        if self._is_gemini and call.seal is not None:
+            return {"functionCall": function, "thoughtSignature": call.seal.value}
+        if self._is_gemini and is_first:
+            # Parallel siblings carry no signature, so they get no sentinel either (15).
+            return {"functionCall": function, "thoughtSignature": SENTINEL}
+        return {"functionCall": function}
+
+
+def _is_the_models(message: Message) -> bool:
+    return message.role == "assistant"
+
+
+def _thought(text: str, signature: str) -> JsonObject:
+    # The text key must be there, even if empty, or Google answers 500 (20).
+    return {"thought": True, "text": text, "thoughtSignature": signature}
+
+
+def _with_seals_in_place(parts: list[Part]) -> list[Part]:
+    """Gemini signs the part after its thoughts; clients can often carry that only on the thoughts.
+
+    So thinking that is followed by an unsigned part, or by one with the same signature, gives its
+    own away and is left out; thinking with a signature of its own stays.
+    """
+    placed: list[Part] = []
+    held: Thinking | None = None
+    for part in parts:
+        if held is not None and held.seal is not None:
+            if isinstance(part, ToolCall) and part.seal is None:
+                part = ToolCall(part.id, part.name, part.arguments, held.seal)
+            elif isinstance(part, Text) and part.seal is None:
+                part = Text(part.text, held.seal)
+            elif not _has_signature(part, held.seal.value):
+                placed.append(held)
+        held = part if isinstance(part, Thinking) else None
+        if held is None:
+            placed.append(part)
+    return placed if held is None else [*placed, held]
+
+
+def _has_signature(part: Part, signature: str) -> bool:
+    return (
+        isinstance(part, ToolCall | Text) and part.seal is not None and part.seal.value == signature
+    )
+
+
+_ILLEGAL_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def _legal_id(call_id: str) -> str:
+    """Claude takes letters, digits, "_" and "-"; calls and results are mapped alike."""
+    if call_id.isascii() and call_id.isidentifier():
+        return call_id  # what nearly all are; ten times as fast as looking for the others
+    return _ILLEGAL_IN_ID.sub("_", call_id)
+
+
+_MAGIC: Final = {
+    "iVBOR": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+    "JVBER": "application/pdf",
+}
+"""How base64 of well-known files begins."""
+
+
+def _blob(media: Media) -> JsonObject:
+    if media.url is not None:
+        return {"fileData": {"mimeType": _mime_type(media), "fileUri": media.url}}
+    return {"inlineData": {"mimeType": _mime_type(media), "data": media.data}}
+
+
+def _mime_type(media: Media) -> str:
+    """Mandatory upstream and never a pattern; `image/*` is read off the data."""
+    if media.mime_type and not media.mime_type.endswith("/*"):
+        return media.mime_type
+    for start, mime_type in _MAGIC.items():
+        if media.data.startswith(start):
+            return mime_type
+    return "image/jpeg"
+
+
+def _described(media: Media) -> JsonObject:
+    return {"text": f"[{media.name or media.mime_type}: this model takes text only]"}
+
+
+def _trim_prefill(parts: list[JsonObject]) -> None:
+    """Claude refuses an unfinished answer of its own that ends in white space."""
+    text = parts[-1].get("text")
+    if isinstance(text, str) and text.rstrip():
+        parts[-1]["text"] = text.rstrip()
