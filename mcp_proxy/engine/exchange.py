@@ -40,6 +40,9 @@ BROKEN_STREAM = {
 }
 """What a client is told of a failure inside a stream; an upstream error when not listed."""
 
+PROJECT_MAY_BE_GONE = frozenset({FailureKind.NOT_FOUND, FailureKind.MISCONFIGURED})
+"""Failures after which an account's project is looked for anew (cloudcode.md 6.1 G)."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -201,6 +204,8 @@ class Exchange:
         failure = place.read_failure(answer.status, answer.headers, body, now=self._runtime.clock())
         if failure.kind is FailureKind.AUTH_EXPIRED:
             self._runtime.tokens.reject(account, token)
+        if failure.kind in PROJECT_MAY_BE_GONE:
+            self._runtime.projects.forget(account)
         if failure.kind is FailureKind.BAD_REQUEST and self._rendered is not None:
             return explained(failure, self._rendered)
         return failure
