@@ -226,6 +226,15 @@ class TestCallsAndResults:
         assert found["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PNG}}]
         assert found["response"] == {"result": "see"}
 
+    def test_error_with_a_picture_alone_stays_an_error(self):
+        found = self.result(Media("image/png", PNG), is_error=True)
+        assert found["response"] == {"error": "image/png"}
+
+    def test_picture_for_a_model_without_eyes_is_named(self):
+        found = self.result(Media("image/png", PNG), model="gpt-oss-120b-medium")
+        assert found["response"] == {"result": "image/png"}
+        assert "parts" not in found
+
     def test_image_alone_is_named(self):
         assert self.result(Media("image/png", PNG))["response"] == {"result": "image/png"}
 
@@ -277,6 +286,11 @@ class TestThinkingInHistory:
     def test_gemini_text_gets_the_signature_that_came_with_it(self):
         found = contents(user("a"), model_says(sealed("t", "gemini"), "b"), model=GEMINI)
         assert found[1]["parts"] == [{"text": "b", "thoughtSignature": "sig"}]
+
+    def test_signature_of_blank_text_does_not_get_on_other_text(self):
+        blank = Text(" ", Seal("gemini", "sig"))
+        found = contents(user("a"), model_says("b", blank), model=GEMINI)
+        assert found[1]["parts"] == [{"text": "b"}]
 
     def test_gemini_thinking_at_the_end_stays_thinking(self):
         found = contents(user("a"), model_says("b", sealed("t", "gemini")), model=GEMINI)
@@ -470,6 +484,14 @@ class TestJsonAnswers:
         assert "responseMimeType" not in request["generationConfig"]
         told = request["systemInstruction"]["parts"][0]["text"]
         assert orjson.dumps(NULLABLE).decode() in told
+
+    @pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+    def test_schema_beyond_all_bounds_is_refused(self, model):
+        schema: dict[str, Any] = {}
+        for _ in range(300):
+            schema = {"anyOf": [schema]}
+        with pytest.raises(BadRequest, match="the schema of the answer cannot be sent"):
+            render(talk(output=OutputFormat(schema)), model)
 
 
 class TestTools:

@@ -528,6 +528,6 @@ class TestQuota:
 
 
 def test_no_secret_is_printed():
-    call = PROVIDER.load_code_assist_call(ACCOUNT, TOKEN, "https://h", DEFAULTS)
-    assert "1//refresh" not in repr(ACCOUNT)
-    assert b"ya29" not in call.body
+    calls = (sent(), PROVIDER.refresh_call(ACCOUNT, DEFAULTS))
+    printed = repr((ACCOUNT, TOKEN, *calls))
+    assert not any(secret in printed for secret in ("ya29", "1%2F%2F", "1//refresh", "=cs"))

@@ -9,12 +9,13 @@ from typing import Final
 
 import orjson
 
-from mcp_proxy.conversation import Conversation, Text
+from mcp_proxy.conversation import Conversation, OutputFormat, Text
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.gemini.contents import Contents
 from mcp_proxy.dialects.gemini.thinking import plan_thinking
 from mcp_proxy.dialects.gemini.tools import Toolbox, searches_the_web, tool_config
-from mcp_proxy.jsonschema import narrow_answer
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.jsonschema import SchemaTooLarge, narrow_answer
 from mcp_proxy.model import Family, ModelInfo
 
 MAX_STOPS: Final = 5
@@ -28,7 +29,7 @@ _JSON_BY_SCHEMA: Final = _JSON_ONLY + " It must be valid against this JSON Schem
 
 
 def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
-    """The request without its envelope. Raises BadRequest for a tool schema beyond all bounds."""
+    """The request without its envelope. Raises BadRequest for a schema beyond all bounds."""
     if model.makes_images:
         return _image_request(conversation, model)
     thinking = plan_thinking(conversation, model)
@@ -86,7 +87,7 @@ def _aspect_ratio(conversation: Conversation) -> str | None:
 def _system(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> list[JsonObject]:
     parts = _texts(conversation.system)
     if conversation.output is not None and not _has_json_mode(conversation, model):
-        parts.append({"text": _json_instruction(conversation)})
+        parts.append({"text": _json_instruction(conversation.output)})
     if thinks and model.family is Family.CLAUDE and conversation.tools:
         parts.append({"text": _THINK_BETWEEN_CALLS})
     return parts
@@ -101,9 +102,24 @@ def _has_json_mode(conversation: Conversation, model: ModelInfo) -> bool:
     return model.family is Family.GEMINI and not conversation.tools
 
 
-def _json_instruction(conversation: Conversation) -> str:
-    schema = conversation.output.schema if conversation.output else None
-    return _JSON_ONLY if schema is None else _JSON_BY_SCHEMA + orjson.dumps(schema).decode()
+def _json_instruction(output: OutputFormat) -> str:
+    if output.schema is None:
+        return _JSON_ONLY
+    try:
+        return _JSON_BY_SCHEMA + orjson.dumps(output.schema).decode()
+    except orjson.JSONEncodeError as cause:
+        raise _bad_answer_schema(cause) from cause
+
+
+def _answer_schema(schema: JsonObject) -> JsonObject:
+    try:
+        return narrow_answer(schema)
+    except SchemaTooLarge as cause:
+        raise _bad_answer_schema(cause) from cause
+
+
+def _bad_answer_schema(cause: Exception) -> BadRequest:
+    return BadRequest(f"the schema of the answer cannot be sent: {cause}")
 
 
 def _sampling(conversation: Conversation, model: ModelInfo) -> JsonObject:
@@ -121,5 +137,5 @@ def _sampling(conversation: Conversation, model: ModelInfo) -> JsonObject:
     if conversation.output is not None and _has_json_mode(conversation, model):
         settings["responseMimeType"] = "application/json"
         if conversation.output.schema is not None:
-            settings["responseSchema"] = narrow_answer(conversation.output.schema)
+            settings["responseSchema"] = _answer_schema(conversation.output.schema)
     return {key: value for key, value in settings.items() if value is not None}

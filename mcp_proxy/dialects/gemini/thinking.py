@@ -28,7 +28,7 @@ SMALL_ANSWER: Final = 2048
 """A limit below this is spent on thoughts alone when a Gemini model thinks at full strength."""
 
 
-class Thinking(NamedTuple):
+class ThinkingPlan(NamedTuple):
     """What `generationConfig` says of thinking and length."""
 
     config: JsonObject | None
@@ -37,7 +37,7 @@ class Thinking(NamedTuple):
     """`maxOutputTokens`, which counts thinking too; None: the model's own limit."""
 
 
-def plan_thinking(conversation: Conversation, model: ModelInfo) -> Thinking:
+def plan_thinking(conversation: Conversation, model: ModelInfo) -> ThinkingPlan:
     """Decides on thinking; a model that is not asked to think gets just its length."""
     spec = model.thinking
     wanted = conversation.sampling.max_tokens
@@ -46,9 +46,9 @@ def plan_thinking(conversation: Conversation, model: ModelInfo) -> Thinking:
     if limit is None and model.family is Family.CLAUDE:
         limit = model.max_output
     if spec is None or not _is_wanted(conversation, model):
-        return Thinking(None, limit)
+        return ThinkingPlan(None, limit)
     if spec.levels:
-        return Thinking(_by_level(conversation.reasoning, spec, limit), limit)
+        return ThinkingPlan(_by_level(conversation.reasoning, spec, limit), limit)
     return _by_budget(conversation, model, spec)
 
 
@@ -60,7 +60,7 @@ def _is_wanted(conversation: Conversation, model: ModelInfo) -> bool:
         return False  # Claude refuses to think when a tool call is forced
     if reasoning.mode is not None or reasoning.effort is not None:
         return True
-    return _thinks_by_default(model)
+    return reasoning.by_default and _thinks_by_default(model)
 
 
 def _thinks_by_default(model: ModelInfo) -> bool:
@@ -99,7 +99,7 @@ def _nearest(effort: str, levels: tuple[str, ...]) -> str:
     return next((level for level in levels if _STRENGTH[level] >= wanted), levels[-1])
 
 
-def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec) -> Thinking:
+def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec) -> ThinkingPlan:
     """A budget always goes with thinking: without one Claude writes its thoughts into the text.
 
     `maxOutputTokens` has to exceed the budget. A client that names both has counted thinking in;
@@ -118,7 +118,7 @@ def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec)
     if budget >= limit:
         budget = limit - min(ROOM_FOR_ANSWER, limit // 2)
     visible = reasoning.visible or model.family is Family.CLAUDE
-    return Thinking({"includeThoughts": visible, "thinkingBudget": budget}, limit)
+    return ThinkingPlan({"includeThoughts": visible, "thinkingBudget": budget}, limit)
 
 
 def _budget(reasoning: Reasoning, spec: ThinkingSpec) -> int:
