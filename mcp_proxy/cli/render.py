@@ -46,9 +46,12 @@ def show(
     if as_json:
         click.echo(json.dumps(result, indent=2))
         return
+    from rich.text import Text
+
     out = console()
     for each in view(result):
-        out.print(each)
+        # A line of text is never broken by us: links stay whole, and `grep` finds what it looks for.
+        out.print(each, soft_wrap=isinstance(each, Text))
 
 
 def console(*, stderr: bool = False) -> "Console":

@@ -68,6 +68,12 @@ def test_columns_bounds_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.count("q") == 90
 
 
+def test_a_line_of_text_is_never_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    line = "See https://accounts.example/verify?" + "x" * 300
+    assert printed({}, text(line)) == f"{line}\n"
+
+
 def test_json_is_one_document_and_nothing_else() -> None:
     result = {"name": "é\x1b[31m\u202e", "none": None, "list": [1.5]}
     out = printed(result, text("not this"), as_json=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcp_proxy.account import Account, Credential, Secret
@@ -332,6 +332,7 @@ def test_what_a_killed_writer_left_is_swept_by_the_next_reader(
     assert not orphan.exists()
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 @example(content=b"a = " + b"9" * 5000)
 @example(content=b"a = " + b"[" * 5000)
@@ -360,6 +361,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(extras=st.dictionaries(_TEXT.filter(bool), _VALUES, max_size=4), label=_TEXT)
 def test_whatever_an_entry_holds_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, extras: dict[str, object], label: str

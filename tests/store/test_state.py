@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_proxy.store.database import TABLES
@@ -92,6 +92,7 @@ def test_a_table_that_does_not_exist_is_a_mistake_of_ours(directory: Path) -> No
                 act()
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["put", "delete", "flush"]), st.sampled_from("abc")), max_size=12
