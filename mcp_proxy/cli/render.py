@@ -50,7 +50,7 @@ def show(
 
     out = console()
     for each in view(result):
-        # A line of text is never broken by us: links stay whole, and `grep` finds what it looks for.
+        # A line of text is never broken by us: links stay whole, `grep` finds what it looks for.
         out.print(each, soft_wrap=isinstance(each, Text))
 
 
