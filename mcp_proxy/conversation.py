@@ -138,6 +138,9 @@ class Reasoning:
     effort: Literal["minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     visible: bool = True
     """False: think, but do not send the text."""
+    by_default: bool = True
+    """Whether a model that thinks of itself shows it when nothing was said. In some APIs (OpenAI
+    Chat) nothing said means as the model likes; in others (Anthropic) it means no thinking."""
 
 
 @value

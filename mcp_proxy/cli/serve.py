@@ -187,11 +187,16 @@ async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo:
         task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
+    if not demo:
+        # `mcproxy limits` looks here: flags may have put the server anywhere.
+        note = {"host": settings.server.host, "port": server.port}
+        runtime.state.put("notices", "server", note)
     usable = len([account for account in runtime.accounts if account.enabled])
     what = "the embedded demo upstream" if demo else f"{usable} account{'s' * (usable != 1)}"
     hint = "" if usable else "; add one with: mcproxy accounts add"
     click.echo(f"mcproxy is ready at {server.url} ({what}{hint})", err=True)
     await stop.wait()
+    runtime.state.delete("notices", "server")
     draining = asyncio.create_task(server.stop(drain=settings.server.drain))
     at_once = asyncio.create_task(now.wait())
     await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)

@@ -37,15 +37,17 @@ class QuotaPoller:
         ledger: Ledger,
         provider_settings: Callable[[str], ProviderSettings],
         models_seen: Callable[[Account, list[QuotaReading]], None],
+        failed: Callable[[Account, Failure], None],
         clock: Callable[[], float],
     ) -> None:
-        """`models_seen` is told the models of every successful reading."""
+        """`models_seen` is told of every successful reading, `failed` of every other."""
         self._transport = transport
         self._tokens = tokens
         self._projects = projects
         self._ledger = ledger
         self._provider_settings = provider_settings
         self._models_seen = models_seen
+        self._failed = failed
         self._clock = clock
         self._read_at: dict[str, float] = {}
         self._tried_at: dict[str, float] = {}
@@ -92,9 +94,11 @@ class QuotaPoller:
         async with self._places:
             asked_at = self._clock()
             try:
-                readings = await self._ask(account)
+                readings = await self._ask_twice(account)
             except UpstreamBroke as broke:
-                # A quota endpoint that is down says nothing about the account's ability to serve.
+                # A quota endpoint that is down says nothing about the account's ability to serve;
+                # one that turns the account away does.
+                self._failed(account, broke.failure)
                 log.info("no quota figures for %s: %s", account.id, broke.failure.detail)
                 return broke.failure
         # Figures are as old as the question: an answer since then knows better.
@@ -102,6 +106,15 @@ class QuotaPoller:
         self._ledger.observe_quota(account.id, readings, asked_at, "quota poll")
         self._models_seen(account, readings)
         return None
+
+    async def _ask_twice(self, account: Account) -> list[QuotaReading]:
+        """A token that was refused has been let go: the second time there is a fresh one."""
+        try:
+            return await self._ask(account)
+        except UpstreamBroke as broke:
+            if broke.failure.kind is not FailureKind.AUTH_EXPIRED:
+                raise
+        return await self._ask(account)
 
     async def _ask(self, account: Account) -> list[QuotaReading]:
         place = provider(account.provider)

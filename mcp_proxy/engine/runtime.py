@@ -34,7 +34,7 @@ from mcp_proxy.policy.routes import (
 )
 from mcp_proxy.policy.seals import StoredSeals
 from mcp_proxy.policy.selection import Chooser, chooser
-from mcp_proxy.providers import ProviderSettings, QuotaReading
+from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, QuotaReading
 from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
 from mcp_proxy.store.settings import Settings
 from mcp_proxy.store.state import StateStore
@@ -113,11 +113,12 @@ class Runtime:
             ledger=self.ledger,
             provider_settings=self.provider_settings,
             models_seen=self._models_seen,
+            failed=self.mark_if_dead,
             clock=clock,
         )
         for account_id, row in state.items("models").items():
             self._live[account_id] = frozenset(row["models"])
-        self.directory = Directory(self.accounts, self._live)
+        self.directory = self._new_directory()
 
     @classmethod
     def for_accounts(
@@ -145,6 +146,10 @@ class Runtime:
 
     def provider_settings(self, name: str) -> ProviderSettings:
         return self.settings.provider(name)
+
+    def usable_accounts(self) -> tuple[Account, ...]:
+        """Accounts of providers that this version can call."""
+        return tuple(a for a in self.accounts if a.provider in KNOWN_PROVIDERS)
 
     def account(self, account_id: str) -> Account | None:
         return next((a for a in self.accounts if a.id == account_id), None)
@@ -232,7 +237,7 @@ class Runtime:
 
     async def learn_models(self, within: float) -> None:
         """Reads the model lists that were never read, waiting at most `within` seconds."""
-        unread = [a for a in self.accounts if a.enabled and a.id not in self._live]
+        unread = [a for a in self.usable_accounts() if a.enabled and a.id not in self._live]
         if unread:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
@@ -253,8 +258,11 @@ class Runtime:
 
     def _redirect(self) -> None:
         """Accounts, their models or the settings changed: names may lead elsewhere."""
-        self.directory = Directory(self.accounts, self._live)
+        self.directory = self._new_directory()
         self._stages.clear()
+
+    def _new_directory(self) -> Directory:
+        return Directory(self.usable_accounts(), self._live)
 
     def _save(self, table: str, key: str, value: Mapping[str, object] | None) -> None:
         if value is None:

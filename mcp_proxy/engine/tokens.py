@@ -98,6 +98,7 @@ class Tokens:
         held = self._of(account)
         if held.token == token:
             held.token, held.renew_at = None, 0.0
+            self._cache.drop(account)
         held.rejected = token
 
     async def renew(self, account: Account) -> float:

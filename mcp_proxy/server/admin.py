@@ -15,7 +15,8 @@ from mcp_proxy.server.answers import Call, json_answer
 async def refresh_token(runtime: Runtime, call: Call) -> web.Response:
     """Refreshes the token of `?account=ID`, or of every enabled account."""
     wanted = call.request.query.get("account")
-    accounts = [a for a in runtime.accounts if (a.id == wanted if wanted else a.enabled)]
+    served = runtime.usable_accounts()
+    accounts = [a for a in served if (a.id == wanted if wanted else a.enabled)]
     if wanted and not accounts:
         raise ProxyError(ErrorKind.NOT_FOUND, f"account: {wanted[:64]!r} is not in accounts.toml")
     results = await asyncio.gather(*(_refreshed(runtime, account) for account in accounts))

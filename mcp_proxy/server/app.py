@@ -97,11 +97,16 @@ class Server:
     @property
     def url(self) -> str:
         """Where clients reach it. Only while it is started."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port that it really has; only while it is started."""
         if self._listening is None:
             raise RuntimeError("the server is not started")
-        port = self._listening.sockets[0].getsockname()[1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}"
+        port: int = self._listening.sockets[0].getsockname()[1]
+        return port
 
     async def __aenter__(self) -> "Server":
         await self.start()

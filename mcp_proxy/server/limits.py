@@ -13,7 +13,7 @@ COLUMNS = ("ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "AGE")
 
 async def account_limits(runtime: Runtime, call: Call) -> web.Response:
     """Figures never read, or older than five minutes, are read before the answer."""
-    await runtime.quota.refresh([a for a in runtime.accounts if a.enabled])
+    await runtime.quota.refresh([a for a in runtime.usable_accounts() if a.enabled])
     report = limits_report(runtime, runtime.accounts)
     if call.request.query.get("format") == "table":
         return text_answer(call, table(report))

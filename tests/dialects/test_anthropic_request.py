@@ -1,6 +1,7 @@
 """Messages requests -> conversations, and which are refused at which path."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,6 +69,8 @@ def test_smallest_request():
         model="m",
         messages=(Message("user", (Text("?"),)),),
         sampling=Sampling(max_tokens=9),
+        # Who says nothing of thinking gets none from this API.
+        reasoning=Reasoning(by_default=False),
     )
 
 
@@ -321,24 +324,27 @@ def test_counting_needs_no_max_tokens():
     assert CLIENT.parse_count_request(counted, CIMultiDict()).sampling.max_tokens is None
 
 
+said = partial(Reasoning, by_default=False)
+
+
 @pytest.mark.parametrize(
     ("fields", "reasoning"),
     [
-        ({}, Reasoning()),
-        ({"thinking": {"type": "enabled", "budget_tokens": 8000}}, Reasoning("on", 8000)),
-        ({"thinking": {"type": "enabled"}}, Reasoning("on")),
-        ({"thinking": {"type": "disabled", "budget_tokens": 8000}}, Reasoning("off")),
-        ({"thinking": {"type": "adaptive"}}, Reasoning("adaptive")),
-        ({"thinking": {"type": "between_tools"}}, Reasoning("adaptive")),
-        ({"thinking": {"type": "from_the_future"}}, Reasoning()),
+        ({}, said()),
+        ({"thinking": {"type": "enabled", "budget_tokens": 8000}}, said("on", 8000)),
+        ({"thinking": {"type": "enabled"}}, said("on")),
+        ({"thinking": {"type": "disabled", "budget_tokens": 8000}}, said("off")),
+        ({"thinking": {"type": "adaptive"}}, said("adaptive")),
+        ({"thinking": {"type": "between_tools"}}, said("adaptive")),
+        ({"thinking": {"type": "from_the_future"}}, said("adaptive")),
         (
             {"thinking": {"type": "adaptive", "display": "omitted"}},
-            Reasoning("adaptive", visible=False),
+            said("adaptive", visible=False),
         ),
-        ({"thinking": {"type": "adaptive", "display": "summarized"}}, Reasoning("adaptive")),
-        ({"output_config": {"effort": "xhigh"}}, Reasoning(effort="xhigh")),
-        ({"output_config": {"effort": "from_the_future"}}, Reasoning()),
-        ({"output_config": {"effort": None}}, Reasoning()),
+        ({"thinking": {"type": "adaptive", "display": "summarized"}}, said("adaptive")),
+        ({"output_config": {"effort": "xhigh"}}, said(effort="xhigh")),
+        ({"output_config": {"effort": "from_the_future"}}, said()),
+        ({"output_config": {"effort": None}}, said()),
     ],
 )
 def test_reasoning(fields, reasoning):

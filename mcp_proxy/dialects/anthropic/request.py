@@ -193,12 +193,15 @@ def _reasoning(body: JsonObject) -> Reasoning:
     effort = get(get(body, "output_config", dict, (), {}), "effort", str, ("output_config",), None)
     thinking = get(body, "thinking", dict, (), {})
     where = ("thinking",)
-    mode = _THINKING_MODES.get(get(thinking, "type", str, where, ""))
+    kind = get(thinking, "type", str, where, "")
+    # A kind of thinking that is younger than this file is still thinking.
+    mode = _THINKING_MODES.get(kind, "adaptive") if kind else None
     return Reasoning(
         mode=mode,
         budget=_whole(thinking, "budget_tokens", where) if mode == "on" else None,
         effort=cast(_Effort, effort) if effort in _EFFORTS else None,
         visible=thinking.get("display") != "omitted",
+        by_default=False,
     )
 
 

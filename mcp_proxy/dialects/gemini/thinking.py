@@ -58,9 +58,9 @@ def _is_wanted(conversation: Conversation, model: ModelInfo) -> bool:
         return False
     if model.family is Family.CLAUDE and conversation.tool_choice.mode == "any":
         return False  # Claude refuses to think when a tool call is forced
-    if reasoning.mode is not None or reasoning.effort is not None:
+    if reasoning.mode is not None:
         return True
-    return reasoning.by_default and _thinks_by_default(model)
+    return reasoning.by_default and (reasoning.effort is not None or _thinks_by_default(model))
 
 
 def _thinks_by_default(model: ModelInfo) -> bool:
