@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from mcp_proxy.jsonschema import (
     ELEMENT,
     MAX_DEPTH,
-    MAX_NODES,
-    SchemaTooLarge,
     narrow,
     narrow_answer,
     without_placeholders,
 )
+from mcp_proxy.schema_levels import MAX_NODES, SchemaTooLarge
 
 ALLOWED = {"type", "description", "properties", "required", "items", "enum", "nullable"}
 TYPES = {"string", "number", "integer", "boolean", "array", "object"}

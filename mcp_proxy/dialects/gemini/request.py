@@ -15,8 +15,9 @@ from mcp_proxy.dialects.gemini.contents import Contents
 from mcp_proxy.dialects.gemini.thinking import plan_thinking
 from mcp_proxy.dialects.gemini.tools import Toolbox, searches_the_web, tool_config
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.jsonschema import SchemaTooLarge, narrow_answer
+from mcp_proxy.jsonschema import narrow_answer
 from mcp_proxy.model import Family, ModelInfo
+from mcp_proxy.schema_levels import SchemaTooLarge
 
 MAX_STOPS: Final = 5
 """Stop sequences that Gemini takes."""

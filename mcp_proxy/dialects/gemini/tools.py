@@ -13,8 +13,9 @@ import orjson
 from mcp_proxy.conversation import Conversation, Tool, ToolChoice
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.jsonschema import Path, SchemaTooLarge, narrow
+from mcp_proxy.jsonschema import Path, narrow
 from mcp_proxy.model import Family, ModelInfo
+from mcp_proxy.schema_levels import SchemaTooLarge
 
 MAX_NAME: Final = 64
 MAX_KEPT: Final = 32 * 1024
