@@ -16,6 +16,8 @@ CHARACTERS_PER_TOKEN = 4
 
 _IMAGE_TOKENS = 258
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+_NOTE = "[Note from the application"
+"""How the proxy marks a system message in the middle of a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +125,14 @@ def _thinks(model: DemoModel, *, has_depth: bool, budget: int | None) -> bool:
 
 
 def _last_prompt(contents: Sequence[JsonObject]) -> str:
+    """What the person wrote last; applications put their own notes and reminders around it."""
     for content in reversed(contents):
         if content.get("role") == "model":
             continue
-        texts = [_REMINDER.sub("", part.get("text") or "") for part in content.get("parts") or ()]
-        text = "\n".join(t for t in texts if t.strip())
-        if text:
-            return text.strip()
+        for part in reversed(content.get("parts") or ()):
+            text = _REMINDER.sub("", part.get("text") or "").strip()
+            if text and not text.startswith(_NOTE):
+                return text
     return ""
 
 

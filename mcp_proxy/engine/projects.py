@@ -33,31 +33,39 @@ class Projects:
             return account.project
         if provider(account.provider).sign_in is not SignIn.GOOGLE:
             return None
-        key = (account.id, credential_id(account))
+        key = _key(account)
         if key not in self._found:
-            self._found[key] = self._remembered(key) or await self._discover(account, token, key)
+            project = self._remembered(key) or await self._discover(account, token)
+            self._keep(key, project)
         return self._found[key]
+
+    def carry_over(self, account: Account, renewed: Account) -> None:
+        """The provider renewed the sign-in by itself: it is still the same person's project."""
+        project = self._found.get(_key(account)) or self._remembered(_key(account))
+        if project is not None:
+            self._keep(_key(renewed), project)
 
     def forget(self, account: Account) -> None:
         """The upstream does not know the project: look for it anew next time."""
-        key = (account.id, credential_id(account))
-        self._found.pop(key, None)
+        self._found.pop(_key(account), None)
         self._state.delete("projects", account.id)
 
     def _remembered(self, key: tuple[str, str]) -> str | None:
         row = self._state.get("projects", key[0])
         return row["project"] if row is not None and row.get("credential") == key[1] else None
 
-    async def _discover(self, account: Account, token: Secret, key: tuple[str, str]) -> str:
+    def _keep(self, key: tuple[str, str], project: str) -> None:
+        self._found[key] = project
+        self._state.put("projects", key[0], {"project": project, "credential": key[1]})
+
+    async def _discover(self, account: Account, token: Secret) -> str:
         task = self._running.get(account.id)
         if task is None:
             task = asyncio.create_task(self._discover_once(account, token))
             self._running[account.id] = task
             task.add_done_callback(lambda _: self._running.pop(account.id, None))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        project = await asyncio.shield(task)
-        self._state.put("projects", account.id, {"project": project, "credential": key[1]})
-        return project
+        return await asyncio.shield(task)
 
     async def _discover_once(self, account: Account, token: Secret) -> str:
         settings = self._provider_settings(account.provider)
@@ -73,3 +81,8 @@ class Projects:
             raise UpstreamBroke(Failure(FailureKind.MISCONFIGURED, detail))
         log.info("project of %s is %s", account.id, found.project)
         return found.project
+
+
+def _key(account: Account) -> tuple[str, str]:
+    """Bound to the sign-in: another person under the same id has another project."""
+    return account.id, credential_id(account)

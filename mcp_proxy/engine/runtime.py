@@ -344,6 +344,7 @@ class Runtime:
         )
         if renewed.credential == account.credential:
             return account
+        self.projects.carry_over(account, renewed)
         self.accounts = tuple(renewed if a.id == account.id else a for a in self.accounts)
         self._redirect()
         store = self._store
