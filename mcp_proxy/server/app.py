@@ -211,7 +211,7 @@ class Server:
         if request.method == "OPTIONS":
             return self._preflight
         self._door.check_origin(request.headers)
-        if call.path not in OPEN_PATHS and not (call.path == "/" and request.method == "HEAD"):
+        if call.path not in OPEN_PATHS:
             query_key = request.query.get("key") if call.path.startswith("/v1beta/") else None
             self._door.check_key(request.headers, query_key)
         if self._draining:

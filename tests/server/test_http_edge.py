@@ -1,0 +1,250 @@
+"""What is no ordinary request: wrong paths, methods, hosts, keys and bodies, told in due form."""
+
+import asyncio
+import json
+
+import pytest
+from served import Answer, Rig, message_body, serve, settings_with
+
+from mcp_proxy.account import Secret
+from mcp_proxy.server.app import OPEN_PATHS, PREFIXES, ROUTES
+
+KEY = "a-key-of-decent-length"
+JSON_BODY = {"Content-Type": "application/json"}
+
+
+def assert_anthropic_error(answer: Answer, status: int, kind: str) -> None:
+    assert answer.status == status, answer.body
+    assert answer.json.keys() == {"type", "error", "request_id"}
+    assert answer.json["error"]["type"] == kind
+    assert answer.json["request_id"] == answer.headers["request-id"]
+
+
+def assert_openai_error(answer: Answer, status: int) -> None:
+    assert answer.status == status, answer.body
+    assert answer.json["error"].keys() == {"message", "type", "param", "code"}
+    assert answer.headers["request-id"]
+
+
+# ---------------------------------------------------------------------------- paths and methods
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/messages/", "//v1//messages", "/v1/v1/messages", "/messages", "/v1/messages?a=b"]
+)
+async def test_every_spelling_of_a_path_is_understood(tmp_path, path):
+    async with serve(tmp_path) as rig:
+        assert (await rig.post(path, message_body())).status == 200
+
+
+async def test_unknown_paths_and_methods_are_errors_in_the_dialect_of_the_path(tmp_path):
+    async with serve(tmp_path) as rig:
+        assert_anthropic_error(await rig.call("GET", "/v1/messages"), 405, "invalid_request_error")
+        assert (await rig.call("GET", "/v1/messages")).headers["Allow"] == "POST"
+        assert_anthropic_error(
+            await rig.call("POST", "/v1/messages/batches", b"{}"), 404, "not_found_error"
+        )
+        version = {"anthropic-version": "2023-06-01"}
+        assert_anthropic_error(
+            await rig.call("GET", "/v1/nothing", None, version), 404, "not_found_error"
+        )
+        assert_openai_error(await rig.call("GET", "/v1/chat/completions"), 405)
+        assert_openai_error(await rig.call("POST", "/v1/nothing", b"{}"), 404)
+        assert_openai_error(await rig.call("DELETE", "/health"), 405)
+
+
+async def test_an_unknown_model_is_a_404_that_names_it_and_its_neighbours(tmp_path):
+    async with serve(tmp_path) as rig:
+        answer = await rig.messages(model="gemini-3-flesh")
+        assert_anthropic_error(answer, 404, "not_found_error")
+        assert "gemini-3-flesh" in answer.message
+        assert "gemini-3-flash" in answer.message
+        chat = await rig.chat(model="no-such-model")
+        assert_openai_error(chat, 404)
+        assert chat.json["error"]["code"] == "model_not_found"
+
+
+async def test_probes_are_answered_at_once(tmp_path):
+    async with serve(tmp_path) as rig:
+        for method, path in (("HEAD", "/"), ("GET", "/"), ("POST", "/api/event_logging/batch")):
+            answer = await rig.call(method, path, b"{}" if method == "POST" else None)
+            assert answer.status == 200
+            assert answer.headers["request-id"]
+        assert not rig.upstream.requests
+
+
+# ------------------------------------------------------------------------- who may come in
+
+
+async def test_another_hosts_name_is_refused_on_every_route(tmp_path):
+    async with serve(tmp_path) as rig:
+        for path, methods in ROUTES.items():
+            for method in methods:
+                answer = await rig.call(method, path, None, {"Host": "evil.com"})
+                assert answer.status == 403, (method, path)
+        options = await rig.call("OPTIONS", "/v1/messages", None, {"Host": "evil.com"})
+        assert options.status == 403
+
+
+async def test_a_foreign_page_may_not_post(tmp_path):
+    async with serve(tmp_path) as rig:
+        for origin in ("https://evil.com", "null"):
+            answer = await rig.post("/v1/messages", message_body(), {"Origin": origin})
+            assert_anthropic_error(answer, 403, "permission_error")
+            assert "Access-Control-Allow-Origin" not in answer.headers
+        assert not rig.upstream.requests
+
+
+async def test_cors_is_off_until_an_origin_is_named(tmp_path):
+    page = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    async with serve(tmp_path / "off") as rig:
+        answer = await rig.call("OPTIONS", "/v1/messages", None, page)
+        assert answer.status == 403
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    settings = settings_with(server={"cors_allow_origin": ("https://app.example",)})
+    async with serve(tmp_path / "on", settings=settings) as rig:
+        answer = await rig.call("OPTIONS", "/v1/messages", None, page)
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        for stream in (True, False):
+            said = await rig.post("/v1/messages", message_body(stream=stream), page)
+            assert said.status == 200
+            assert said.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        failed = await rig.call("POST", "/v1/messages", b"{", page)
+        assert failed.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        other = await rig.call("OPTIONS", "/v1/messages", None, {"Origin": "https://evil.com"})
+        assert other.status == 403
+
+
+async def test_every_route_but_health_needs_the_key(tmp_path):
+    settings = settings_with(server={"api_keys": (Secret(KEY),)})
+    routes = [(path, method) for path, methods in ROUTES.items() for method in methods]
+    routes += [(f"{prefix}x", method) for prefix, methods in PREFIXES.items() for method in methods]
+    assert {"/health"} == OPEN_PATHS
+    async with serve(tmp_path, settings=settings) as rig:
+        for path, method in routes:
+            answer = await rig.call(method, path)
+            is_open = path in OPEN_PATHS
+            assert (answer.status == 401) is not is_open, (method, path, answer.status)
+            if not is_open:
+                assert answer.headers["x-should-retry"] == "false"
+        assert_openai_error(await rig.call("GET", "/nothing"), 401)
+        assert not rig.upstream.requests
+        for header in ({"x-api-key": KEY}, {"Authorization": f"Bearer {KEY}"}):
+            assert (await rig.post("/v1/messages", message_body(), header)).status == 200
+        wrong = await rig.post("/v1/messages", message_body(), {"x-api-key": KEY + "x"})
+        assert_anthropic_error(wrong, 401, "authentication_error")
+        assert KEY not in wrong.body.decode()
+
+
+async def test_health_names_no_account(tmp_path):
+    async with serve(tmp_path) as rig:
+        await rig.messages()
+        answer = await rig.call("GET", "/health")
+        assert answer.json["status"] == "ok"
+        assert answer.json["version"]
+        assert sum(answer.json["accounts"].values()) == 2
+        assert b"ada" not in answer.body
+
+
+# ------------------------------------------------------------------------------------- bodies
+
+NOT_A_REQUEST = {
+    "empty": b"",
+    "not JSON": b"model=claude",
+    "half": b'{"model": "claude-sonnet-4-6"',
+    "a list": b"[]",
+    "a string": b'"hello"',
+    "not UTF-8": b'{"model": "\xff"}',
+    "NaN": b'{"model": "claude-sonnet-4-6", "max_tokens": NaN, "messages": []}',
+    "Infinity": b'{"model": "claude-sonnet-4-6", "temperature": Infinity, "messages": []}',
+    "too deep": b'{"model": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a huge number": b'{"model": "claude-sonnet-4-6", "max_tokens": 1' + b"0" * 5000 + b"}",
+    "no messages": b'{"model": "claude-sonnet-4-6", "max_tokens": 5}',
+    "a wrong type": b'{"model": "claude-sonnet-4-6", "max_tokens": 5, "messages": "hi"}',
+}
+
+
+@pytest.mark.parametrize("case", NOT_A_REQUEST)
+async def test_what_is_no_request_is_a_400_with_a_reason(tmp_path, case):
+    async with serve(tmp_path) as rig:
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            answer = await rig.call("POST", path, NOT_A_REQUEST[case], JSON_BODY)
+            assert_anthropic_error(answer, 400, "invalid_request_error")
+            assert answer.message
+            assert answer.headers["x-should-retry"] == "false"
+        chat = await rig.call("POST", "/v1/chat/completions", NOT_A_REQUEST[case], JSON_BODY)
+        assert_openai_error(chat, 400)
+        assert not rig.upstream.requests
+
+
+async def test_a_body_is_taken_whatever_its_declared_type(tmp_path):
+    async with serve(tmp_path) as rig:
+        body = json.dumps(message_body()).encode()
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; a=b"):
+            answer = await rig.call("POST", "/v1/messages", body, {"Content-Type": kind})
+            assert answer.status == 200, kind
+
+
+async def test_a_compressed_body_is_a_415(tmp_path):
+    async with serve(tmp_path) as rig:
+        answer = await rig.call("POST", "/v1/messages", b"\x1f\x8b", {"Content-Encoding": "gzip"})
+        assert_anthropic_error(answer, 415, "invalid_request_error")
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    async with serve(tmp_path, settings=settings_with(server={"max_body": 5000})) as rig:
+        head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
+        said = await raw(rig, head)
+        assert b" 413 " in said.splitlines()[0]
+        assert b"request_too_large" in said
+        chunked = await raw(rig, CHUNKED_HEAD + (b"1000\r\n" + b"x" * 4096 + b"\r\n") * 3)
+        assert b" 413 " in chunked.splitlines()[0]
+        assert (await rig.messages()).status == 200
+
+
+CHUNKED_HEAD = (
+    b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+async def test_a_chunked_body_is_put_together(tmp_path):
+    body = json.dumps(message_body()).encode()
+    pieces = b"".join(b"%x\r\n%s\r\n" % (1, body[at : at + 1]) for at in range(len(body)))
+    async with serve(tmp_path) as rig:
+        said = await raw(rig, CHUNKED_HEAD + pieces + b"0\r\n\r\n")
+        assert b" 200 " in said.splitlines()[0]
+
+
+async def test_a_body_that_does_not_arrive_is_a_400_in_time(tmp_path):
+    async with serve(tmp_path, settings=settings_with(server={"read_timeout": 0.2})) as rig:
+        head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"
+        async with asyncio.timeout(3):
+            said = await raw(rig, head)
+        assert b" 400 " in said.splitlines()[0]
+        assert b"did not arrive" in said
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/messages HTTP/1.1\r\nHost: loc"])
+async def test_half_a_head_is_not_waited_for_for_ever(tmp_path, sent):
+    async with serve(tmp_path, settings=settings_with(server={"read_timeout": 0.2})) as rig:
+        async with asyncio.timeout(3):
+            assert await raw(rig, sent) == b""
+        assert (await rig.messages()).status == 200
+
+
+async def raw(rig: Rig, sent: bytes) -> bytes:
+    """What the server says to these bytes: one JSON answer, or nothing when it hangs up."""
+    host, _, port = rig.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    said = b""
+    try:
+        writer.write(sent)
+        while chunk := await reader.read(65536):
+            said += chunk
+            if b"\r\n\r\n" in said and said.endswith(b"}"):
+                break
+    finally:
+        writer.close()
+    return said

@@ -1,0 +1,138 @@
+"""What the server tells about itself: models, limits, token refreshes."""
+
+import time
+
+import pytest
+from served import GEMINI, ONE, TWO, serve, settings_with
+
+from mcp_proxy.demo import Fault, FaultKind
+
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+
+
+async def test_models_come_in_the_shape_of_the_client_that_asks(tmp_path):
+    async with serve(tmp_path) as rig:
+        as_openai = (await rig.call("GET", "/v1/models")).json
+        as_anthropic = (await rig.call("GET", "/v1/models", None, ANTHROPIC)).json
+        as_code = (await rig.call("GET", "/v1/models", None, {"User-Agent": "claude-cli/2"})).json
+        row = {row["id"]: row for row in as_openai["data"]}[GEMINI]
+        assert as_openai["object"] == "list"
+        assert row["object"] == "model"
+        assert row["owned_by"] == "antigravity"
+        assert row["quota"]["remaining"] == 1
+        assert row["quota"]["accounts"] == row["quota"]["ready"] == 2
+        assert row["context_window"] == 1_048_576
+        other = {row["id"]: row for row in as_anthropic["data"]}[GEMINI]
+        assert other["type"] == "model"
+        assert other["max_input_tokens"] == 1_048_576
+        assert other["quota"]["remaining"] == 1
+        assert as_code == as_anthropic
+        assert {row["id"] for row in as_openai["data"]} == {r["id"] for r in as_anthropic["data"]}
+        assert not any("chat_20706" in row["id"] for row in as_openai["data"]), "internal"
+
+
+async def test_both_sdks_can_list_and_page(tmp_path):
+    async with serve(tmp_path) as rig, rig.anthropic() as claude, rig.openai() as openai:
+        paged = [model.id async for model in claude.models.list(limit=3)]
+        listed = [model.id async for model in openai.models.list()]
+        assert paged == listed
+        assert len(listed) > 10
+        one = await claude.models.retrieve(GEMINI)
+        assert one.display_name == "Gemini 3 Flash"
+        assert (await openai.models.retrieve(GEMINI)).id == GEMINI
+        page = (
+            await rig.call("GET", f"/v1/models?before_id={listed[5]}&limit=2", None, ANTHROPIC)
+        ).json
+        assert [row["id"] for row in page["data"]] == listed[3:5]
+        assert page["has_more"] is True
+
+
+async def test_an_alias_is_listed_and_an_unknown_model_is_a_404(tmp_path):
+    settings = settings_with(aliases={"quick": (GEMINI,), "gpt-*": (GEMINI,)})
+    async with serve(tmp_path, settings=settings) as rig:
+        ids = [row["id"] for row in (await rig.call("GET", "/v1/models")).json["data"]]
+        assert "quick" in ids
+        assert "gpt-*" not in ids
+        assert (await rig.call("GET", "/v1/models/quick")).json["id"] == "quick"
+        missing = await rig.call("GET", "/v1/models/no%2Fsuch", None, ANTHROPIC)
+        assert missing.status == 404
+        assert missing.json["error"]["type"] == "not_found_error"
+        assert "no/such" in missing.message
+
+
+async def test_models_are_listed_while_the_upstream_is_down(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.SERVER_ERROR, path="fetchAvailableModels", times=None))
+        answer = await rig.call("GET", "/v1/models")
+        assert GEMINI in {row["id"] for row in answer.json["data"]}
+        assert (await rig.messages()).status == 200, "quota figures are no condition for serving"
+
+
+async def test_limits_are_read_when_asked_for_and_then_remembered(tmp_path):
+    async with serve(tmp_path, people=TWO) as rig:
+        rig.upstream.quota.set_left("ada", "claude", 0.4, time.time() + 3600)
+        rig.upstream.quota.set_left("grace", "claude", 0, time.time() + 7200)
+        report = (await rig.call("GET", "/account-limits")).json
+        rows = {
+            (account["id"], row["model"]): row
+            for account in report["accounts"]
+            for row in account["models"]
+        }
+        some = rows["ada", "claude-sonnet-4-6"]
+        assert some["remaining"] == 0.4
+        assert some["state"] == "ready"
+        assert some["resets_at"].endswith("Z")
+        none = rows["grace", "claude-sonnet-4-6"]
+        assert none["remaining"] == 0
+        assert none["state"] == "exhausted"
+        assert rows["grace", GEMINI]["state"] == "ready"
+        asked = len(rig.upstream.requests)
+        await rig.call("GET", "/account-limits")
+        assert len(rig.upstream.requests) == asked, "the figures are fresh"
+
+
+async def test_limits_come_as_a_table_for_people(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        answer = await rig.call("GET", "/account-limits?format=table")
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        first, *rows = answer.body.decode().splitlines()
+        assert first.split() == ["ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "AGE"]
+        assert any(row.split()[:4] == ["ada", GEMINI, "100%", "ready"] for row in rows)
+
+
+async def test_tokens_are_refreshed_on_demand(tmp_path):
+    async with serve(tmp_path, people=TWO) as rig:
+        both = await rig.call("POST", "/refresh-token")
+        assert both.status == 200
+        assert [(row["id"], row["ok"]) for row in both.json["accounts"]] == [
+            ("ada", True),
+            ("grace", True),
+        ]
+        one = await rig.call("POST", "/refresh-token?account=grace")
+        assert one.json["accounts"][0]["expires_at"].endswith("Z")
+        assert rig.upstream.identity.refreshes == {"ada": 1, "grace": 2}
+        unknown = await rig.call("POST", "/refresh-token?account=mallory")
+        assert unknown.status == 404
+        assert "mallory" in unknown.message
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_refresh_that_is_refused_says_so_and_marks_the_account(tmp_path, again):
+    async with serve(tmp_path, people=ONE) as rig:
+        await rig.messages()
+        rig.upstream.identity.revoke("ada")
+        answer = await rig.call("POST", "/refresh-token")
+        if again:
+            answer = await rig.call("POST", "/refresh-token")
+        assert answer.status == 502
+        assert answer.json["accounts"][0]["ok"] is False
+        assert "mcproxy accounts add" in answer.json["accounts"][0]["error"]
+        assert (await rig.call("GET", "/health")).json["accounts"]["invalid"] == 1
+
+
+async def test_tokens_are_counted_without_asking_anybody(tmp_path):
+    async with serve(tmp_path) as rig, rig.anthropic() as client:
+        messages = [{"role": "user", "content": "word " * 1000}]
+        counted = await client.messages.count_tokens(model=GEMINI, messages=messages)
+        assert 900 < counted.input_tokens < 3000
+        assert not rig.upstream.requests
