@@ -83,10 +83,18 @@ def _is_here(host: Any) -> bool:
     if not isinstance(host, str) or host in {"", "localhost"}:
         return True
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(_plain(host.partition("%")[0]))
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
+
+
+def _plain(host: str) -> str:
+    """127.0.0.1 for 2130706433, 0x7f000001 and the like, which resolvers take, too."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return host
 
 
 # ------------------------------------------------------------------- a home and the command line
