@@ -1,17 +1,15 @@
 """`accounts add`: where each credential comes from, and what is done with it once it is there."""
 
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.cli.account_keeping import SignedIn, account_of, keep
 from mcp_proxy.cli.context import App
 from mcp_proxy.engine.verify import Renewed, Verdict, Verifier
 from mcp_proxy.errors import Failure, UserError
@@ -51,25 +49,8 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A credential that has just worked."""
-
-    credential: Credential
-    access_token: Secret
-    email: str | None = None
-    expires_in: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Added:
     verdict: Verdict
-    is_new: bool
-
-
-class Kept(NamedTuple):
-    """The account as it is on the disk now."""
-
-    account: Account
     is_new: bool
 
 
@@ -83,7 +64,9 @@ def add_account(app: App, wish: Wish) -> Added:
         verifier = Verifier(app.account_store(), state, app.settings().provider)
         draft = _draft(wish, loaded)
         signed_in = _sign_in(app, wish, draft, verifier)
-        account, is_new = _keep(app, wish, loaded, draft, signed_in)
+        given = {"base_url": wish.base_url, "project": wish.project}
+        store = app.account_store()
+        account, is_new = keep(store, loaded, draft, signed_in, account_id=wish.id, given=given)
         verifier.remember_token(Renewed(account, signed_in.access_token, signed_in.expires_in))
         state.delete("marks", account.id)
         verdict = verifier.check(account, signed_in.access_token)
@@ -95,10 +78,20 @@ def _settled(wish: Wish, loaded: Loaded) -> Wish:
     """The wish with its provider known. UserError (exit code 2) for what does not go together."""
     if wish.id is not None and not is_account_id(wish.id):
         raise UserError("--id: use a-z 0-9 . _ - and begin with a letter or digit", exit_code=USAGE)
-    existing = _by_id(loaded, wish.id)
+    existing = account_of(loaded, wish.id)
     name = wish.provider or (existing.provider if existing else None) or _ask_provider()
     if existing is not None and existing.provider != name:
         raise UserError(f"{existing.id} is an account of {existing.provider}; choose another --id")
+    _refuse_contradictions(wish, name)
+    return replace(
+        wish,
+        provider=name,
+        base_url=_checked("--base-url", wish.base_url, checked_url),
+        project=_checked("--project", wish.project, token),
+    )
+
+
+def _refuse_contradictions(wish: Wish, name: str) -> None:
     if name not in KNOWN_PROVIDERS:
         served = ", ".join(KNOWN_PROVIDERS)
         raise UserError(
@@ -110,12 +103,10 @@ def _settled(wish: Wish, loaded: Loaded) -> Wish:
             f"--api-key is not for {name}, which signs in with Google; leave it out",
             exit_code=USAGE,
         )
-    return replace(
-        wish,
-        provider=name,
-        base_url=_checked("--base-url", wish.base_url, checked_url),
-        project=_checked("--project", wish.project, token),
-    )
+    if wish.refresh_token not in (None, "-"):
+        raise UserError("--refresh-token takes only -, the token on stdin", exit_code=USAGE)
+    if wish.source is not None and wish.refresh_token is not None:
+        raise UserError("--from and --refresh-token exclude each other", exit_code=USAGE)
 
 
 def _checked(flag: str, value: str | None, check: Callable[[object], str]) -> str | None:
@@ -162,7 +153,7 @@ def _agree_to_risk(app: App, wish: Wish) -> None:
 
 def _draft(wish: Wish, loaded: Loaded) -> Account:
     """The account before anybody has signed in: enough to make calls for it."""
-    existing = _by_id(loaded, wish.id)
+    existing = account_of(loaded, wish.id)
     draft = existing or Account(id=wish.id or "new", provider=wish.provider or "")
     return replace(
         draft,
@@ -196,7 +187,7 @@ def _from_refresh_token(
     client: "OAuthClient", wish: Wish, draft: Account, by: Verifier
 ) -> SignedIn:
     credential = Credential(
-        refresh_token=_secret_given("--refresh-token", wish.refresh_token or ""),
+        refresh_token=_secret_on_stdin("--refresh-token"),
         client_id=client.id,
         client_secret=client.secret,
     )
@@ -223,91 +214,6 @@ def _from_google(
     return SignedIn(credential, grant.access_token, email, grant.expires_in)
 
 
-def _secret_given(flag: str, value: str) -> Secret:
-    """The value itself, or what stdin has when it is `-`: that stays out of the shell's history."""
-    return Secret(_checked(flag, sys.stdin.readline() if value == "-" else value, token) or "")
-
-
-def _keep(app: App, wish: Wish, loaded: Loaded, draft: Account, signed_in: SignedIn) -> Kept:
-    """Write the account down: in place when it is there already, else as a new one."""
-    existing = _by_id(loaded, wish.id) or (None if wish.id else _by_email(loaded, draft, signed_in))
-    store = app.account_store()
-    if existing is None:
-        account = replace(
-            draft,
-            id=wish.id or _free_id(loaded, signed_in.email or draft.provider),
-            credential=signed_in.credential,
-            label=signed_in.email,
-            added_at=datetime.now(UTC).replace(microsecond=0),
-        )
-        store.add(account)
-        return Kept(account, is_new=True)
-    _same_person(existing, signed_in)
-    store.update_fields(existing.id, _changed_fields(wish, existing, signed_in))
-    account = replace(existing, credential=signed_in.credential, label=signed_in.email)
-    return Kept(
-        replace(
-            account,
-            base_url=draft.base_url or existing.base_url,
-            project=draft.project or existing.project,
-        ),
-        is_new=False,
-    )
-
-
-def _changed_fields(wish: Wish, existing: Account, signed_in: SignedIn) -> dict[str, Any]:
-    """Only what a new sign-in changes; the rest of the entry is its owner's."""
-    credential = signed_in.credential
-    fields: dict[str, Any] = {
-        "refresh_token": credential.refresh_token.value if credential.refresh_token else None,
-        "client_id": credential.client_id,
-        "client_secret": credential.client_secret.value if credential.client_secret else None,
-        "source": credential.source,
-    }
-    if signed_in.email and _is_email(existing.label):
-        fields["email"] = signed_in.email
-    if wish.base_url:
-        fields["base_url"] = wish.base_url
-    if wish.project:
-        fields["project"] = wish.project
-    return fields
-
-
-def _same_person(existing: Account, signed_in: SignedIn) -> None:
-    """Signing in to the wrong one of several Google accounts is easily done."""
-    email = signed_in.email
-    if not email or not existing.label or "@" not in existing.label or email == existing.label:
-        return
-    story = f"{existing.id} belongs to {existing.label}, but {email} has signed in"
-    if not sys.stdin.isatty():
-        raise UserError(f"{story}; nothing was changed. Use another --id for {email}.")
-    if not click.confirm(f"{story}. Replace it?", default=False, err=True):
-        raise UserError("nothing was changed")
-
-
-def _is_email(label: str | None) -> bool:
-    """Whether an e-mail address may stand there; a label that somebody chose stays."""
-    return label is None or "@" in label
-
-
-def _by_id(loaded: Loaded, account_id: str | None) -> Account | None:
-    return next((each for each in loaded.accounts if each.id == account_id), None)
-
-
-def _by_email(loaded: Loaded, draft: Account, signed_in: SignedIn) -> Account | None:
-    if signed_in.email is None:
-        return None
-    same = (
-        each
-        for each in loaded.accounts
-        if each.provider == draft.provider and each.label == signed_in.email
-    )
-    return next(same, None)
-
-
-def _free_id(loaded: Loaded, name: str) -> str:
-    """`jane.doe@example.org` -> `jane.doe`, or `jane.doe-2` when that is taken."""
-    slug = re.sub(r"[^a-z0-9._-]+", "-", name.partition("@")[0].lower()).lstrip("._-") or "account"
-    taken = {each.id for each in loaded.accounts} | {each.id for each in loaded.problems}
-    numbered = (f"{slug}-{number}" for number in count(2))
-    return slug if slug not in taken else next(each for each in numbered if each not in taken)
+def _secret_on_stdin(flag: str) -> Secret:
+    """Stays out of the shell's history and of the list of processes."""
+    return Secret(_checked(flag, sys.stdin.readline(), token) or "")

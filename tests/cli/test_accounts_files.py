@@ -240,6 +240,11 @@ NEEDED_FLAGS = {
     ("add", "--provider", "zai", "--api-key", "-"): "--provider zai is not served",
     ("add", "--provider", "antigravity", "--accept-risk", "--api-key", "x"): "--api-key",
     ("add", "--provider", "antigravity", "--accept-risk", "--id", "Bad Id"): "--id",
+    ("add", "--provider", "antigravity", "--refresh-token", "1//x"): "--refresh-token takes only -",
+    (
+        *("add", "--provider", "antigravity", "--accept-risk"),
+        *("--refresh-token", "-", "--from", "antigravity-app"),
+    ): "--from and --refresh-token",
     ("add", "--provider", "antigravity", "--accept-risk", "--base-url", "http://x.y"): "--base-url",
     ("add", "--provider", "antigravity", "--accept-risk", "--project", "a b"): "--project",
 }
