@@ -1,7 +1,8 @@
 """The requests that are sent: a small one of 4 KB and a turn of Claude Code of 300 KB.
 
 Deterministic, so that figures of different days compare. Texts that the recording leaves out
-(`<text 306 chars>`) are filled with words of that length.
+(`<text 306 chars>`) are filled with words of that length. Prose has a character beyond ASCII, code
+has none, as it mostly is: it decides how fast JSON is read.
 """
 
 import json
@@ -19,22 +20,26 @@ TURN_TOOLS: Final = 20
 MODEL: Final = "claude-sonnet-4-6"
 
 _LEFT_OUT = re.compile(r"<(?:text|description,) (\d+) char(?:acter)?s>")
-_PROSE = (
+_CODE = (
     "def scan(source: str) -> list[Token]:\n"
     '    """Reads "source" once; raises Malformed at the first bad byte."""\n'
     "    return [Token(kind, text) for kind, text in pairs(source) if kind != 'blank']\n"
-    "The tests pass now – but the cache under /var/lib/app\\data is still stale.\n"
+    "# The cache under C:\\Users\\me is stale; run `make clean` before the tests.\n"
+)
+_PROSE = (
+    "Runs the command in the user's shell – and returns what it printed. Quote paths that have "
+    'blanks, as in "my file.txt".\n'
 )
 
 
 def small(answer: str, *, stream: bool) -> bytes:
     """A chat question of 4 KB."""
-    question = f"{_filler(SMALL_SIZE - 900)} {marker(answer)}"
+    question = f"{_filler(_CODE, SMALL_SIZE - 900)} {marker(answer)}"
     return _encoded(
         {
             "model": MODEL,
             "max_tokens": 1024,
-            "system": _filler(600),
+            "system": _filler(_PROSE, 600),
             "messages": [{"role": "user", "content": question}],
             "stream": stream,
         }
@@ -75,8 +80,12 @@ def post(host: str, path: str, body: bytes) -> bytes:
 def _tool_exchange(at: int) -> list[Any]:
     call_id = f"toolu_{at:024d}"
     call = {"type": "tool_use", "id": call_id, "name": "Bash", "input": _bash(at)}
-    said = {"type": "text", "text": _filler(80 + at % 5 * 40)}
-    result = {"type": "tool_result", "tool_use_id": call_id, "content": _filler(900 + at % 7 * 500)}
+    said = {"type": "text", "text": _filler(_PROSE, 80 + at % 5 * 40)}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": call_id,
+        "content": _filler(_CODE, 900 + at % 7 * 500),
+    }
     return [
         {"role": "assistant", "content": [said, call]},
         {"role": "user", "content": [result]},
@@ -96,7 +105,7 @@ def _recorded() -> Any:
 def _filled(value: Any) -> Any:
     match value:
         case str():
-            return _LEFT_OUT.sub(lambda found: _filler(int(found[1])), value)
+            return _LEFT_OUT.sub(lambda found: _filler(_PROSE, int(found[1])), value)
         case list():
             return [_filled(item) for item in value]
         case dict():
@@ -104,8 +113,8 @@ def _filled(value: Any) -> Any:
     return value
 
 
-def _filler(length: int) -> str:
-    return (_PROSE * (length // len(_PROSE) + 1))[:length]
+def _filler(sample: str, length: int) -> str:
+    return (sample * (length // len(sample) + 1))[:length]
 
 
 def _encoded(value: Any) -> bytes:
