@@ -134,6 +134,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Ends every background task and writes what is not yet on disk."""
+        await self.tokens.close()
         tasks = [*self._unsaved.values(), *([self._watcher] if self._watcher else [])]
         for task in tasks:
             task.cancel()
@@ -315,6 +316,7 @@ class Runtime:
             return
         for gone in {a.id for a in self.accounts} - {a.id for a in loaded.accounts}:
             self.tokens.forget(gone)
+            self.ledger.forget(gone)
             self.ledger.forget(gone)
             self._live.pop(gone, None)
         self.accounts = loaded.accounts

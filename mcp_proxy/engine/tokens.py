@@ -7,13 +7,14 @@ signed in anew since.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.transport import Transport
-from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.errors import Failure, FailureKind, UserError
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import ProviderSettings, TokenAnswer, provider
 from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
@@ -34,6 +35,14 @@ REFRESH_TIMEOUT = 20.0
 
 PAUSE_AFTER_FAILURE = 3.0
 """Seconds in which a token endpoint that just failed is not asked again."""
+
+LOCK_TIMEOUT = 60.0
+"""Seconds for which another process may hold an account's lock; longer than any refresh."""
+
+LOCK_POLL = 0.02
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that the end of the program waits for refreshes under way."""
 
 
 @dataclass(slots=True)
@@ -86,19 +95,22 @@ class Tokens:
         now = self._clock()
         if held.token is not None and now < held.renew_at:
             return held.token
-        if held.failure is not None and now - held.failed_at < PAUSE_AFTER_FAILURE:
-            return self._make_do(held, held.failure, now)
-        try:
-            return await self._renew(account)
-        except UpstreamBroke as broke:
-            return self._make_do(held, broke.failure, now)
+        is_pausing = held.failure is not None and now - held.failed_at < PAUSE_AFTER_FAILURE
+        if held.token is not None and now < held.expires_at:
+            # Still good: nobody has to wait for the next one, nor suffer when there is none.
+            if not is_pausing:
+                self._renewing(account)
+            return held.token
+        if is_pausing and held.failure is not None:
+            raise UpstreamBroke(held.failure)
+        return await self._renew(account)
 
     def reject(self, account: Account, token: Secret) -> None:
         """The upstream refused this token; the next `fresh` gets another one."""
         held = self._of(account)
         if held.token == token:
             held.token, held.renew_at = None, 0.0
-            self._cache.drop(account)
+        # The stored one stays: by now it may be another process's new one.
         held.rejected = token
 
     async def renew(self, account: Account) -> float:
@@ -108,6 +120,14 @@ class Tokens:
             self.reject(account, held.token)
         await self._renew(account)
         return held.expires_at
+
+    async def close(self) -> None:
+        """Lets refreshes under way end: a rotated token that came too late would be lost."""
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def forget(self, account_id: str) -> None:
         """Drops what is held of an account that is gone."""
@@ -138,14 +158,12 @@ class Tokens:
         held.token, held.expires_at, held.failure = token, expires_at, None
         held.renew_at = expires_at - min(EARLY, lifetime / 6)
 
-    def _make_do(self, held: _Held, failure: Failure, now: float) -> Secret:
-        """A token that has not run out yet outlives a failing token endpoint."""
-        usable = held.token is not None and now < held.expires_at
-        if usable and held.token and failure.kind is not FailureKind.AUTH_REVOKED:
-            return held.token
-        raise UpstreamBroke(failure)
-
     async def _renew(self, account: Account) -> Secret:
+        # A client that goes away must not end the refresh that others wait for.
+        return await asyncio.shield(self._renewing(account))
+
+    def _renewing(self, account: Account) -> asyncio.Task[Secret]:
+        """The refresh of this account that is under way, begun if need be."""
         task = self._running.get(account.id)
         if task is None:
             task = asyncio.create_task(self._renew_once(account))
@@ -153,8 +171,7 @@ class Tokens:
             task.add_done_callback(lambda _: self._running.pop(account.id, None))
             # A waiter that leaves must not leave an unread exception behind.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        # A client that goes away must not end the refresh that others wait for.
-        return await asyncio.shield(task)
+        return task
 
     async def _renew_once(self, account: Account) -> Secret:
         held = self._of(account)
@@ -162,7 +179,8 @@ class Tokens:
             if account.credential.source == APP_SOURCE:
                 token, expires_at = await self._read_from_app(account)
             else:
-                token, expires_at = await self._refresh_locked(account, held.rejected)
+                async with self._locked(account.id):
+                    token, expires_at = await self._refresh(account, held)
         except UpstreamBroke as broke:
             held.failure, held.failed_at = broke.failure, self._clock()
             raise
@@ -177,26 +195,38 @@ class Tokens:
             raise UpstreamBroke(Failure(FailureKind.AUTH_REVOKED, detail)) from cause
         return token, self._clock() + APP_TOKEN_LIFETIME
 
-    async def _refresh_locked(
-        self, account: Account, rejected: Secret | None
-    ) -> tuple[Secret, float]:
-        lock = account_lock(self._state_directory, account.id)
-        await asyncio.to_thread(lock.__enter__)
+    @asynccontextmanager
+    async def _locked(self, account_id: str) -> AsyncIterator[None]:
+        """One process at a time. No thread waits here: those who hold a lock need the threads."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + LOCK_TIMEOUT
+        while True:
+            lock = account_lock(self._state_directory, account_id, timeout=0.0)
+            try:
+                lock.__enter__()
+                break
+            except UserError as cause:
+                if loop.time() >= give_up:
+                    raise UpstreamBroke(Failure(FailureKind.NETWORK, str(cause))) from cause
+            await asyncio.sleep(LOCK_POLL)
         try:
-            # While this process waited, another one may have refreshed, or the user signed in.
-            account = await self._reread(account.id) or account
-            cached = self._cache.get(account)
-            if cached and cached[0] != rejected and cached[1] - EARLY > self._clock():
-                return cached
-            answer = await self._ask(account)
-            if answer.refresh_token is not None:
-                # Saved before the access token is used: a rotated token exists only once.
-                account = await self._save_rotation(account, answer.refresh_token)
-            expires_at = self._clock() + answer.expires_in
-            self._cache.put(account, answer.access_token, expires_at)
-            return answer.access_token, expires_at
+            yield
         finally:
             lock.__exit__(None, None, None)
+
+    async def _refresh(self, account: Account, held: _Held) -> tuple[Secret, float]:
+        # While this process waited, another one may have refreshed, or the user signed in.
+        account = await self._reread(account.id) or account
+        cached = self._cache.get(account)
+        if cached and cached[0] not in (held.rejected, held.token) and cached[1] > self._clock():
+            return cached
+        answer = await self._ask(account)
+        if answer.refresh_token is not None:
+            # Saved before the access token is used: a rotated token exists only once.
+            account = await self._save_rotation(account, answer.refresh_token)
+        expires_at = self._clock() + answer.expires_in
+        await asyncio.to_thread(self._cache.put, account, answer.access_token, expires_at)
+        return answer.access_token, expires_at
 
     async def _ask(self, account: Account) -> TokenAnswer:
         place = provider(account.provider)

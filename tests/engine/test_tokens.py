@@ -1,0 +1,252 @@
+"""Access tokens: one refresh for a crowd, nothing lost, and what a failure means and what not."""
+
+import asyncio
+import sqlite3
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+from running import Clock, file_of, running, signed_in_anew
+from served import serve, until
+
+from mcp_proxy.account import Account, Credential
+from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.engine import runtime as runtime_module
+from mcp_proxy.engine import tokens as tokens_module
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.errors import FailureKind
+from mcp_proxy.events import UpstreamBroke
+
+ADA = [DemoAccount("ada")]
+ROTATING = [DemoAccount("ada", rotates=True)]
+
+
+async def failure_of(runtime: Runtime, account: Account) -> FailureKind:
+    with pytest.raises(UpstreamBroke) as caught:
+        await runtime.tokens.fresh(account)
+    return caught.value.failure.kind
+
+
+async def crowd(runtime: Runtime, size: int) -> set[str]:
+    """The tokens that so many tasks get at once."""
+    [account] = runtime.accounts
+    tokens = await asyncio.gather(*(runtime.tokens.fresh(account) for _ in range(size)))
+    return {token.value for token in tokens}
+
+
+# ------------------------------------------------------------------------------- one refresh
+
+
+async def test_a_hundred_tasks_share_one_refresh(tmp_path):
+    async with DemoUpstream(ADA) as upstream, running(upstream, tmp_path) as runtime:
+        assert len(await crowd(runtime, 100)) == 1
+        assert upstream.identity.refreshes["ada"] == 1
+
+
+@pytest.mark.parametrize("people", [ADA, ROTATING], ids=["", "rotating"])
+@pytest.mark.parametrize("lifetime", [3599.0, 60.0])
+async def test_two_runtimes_on_one_state_directory_share_one_refresh(tmp_path, people, lifetime):
+    people = [replace(people[0], token_lifetime=lifetime)]
+    async with DemoUpstream(people) as upstream, AsyncExitStack() as stack:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        pair = [
+            await stack.enter_async_context(running(upstream, tmp_path / "state", store=store))
+            for _ in range(2)
+        ]
+        got = await asyncio.gather(*(crowd(runtime, 50) for runtime in pair))
+        assert got[0] == got[1]
+        assert upstream.identity.refreshes["ada"] == 1
+        for runtime in pair:
+            runtime.take(store.load())
+        upstream.identity.expire("ada")
+        for runtime in pair:
+            [account] = runtime.accounts
+            runtime.tokens.reject(account, await runtime.tokens.fresh(account))
+        again = await asyncio.gather(*(crowd(runtime, 50) for runtime in pair))
+        assert again[0] == again[1] != got[0]
+        assert upstream.identity.refreshes["ada"] == 2
+
+
+async def test_a_task_that_leaves_does_not_end_the_refresh_of_the_others(tmp_path):
+    async with DemoUpstream(ADA) as upstream, running(upstream, tmp_path) as runtime:
+        [account] = runtime.accounts
+        upstream.play(Fault(FaultKind.HANG, path="/token", seconds=0.2))
+        first = asyncio.create_task(runtime.tokens.fresh(account))
+        second = asyncio.create_task(runtime.tokens.fresh(account))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert (await second).value.startswith("ya29.")
+        assert upstream.identity.refreshes["ada"] == 1
+
+
+async def test_a_token_outlives_a_restart(tmp_path):
+    async with DemoUpstream(ADA) as upstream:
+        for _ in range(2):
+            async with running(upstream, tmp_path) as runtime:
+                await crowd(runtime, 1)
+        assert upstream.identity.refreshes["ada"] == 1
+
+
+async def test_a_token_is_renewed_before_it_ends_and_nobody_waits_for_that(tmp_path):
+    clock = Clock()
+    async with (
+        DemoUpstream(ADA, now=clock) as upstream,
+        running(upstream, tmp_path, clock=clock) as runtime,
+    ):
+        [account] = runtime.accounts
+        first = await runtime.tokens.fresh(account)
+        clock.now += 3599 - tokens_module.EARLY - 1
+        assert await runtime.tokens.fresh(account) == first
+        clock.now += 2
+        upstream.play(Fault(FaultKind.HANG, path="/token", seconds=0.05))
+        assert await runtime.tokens.fresh(account) == first, "it is still good"
+        await until(lambda: upstream.identity.refreshes["ada"] == 2)
+        await until(lambda: not runtime.tokens._running)
+        assert await runtime.tokens.fresh(account) != first
+
+
+# ---------------------------------------------------------------------------------- rotation
+
+
+async def test_a_rotated_token_is_in_the_file_before_it_is_used(tmp_path):
+    async with DemoUpstream(ROTATING) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            for _ in range(3):
+                [account] = runtime.accounts
+                token = await runtime.tokens.fresh(account)
+                assert upstream.refresh_token("ada") in store.path.read_text()
+                runtime.tokens.reject(account, token)
+        # A used token that came again would have withdrawn everything.
+        assert upstream.identity.refreshes["ada"] == 3
+
+
+async def test_a_rotated_token_is_saved_as_soon_as_the_file_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime_module, "RETRY_SAVE_EVERY", 0.05)
+    async with DemoUpstream(ROTATING) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            whole = store.path.read_text()
+            store.path.write_text(whole + "broken")
+            await crowd(runtime, 5)
+            assert store.path.read_text() == whole + "broken", "never overwritten"
+            store.path.write_text(whole)
+            await until(lambda: upstream.refresh_token("ada") in store.path.read_text())
+
+
+async def test_the_end_of_the_program_waits_for_a_rotation(tmp_path):
+    async with DemoUpstream(ROTATING) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            upstream.play(Fault(FaultKind.HANG, path="/token", seconds=0.2))
+            waiting = asyncio.create_task(runtime.tokens.fresh(runtime.accounts[0]))
+            await until(lambda: runtime.tokens._running)
+        await waiting
+        assert upstream.refresh_token("ada") in store.path.read_text()
+
+
+# ---------------------------------------------------------------------------------- failures
+
+
+async def test_a_token_endpoint_that_is_down_never_takes_an_account_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens_module, "PAUSE_AFTER_FAILURE", 0.05)
+    async with serve(tmp_path, people=ADA) as rig:
+        for kind in (FaultKind.SERVER_ERROR, FaultKind.RESET, FaultKind.HTML):
+            rig.upstream.play(Fault(kind, path="/token", times=None))
+            answer = await rig.messages()
+            assert answer.status == 502
+            assert (await rig.call("GET", "/health")).json["accounts"]["invalid"] == 0
+            rig.upstream.faults.clear()
+            await asyncio.sleep(0.06)
+        assert (await rig.messages()).status == 200
+
+
+async def test_a_good_token_outlives_a_failing_endpoint(tmp_path):
+    clock = Clock()
+    async with (
+        DemoUpstream(ADA, now=clock) as upstream,
+        running(upstream, tmp_path, clock=clock) as runtime,
+    ):
+        [account] = runtime.accounts
+        token = await runtime.tokens.fresh(account)
+        upstream.play(Fault(FaultKind.SERVER_ERROR, path="/token", times=None))
+        clock.now += 3500
+        for _ in range(3):
+            assert await runtime.tokens.fresh(account) == token
+            await until(lambda: not runtime.tokens._running)
+        clock.now += 100
+        assert await failure_of(runtime, account) is FailureKind.NETWORK
+
+
+async def test_a_failing_endpoint_is_not_hammered_and_found_again_in_time(tmp_path):
+    assert tokens_module.PAUSE_AFTER_FAILURE < 15
+    clock = Clock()
+    async with (
+        DemoUpstream(ADA, now=clock) as upstream,
+        running(upstream, tmp_path, clock=clock) as runtime,
+    ):
+        [account] = runtime.accounts
+        upstream.play(Fault(FaultKind.SERVER_ERROR, path="/token", times=2))
+        assert await failure_of(runtime, account) is FailureKind.NETWORK
+        assert await failure_of(runtime, account) is FailureKind.NETWORK
+        assert len(upstream.faults) == 1, "the second time nobody was asked"
+        upstream.faults.clear()
+        clock.now += tokens_module.PAUSE_AFTER_FAILURE
+        assert (await runtime.tokens.fresh(account)).value.startswith("ya29.")
+
+
+async def test_a_withdrawn_sign_in_marks_the_account_until_there_is_another(tmp_path):
+    async with DemoUpstream(ADA) as upstream:
+        upstream.identity.revoke("ada")
+        for _ in range(2):
+            async with serve(tmp_path, upstream=upstream) as rig:
+                assert (await rig.messages()).status == 503
+                health = (await rig.call("GET", "/health")).json
+                assert health["accounts"]["invalid"] == 1
+        assert len(rig.upstream.requests) == 0
+        anew = [signed_in_anew(upstream, "ada")]
+        async with serve(tmp_path, upstream=upstream, accounts=anew) as rig:
+            assert (await rig.messages()).status == 200
+
+
+async def test_a_sign_in_that_was_renewed_meanwhile_is_read_from_the_file(tmp_path):
+    """The owner signs in anew; the running server has not looked at the file yet."""
+    async with DemoUpstream(ADA) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            upstream.identity.revoke("ada")
+            store.replace(signed_in_anew(upstream, "ada"))
+            assert len(await crowd(runtime, 10)) == 1
+
+
+# --------------------------------------------------------------------- the installed app's login
+
+
+async def test_the_apps_login_is_read_again_when_it_is_refused(tmp_path, monkeypatch):
+    database = tmp_path / "state.vscdb"
+    monkeypatch.setenv("ANTIGRAVITY_STATE_DB", str(database))
+    with sqlite3.connect(database) as app:
+        app.execute("CREATE TABLE ItemTable (key TEXT PRIMARY KEY, value TEXT)")
+    borrowed = Account(
+        id="app", provider="antigravity", credential=Credential(source="antigravity-app")
+    )
+
+    async with DemoUpstream(ADA) as upstream:
+        [ada] = demo_accounts(upstream)
+
+        async def app_signs_in() -> None:
+            async with running(upstream, tmp_path / "app", accounts=[ada]) as runtime:
+                await runtime.tokens.renew(ada)
+                token = await runtime.tokens.fresh(ada)
+            with sqlite3.connect(database) as app:
+                status = f'{{"email": "ada@example.com", "apiKey": "{token.value}"}}'
+                app.execute("REPLACE INTO ItemTable VALUES ('antigravityAuthStatus', ?)", (status,))
+
+        await app_signs_in()
+        async with serve(tmp_path / "state", upstream=upstream, accounts=[borrowed]) as rig:
+            assert (await rig.messages()).status == 200
+            upstream.identity.expire("ada")
+            await app_signs_in()
+            assert (await rig.messages()).status == 200
+            refreshes = upstream.identity.refreshes["ada"]
+            assert refreshes == 2, "the app alone refreshed"
