@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Cli
+from harness import Cli
 
 CLAUDE_CODE = os.environ.get("CLAUDE_CODE_BIN") or shutil.which("claude")
 

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import Cli, Home
+from harness import Cli, Home
 
 from mcp_proxy.store.paths import find_paths
 

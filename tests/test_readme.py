@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import anthropic
 import click
 import pytest
-from conftest import Cli, Home
+from harness import Cli, Home
 
 from mcp_proxy.cli import mcproxy
 from mcp_proxy.demo.cloudcode import DemoUpstream

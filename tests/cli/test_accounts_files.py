@@ -22,7 +22,7 @@ from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.state import StateReader, StateStore
 
 if TYPE_CHECKING:
-    from conftest import Home
+    from harness import Home
 
 
 class Ran(NamedTuple):

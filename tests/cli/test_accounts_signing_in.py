@@ -21,7 +21,7 @@ from mcp_proxy.store.state import StateReader, StateStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from conftest import Cli, Home, Ran
+    from harness import Cli, Home, Ran
 
 # A browser that asks for a favicon and falls for a forgery before it does what it is there for.
 BROWSER = """\

@@ -16,7 +16,7 @@ from mcp_proxy.cli import VERBS as LISTED
 from mcp_proxy.cli import mcproxy
 
 if TYPE_CHECKING:
-    from conftest import Cli, Home
+    from harness import Cli, Home
 
 VERBS = ("accounts", "serve", "limits", "models", "demo")
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Cli, Home, Serving
+from harness import Cli, Home, Serving
 
 from mcp_proxy.account import Secret
 from mcp_proxy.demo.cloudcode import DemoUpstream

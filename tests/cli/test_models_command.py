@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Cli, Home
+from harness import Cli, Home
 
 from mcp_proxy.cli.models import tokens
 from mcp_proxy.demo.cloudcode import DemoUpstream
