@@ -139,19 +139,18 @@ class Tokens:
             return held
         fingerprint = credential_id(account)
         if held is None or held.credential != fingerprint:
-            held = self._held[account.id] = _Held(account, fingerprint)
+            # A rotation is another credential, and a token refused before it is refused after it.
+            rejected = None if held is None else held.rejected
+            held = self._held[account.id] = _Held(account, fingerprint, rejected=rejected)
             self._adopt(account, held)
         held.account = account
         return held
 
-    def _adopt(self, account: Account, held: _Held) -> bool:
+    def _adopt(self, account: Account, held: _Held) -> None:
         """Takes over a token that this or another process obtained earlier."""
         cached = self._cache.get(account)
-        if cached is None or cached[1] <= self._clock():
-            return False
-        token, expires_at = cached
-        self._keep(held, token, expires_at)
-        return True
+        if cached is not None and cached[0] != held.rejected and cached[1] > self._clock():
+            self._keep(held, *cached)
 
     def _keep(self, held: _Held, token: Secret, expires_at: float) -> None:
         lifetime = max(expires_at - self._clock(), 0.0)
