@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from google_script import Script, scripted_google  # noqa: F401 - a fixture
 
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
@@ -23,9 +24,6 @@ from mcp_proxy.signin.google import (
 )
 from mcp_proxy.signin.loopback import Callback
 
-if TYPE_CHECKING:
-    from conftest import Script
-
 CLIENT = OAuthClient("client-id", Secret("canary-secret"))
 REDIRECT = "http://localhost:51123/oauth-callback"
 GRANTED = {
@@ -38,7 +36,7 @@ GRANTED = {
 }
 
 
-def sign_in(google: "Script") -> GoogleSignIn:
+def sign_in(google: Script) -> GoogleSignIn:
     settings = ProviderSettings(auth_url=f"{google.url}/auth", token_url=f"{google.url}/token")
     return GoogleSignIn(CLIENT, settings, redirect_uri=REDIRECT, state="the-state")
 
@@ -66,7 +64,7 @@ def test_the_page_is_googles_and_asks_for_what_is_needed() -> None:
     assert "canary" not in url
 
 
-def test_the_code_is_traded_with_verifier_and_the_same_redirect(google: "Script") -> None:
+def test_the_code_is_traded_with_verifier_and_the_same_redirect(google: Script) -> None:
     google.says("/token", (200, GRANTED))
     flow = sign_in(google)
     grant = flow.finish("4/code")
@@ -100,7 +98,7 @@ REFUSALS: dict[str, tuple[int, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_what_is_not_a_grant_is_one_clear_error(google: "Script", case: str) -> None:
+def test_what_is_not_a_grant_is_one_clear_error(google: Script, case: str) -> None:
     status, body, reason = REFUSALS[case]
     google.says("/token", (status, body))
     with pytest.raises(UserError) as caught:
@@ -109,7 +107,7 @@ def test_what_is_not_a_grant_is_one_clear_error(google: "Script", case: str) -> 
     assert "canary" not in str(caught.value)
 
 
-def test_a_server_that_is_not_there_is_one_clear_error(google: "Script") -> None:
+def test_a_server_that_is_not_there_is_one_clear_error(google: Script) -> None:
     settings = ProviderSettings(auth_url=AUTH_URL, token_url="http://127.0.0.1:1/token")
     flow = GoogleSignIn(CLIENT, settings, redirect_uri=REDIRECT, state="s")
     with pytest.raises(UserError, match=r"could not be finished.*127\.0\.0\.1"):
@@ -117,7 +115,7 @@ def test_a_server_that_is_not_there_is_one_clear_error(google: "Script") -> None
 
 
 def test_plain_http_is_for_this_machine_and_the_switch_is_put_back(
-    google: "Script", monkeypatch: pytest.MonkeyPatch
+    google: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OAUTHLIB_INSECURE_TRANSPORT", raising=False)
     google.says("/token", (200, GRANTED))
@@ -130,7 +128,7 @@ def test_plain_http_is_for_this_machine_and_the_switch_is_put_back(
 
 
 def test_a_proxy_of_the_environment_is_not_asked_about_this_machine(
-    google: "Script", monkeypatch: pytest.MonkeyPatch
+    google: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

@@ -1,17 +1,15 @@
 """Finding a project, and waiting while one is made."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from google_script import Script, scripted_google  # noqa: F401 - a fixture
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.providers import ProviderSettings, UpstreamCall
 from mcp_proxy.signin.http import send
 from mcp_proxy.signin.project import POLL_PAUSES, Discovered, discover_project
-
-if TYPE_CHECKING:
-    from conftest import Script
 
 LOAD, ONBOARD = "/v1internal:loadCodeAssist", "/v1internal:onboardUser"
 NEW = {"allowedTiers": [{"id": "free-tier", "isDefault": True}]}
@@ -25,7 +23,7 @@ class Pauses(list[float]):
         self.append(seconds)
 
 
-def discover(google: "Script", pauses: Pauses | None = None) -> Discovered | Failure:
+def discover(google: Script, pauses: Pauses | None = None) -> Discovered | Failure:
     settings = ProviderSettings(base_urls=(google.url,))
     pause = pauses if pauses is not None else Pauses()
     return discover_project(ACCOUNT, Secret("ya29.x"), settings, send, pause=pause)
@@ -36,13 +34,13 @@ def done(project: str | None) -> dict[str, Any]:
     return {"name": "operations/1", "done": True, "response": response}
 
 
-def test_a_project_that_is_known_needs_one_call(google: "Script") -> None:
+def test_a_project_that_is_known_needs_one_call(google: Script) -> None:
     google.says(LOAD, (200, {"cloudaicompanionProject": "p-1", "paidTier": {"id": "g1-pro-tier"}}))
     assert discover(google) == Discovered("p-1", "pro")
     assert google.paths() == [LOAD]
 
 
-def test_a_project_in_the_making_is_waited_for(google: "Script") -> None:
+def test_a_project_in_the_making_is_waited_for(google: Script) -> None:
     google.says(LOAD, (200, NEW))
     google.says(ONBOARD, (200, {"done": False}), (200, {"done": False}), (200, done("p-2")))
     pauses = Pauses()
@@ -51,13 +49,13 @@ def test_a_project_in_the_making_is_waited_for(google: "Script") -> None:
     assert google.paths() == [LOAD, ONBOARD, ONBOARD, ONBOARD]
 
 
-def test_a_project_that_shows_only_at_the_next_look_is_found(google: "Script") -> None:
+def test_a_project_that_shows_only_at_the_next_look_is_found(google: Script) -> None:
     google.says(LOAD, (200, NEW), (200, {**NEW, "cloudaicompanionProject": {"id": "p-3"}}))
     google.says(ONBOARD, (200, done(None)))
     assert discover(google) == Discovered("p-3", "free")
 
 
-def test_patience_ends_within_a_minute_without_a_project(google: "Script") -> None:
+def test_patience_ends_within_a_minute_without_a_project(google: Script) -> None:
     google.says(LOAD, (200, NEW))
     google.says(ONBOARD, (200, {"done": False}))
     pauses = Pauses()
@@ -82,7 +80,7 @@ VERIFY = {
 
 
 @pytest.mark.parametrize("path", [LOAD, ONBOARD])
-def test_a_refusal_of_the_account_ends_the_search(google: "Script", path: str) -> None:
+def test_a_refusal_of_the_account_ends_the_search(google: Script, path: str) -> None:
     google.says(LOAD, (200, NEW))
     google.says(path, (403, VERIFY))
     found = discover(google)
@@ -93,9 +91,7 @@ def test_a_refusal_of_the_account_ends_the_search(google: "Script", path: str) -
 
 
 @pytest.mark.parametrize("answer", [(500, b"<html>"), (200, b"<html>"), (200, [])])
-def test_a_host_that_makes_no_sense_is_passed_over(
-    google: "Script", answer: tuple[int, Any]
-) -> None:
+def test_a_host_that_makes_no_sense_is_passed_over(google: Script, answer: tuple[int, Any]) -> None:
     google.says(LOAD, answer, (200, {"cloudaicompanionProject": "p-4"}))
     settings = ProviderSettings(base_urls=(google.url, google.url))
     found = discover_project(ACCOUNT, Secret("x"), settings, send)

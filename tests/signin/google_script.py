@@ -67,8 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
         """The test looks at `seen` instead."""
 
 
-@pytest.fixture
-def google() -> Iterator[Script]:
+@pytest.fixture(name="google")
+def scripted_google() -> Iterator[Script]:
+    """To be imported by the suites that ask for `google`."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.script = Script(url=f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
