@@ -1,0 +1,195 @@
+"""Calls on the wire: what goes out, what comes back, and every fault in our own words."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from mcp_proxy.engine.transport import Transport
+from mcp_proxy.errors import FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.providers import UpstreamCall
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def host(talk: Talk, *, reads: int | None = None) -> AsyncIterator[str]:
+    """A server that says what it is told to; gives its address. It speaks after so many bytes, or
+    after the head of a request."""
+
+    visits: list[tuple[asyncio.Task[None] | None, asyncio.StreamWriter]] = []
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append((asyncio.current_task(), writer))
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await (reader.readexactly(reads) if reads else reader.readuntil(b"\r\n\r\n"))
+            await talk(reader, writer)
+        writer.close()
+
+    async with await asyncio.start_server(once, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        for visit, writer in visits:
+            writer.transport.abort()
+            assert visit is not None
+            await visit
+
+
+def saying(*pieces: bytes) -> Talk:
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+
+    return talk
+
+
+async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def failure(url: str, *, stall: float = 5.0, **call: str) -> tuple[FailureKind, str]:
+    """What a call that goes wrong is said to be."""
+    async with Transport(stall=stall) as transport:
+        sent = UpstreamCall(url=url, headers={}, body=b"{}", **call)
+        with pytest.raises(UpstreamBroke) as caught:
+            await whole(transport, sent)
+    return caught.value.failure.kind, caught.value.failure.detail
+
+
+async def whole(transport: Transport, call: UpstreamCall) -> bytes:
+    """The body, without a limit to the time for all of it."""
+    answer = await transport.send(call)
+    try:
+        return await answer.document()
+    finally:
+        answer.abort()
+
+
+async def test_only_the_headers_of_the_call_go_out():
+    heard = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(listen, "127.0.0.1", 0) as listening,
+        Transport(stall=5) as transport,
+    ):
+        port = listening.sockets[0].getsockname()[1]
+        call = UpstreamCall(
+            url=f"http://127.0.0.1:{port}/a?b=c", headers={"X-One": "1"}, body=b"{}"
+        )
+        async with transport.opened(call, timeout=5) as answer:
+            assert await answer.document() == b"ok"
+    names = {line.split(b":")[0].lower() for line in bytes(heard).split(b"\r\n")[1:] if line}
+    assert heard.startswith(b"POST /a?b=c HTTP/1.1\r\n")
+    assert names <= {b"host", b"x-one", b"content-length", b"content-type", b"connection"}
+
+
+async def test_a_redirect_is_not_followed():
+    async with (
+        host(saying(b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n")) as url,
+        Transport(stall=5) as transport,
+    ):
+        call = UpstreamCall(url=url, headers={}, body=b"{}")
+        async with transport.opened(call, timeout=5) as answer:
+            assert answer.status == 302
+
+
+async def test_an_error_body_without_end_is_cut():
+    async with (
+        host(saying(b"HTTP/1.1 500 No\r\n\r\n", *[b"x" * 65536] * 20)) as url,
+        Transport(stall=5) as transport,
+    ):
+        answer = await transport.send(UpstreamCall(url=url, headers={}, body=b"{}"))
+        assert len(await answer.document(100_000)) == 100_000
+        answer.finish()
+
+
+CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"
+CHUNK = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("talk", "kind"),
+    [
+        (saying(), FailureKind.UPSTREAM),
+        (saying(CUT), FailureKind.UPSTREAM),
+        (saying(CHUNK), FailureKind.UPSTREAM),
+        (saying(b"SSH-2.0-OpenSSH_9\r\n\r\n"), FailureKind.UPSTREAM),
+        (saying(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000), FailureKind.UPSTREAM),
+        (silent, FailureKind.SLOW),
+    ],
+    ids=["hangs up", "cut", "cut in a chunk", "no HTTP", "a header without end", "silent"],
+)
+async def test_what_goes_wrong_on_the_wire_is_named(talk, kind):
+    async with host(talk) as url:
+        found, detail = await failure(f"{url}/path?secret=token", stall=0.2)
+    assert found is kind
+    assert "127.0.0.1" in detail
+    assert "secret" not in detail
+
+
+async def test_silence_in_the_middle_counts_and_a_slow_stream_does_not():
+    async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(6):
+            writer.write(b"x")
+            await asyncio.sleep(0.1)
+
+    async def then_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nx")
+        await reader.read()
+
+    async with host(slow) as url, Transport(stall=0.3) as transport:
+        body = await whole(transport, UpstreamCall(url=url, headers={}, body=b"{}"))
+        assert body == b"xxxxxx", "twice as long as the time-out for silence"
+    async with host(then_silent) as url:
+        assert (await failure(url, stall=0.2))[0] is FailureKind.SLOW
+
+
+async def test_nobody_there_is_a_matter_of_the_network(unused_port):
+    kind, detail = await failure(f"http://127.0.0.1:{unused_port}")
+    assert kind is FailureKind.NETWORK
+    assert "127.0.0.1" in detail
+    assert (await failure("https://no-such-host.invalid/"))[0] is FailureKind.NETWORK
+
+
+async def test_a_certificate_that_is_none_is_a_matter_of_the_network():
+    async with host(saying(b"plain text"), reads=1) as url:
+        kind, _ = await failure(url.replace("http://", "https://"))
+    assert kind is FailureKind.NETWORK
+
+
+async def test_an_outbound_proxy_that_refuses_is_named():
+    async with host(saying(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")) as proxy:
+        kind, detail = await failure("https://upstream.example/", proxy=proxy)
+    assert kind is FailureKind.NETWORK
+    assert "outbound proxy" in detail
+    assert "407" in detail
+
+
+async def test_proxies_of_the_environment_are_used_but_for_this_machine(monkeypatch):
+    async with host(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nproxy")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("NO_PROXY", "inside.example")
+        monkeypatch.setenv("no_proxy", "inside.example")
+        async with Transport(stall=5) as transport:
+            call = UpstreamCall(url="http://outside.example/", headers={}, body=b"{}")
+            async with transport.opened(call, timeout=5) as answer:
+                assert await answer.document() == b"proxy"
+            with pytest.raises(UpstreamBroke):
+                await transport.send(
+                    UpstreamCall(url="http://inside.example/", headers={}, body=b"{}")
+                )
+        async with (
+            host(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nme")) as here,
+            Transport(stall=5) as transport,
+        ):
+            assert await whole(transport, UpstreamCall(url=here, headers={}, body=b"{}")) == b"me"
