@@ -9,7 +9,7 @@ Knows nothing of storage: rows go out through `SealCollector.found` and come in 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import is_
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +22,7 @@ from mcp_proxy.conversation import (
     Text,
     Thinking,
     ToolCall,
+    ToolResult,
 )
 from mcp_proxy.events import Event, PartClosed, PartKind, PartOpened, TextDelta, ThinkingDelta
 from mcp_proxy.model import Family
@@ -57,10 +58,28 @@ def settle(
     what stays is the family's by definition.
     """
     work = _Settling(family, lookup)
-    messages = tuple([work.message(message) for message in conversation.messages])
+    open_from = _open_loop(conversation.messages) if family is Family.CLAUDE else 0
+    messages = tuple(
+        [
+            work.message(message, in_open_loop=index >= open_from)
+            for index, message in enumerate(conversation.messages)
+        ]
+    )
     if all(map(is_, messages, conversation.messages)):
         return conversation, []
     return replace(conversation, messages=messages), work.notes()
+
+
+def _open_loop(messages: Sequence[Message]) -> int:
+    """Where the tool loop begins that the next answer goes on with.
+
+    Claude has no use for the thinking of turns before it, and wants it within.
+    """
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if message.role == "user" and any(type(p) is not ToolResult for p in message.parts):
+            return index + 1
+    return 0
 
 
 class _Settling:
@@ -81,11 +100,18 @@ class _Settling:
         )
         return [f"{text} ({count})" for count, text in counts if count]
 
-    def message(self, message: Message) -> Message:
+    def message(self, message: Message, *, in_open_loop: bool) -> Message:
         if message.role != "assistant":
             return message
-        parts = [settled for part in message.parts if (settled := self._part(part)) is not None]
-        if self._family is Family.CLAUDE:
+        is_claude = self._family is Family.CLAUDE
+        parts: list[Part] = []
+        for part in message.parts:
+            # Nearly all of a history is text, and calls that carry no seal.
+            if (type(part) is Text or (is_claude and type(part) is ToolCall)) and not part.seal:
+                parts.append(part)
+            elif (settled := self._part(part)) is not None:
+                parts.append(settled)
+        if is_claude and in_open_loop:
             self._restore_thinking(parts)
         if len(parts) == len(message.parts) and all(map(is_, parts, message.parts)):
             return message

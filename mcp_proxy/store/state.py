@@ -122,6 +122,8 @@ class StateStore:
 
     def get(self, table: str, key: str) -> JsonObject | None:
         """The value last put by this process, else the one on the disk."""
+        if table == "seals" and key in self._absent_seals:
+            return None
         with self._settled:
             note = self._notes.get((table, key)) or self._writing.get((table, key))
             recent = self._recent_seals.get(key) if table == "seals" else None
@@ -129,8 +131,6 @@ class StateStore:
             return _decoded(note.value)
         if recent is not None:
             return _decoded(recent)
-        if key in self._absent_seals and table == "seals":
-            return None
         rows = self._read(_GET[table], (key,))
         if table == "seals":
             with self._settled:
