@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -63,11 +64,17 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
     if no_soft_limit:
         flags["soft_limit"] = None
 
-    def load() -> Settings:
-        return app.settings(flags)
-
-    settings = load()
+    settings = app.settings(flags)
     check(settings)
+
+    def reload() -> Settings:
+        """The address stays what it was; what is not safe on it is refused as at the start."""
+        fresh = app.settings(flags)
+        here = replace(fresh.server, host=settings.server.host, port=settings.server.port)
+        fresh = replace(fresh, server=here)
+        check(fresh)
+        return fresh
+
     _set_up_logging(settings.debug, app.verbosity)
     for warning in settings.warnings:
         logging.getLogger("mcp_proxy").warning("%s", warning)
@@ -75,7 +82,7 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
         from mcp_proxy.cli.workers import supervise
 
         sys.exit(supervise(settings.server.workers, WORKER))
-    sys.exit(_run(lambda: _serve(app, settings, load, demo=demo)))
+    sys.exit(_run(lambda: _serve(app, settings, reload, demo=demo)))
 
 
 def check(settings: Settings) -> None:
@@ -120,10 +127,12 @@ def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     return asyncio.run(main())
 
 
-async def _serve(app: App, settings: Settings, load: Callable[[], Settings], *, demo: bool) -> int:
+async def _serve(
+    app: App, settings: Settings, reload: Callable[[], Settings], *, demo: bool
+) -> int:
     from mcp_proxy.server.app import Server
 
-    async with _sources(app, settings, load, demo=demo) as runtime:
+    async with _sources(app, settings, reload, demo=demo) as runtime:
         server = Server(
             runtime,
             host=settings.server.host,
@@ -144,7 +153,7 @@ async def _serve(app: App, settings: Settings, load: Callable[[], Settings], *, 
 
 @asynccontextmanager
 async def _sources(
-    app: App, settings: Settings, load: Callable[[], Settings], *, demo: bool
+    app: App, settings: Settings, reload: Callable[[], Settings], *, demo: bool
 ) -> AsyncIterator[Any]:
     """The runtime on the user's accounts, or on the embedded upstream and its own."""
     from mcp_proxy.engine.runtime import Runtime
@@ -163,7 +172,7 @@ async def _sources(
         settings,
         StateStore.open(app.paths.state),
         store=store,
-        reload_settings=load,
+        reload_settings=reload,
         watched=(app.paths.accounts, app.paths.config),
     )
     runtime.take(loaded)

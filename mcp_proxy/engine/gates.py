@@ -1,8 +1,25 @@
 """How many calls an account carries at once: a cap with a fair queue, not a storm of 429s."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
+
+
+class _Gate:
+    """Calls in flight at one account, and those that wait for a place, in order of arrival."""
+
+    __slots__ = ("inside", "waiting")
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+    def admit(self, limit: int) -> None:
+        """Gives the free places to those who wait longest."""
+        while self.waiting and self.inside < limit:
+            first = self.waiting.popleft()
+            if not first.done():
+                self.inside += 1
+                first.set_result(None)
 
 
 class Gates:
@@ -10,33 +27,39 @@ class Gates:
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._gates: dict[str, asyncio.Semaphore] = {}
-        self._load: dict[str, int] = {}
+        self._gates: dict[str, _Gate] = {}
 
     def load(self, account_id: str) -> int:
         """Calls in flight and waiting."""
-        return self._load.get(account_id, 0)
+        gate = self._gates.get(account_id)
+        return 0 if gate is None else gate.inside + len(gate.waiting)
+
+    def set_limit(self, limit: int) -> None:
+        """Counts from now on. Nobody who is inside is sent away."""
+        self._limit = limit
+        for gate in self._gates.values():
+            gate.admit(limit)
 
     async def enter(self, account_id: str) -> None:
         """Waits for a place. Every `enter` that returned needs one `leave`."""
         gate = self._gates.get(account_id)
         if gate is None:
-            gate = self._gates[account_id] = asyncio.Semaphore(self._limit)
-        self._load[account_id] = self._load.get(account_id, 0) + 1
+            gate = self._gates[account_id] = _Gate()
+        if gate.inside < self._limit and not gate.waiting:
+            gate.inside += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        gate.waiting.append(place)
         try:
-            await gate.acquire()
-        except BaseException:
-            self._load[account_id] -= 1
+            await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                gate.waiting.remove(place)
+            else:  # cancelled in the moment in which the place was given: it goes to the next
+                self.leave(account_id)
             raise
 
     def leave(self, account_id: str) -> None:
-        self._load[account_id] -= 1
-        self._gates[account_id].release()
-
-    @asynccontextmanager
-    async def entered(self, account_id: str) -> AsyncIterator[None]:
-        await self.enter(account_id)
-        try:
-            yield
-        finally:
-            self.leave(account_id)
+        gate = self._gates[account_id]
+        gate.inside -= 1
+        gate.admit(self._limit)

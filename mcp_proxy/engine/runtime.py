@@ -79,6 +79,8 @@ class Runtime:
         self.state = state
         self.accounts: tuple[Account, ...] = tuple(accounts)
         self.problems: tuple[str, ...] = ()
+        self.on_new_settings: list[Callable[[Settings], None]] = []
+        """Called when config.toml was reloaded."""
         self._store = store
         self._reload_settings = reload_settings
         self._watched = tuple(watched)
@@ -299,8 +301,12 @@ class Runtime:
         strategy_changed = settings.limits.strategy != self.settings.limits.strategy
         self.settings = settings
         self._redirect()
+        self.gates.set_limit(settings.limits.concurrency)
+        self.transport.set_stall(settings.limits.stall)
         if strategy_changed:
             self._chooser = self._new_chooser()
+        for told in self.on_new_settings:
+            told(settings)
         log.info("config.toml reloaded")
 
     def take(self, loaded: Loaded) -> None:

@@ -68,9 +68,7 @@ class Transport:
 
     def __init__(self, *, stall: float) -> None:
         """`stall`: seconds of silence after which an upstream counts as hung."""
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall
-        )
+        self._timeout = _patience(stall)
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str] = {}
         self._proxy_of_host: dict[str, str | None] = {}
@@ -96,6 +94,10 @@ class Transport:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+
+    def set_stall(self, seconds: float) -> None:
+        """Counts for calls from now on."""
+        self._timeout = _patience(seconds)
 
     async def send(self, call: UpstreamCall, *, timeout: float | None = None) -> UpstreamAnswer:
         """The answer once its headers are there, whatever its status. Raises UpstreamBroke."""
@@ -135,6 +137,10 @@ class Transport:
             proxy = self._proxies.get(scheme) or self._proxies.get("all")
             self._proxy_of_host[host] = None if proxy_bypass(host) else proxy
         return self._proxy_of_host[host]
+
+
+def _patience(stall: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall)
 
 
 _NOT_ADDED = frozenset({"Accept", "Accept-Encoding", "User-Agent"})

@@ -16,6 +16,7 @@ from mcp_proxy.server.access import Cors, Door
 from mcp_proxy.server.access_log import AccessLog
 from mcp_proxy.server.answers import Call, error_answer, new_id
 from mcp_proxy.server.janitor import Janitor
+from mcp_proxy.store.settings import ServerSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,8 @@ class Server:
         self._port = port
         self._reuse_port = reuse_port
         settings = runtime.settings.server
-        cors = Cors(
-            origins=frozenset(settings.cors_origins),
-            methods=settings.cors_allow_methods,
-            headers=settings.cors_allow_headers,
-            max_age=settings.cors_max_age,
-        )
-        self._door = Door.of(host, settings.api_keys, cors)
+        self._door = _door(host, settings)
+        runtime.on_new_settings.append(self._change_door)
         self._log = AccessLog()
         self._busy: set[asyncio.Task[object]] = set()
         self._draining = False
@@ -153,6 +149,10 @@ class Server:
         self._log.stop()
         await self._runtime.close()
 
+    def _change_door(self, settings: Settings) -> None:
+        """Keys and origins count at once; address and time-outs are those of the start."""
+        self._door = _door(self._host, settings.server)
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self._janitor.seen(request.protocol)
         task = asyncio.current_task()
@@ -224,6 +224,16 @@ class Server:
             raise ProxyError(ErrorKind.FORBIDDEN, "cross-origin requests are not allowed here")
         call.status = 204
         return web.Response(status=204, headers={**call.headers(), **allowed})
+
+
+def _door(host: str, settings: ServerSettings) -> Door:
+    cors = Cors(
+        origins=frozenset(settings.cors_origins),
+        methods=settings.cors_allow_methods,
+        headers=settings.cors_allow_headers,
+        max_age=settings.cors_max_age,
+    )
+    return Door.of(host, settings.api_keys, cors)
 
 
 def _routed(call: Call) -> Handler:

@@ -7,42 +7,72 @@ import pytest
 from mcp_proxy.engine.gates import Gates
 
 
+async def queue(gates: Gates, size: int) -> list[asyncio.Task[None]]:
+    """So many who have asked for a place at "a"."""
+    tasks = [asyncio.create_task(gates.enter("a")) for _ in range(size)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def inside(tasks: list[asyncio.Task[None]]) -> list[bool]:
+    return [task.done() for task in tasks]
+
+
 async def test_places_are_given_in_the_order_of_arrival():
+    gates = Gates(limit=2)
+    tasks = await queue(gates, 5)
+    for number in (2, 3, 4, 5):
+        await asyncio.sleep(0)
+        assert inside(tasks) == [True] * number + [False] * (5 - number)
+        assert gates.load("a") == 7 - number
+        gates.leave("a")
+
+
+async def test_nobody_overtakes_those_who_wait():
     gates = Gates(limit=1)
-    inside: list[int] = []
-
-    async def visit(number: int) -> None:
-        async with gates.entered("a"):
-            inside.append(number)
-            await asyncio.sleep(0)
-
-    await asyncio.gather(*(visit(number) for number in range(20)))
-    assert inside == list(range(20))
-    assert gates.load("a") == 0
+    first, second = await queue(gates, 2)
+    gates.leave("a")
+    # The place is promised to the second before it has woken up.
+    [third] = await queue(gates, 1)
+    assert inside([first, second, third]) == [True, True, False]
+    third.cancel()
 
 
 async def test_accounts_do_not_wait_for_each_other():
     gates = Gates(limit=1)
     await gates.enter("a")
-    async with asyncio.timeout(1), gates.entered("b"):
-        assert (gates.load("a"), gates.load("b")) == (1, 1)
+    async with asyncio.timeout(1):
+        await gates.enter("b")
+    assert (gates.load("a"), gates.load("b"), gates.load("c")) == (1, 1, 0)
 
 
 async def test_who_leaves_the_queue_takes_no_place_along():
     gates = Gates(limit=1)
-    await gates.enter("a")
-    waiting = [asyncio.create_task(gates.enter("a")) for _ in range(3)]
+    _, leaving, unlucky, last = await queue(gates, 4)
+    leaving.cancel()
     await asyncio.sleep(0)
-    assert gates.load("a") == 4
-    waiting[0].cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting[0]
+    assert gates.load("a") == 3
     gates.leave("a")
     # Cancelled in the very moment in which the place is given to it.
-    waiting[1].cancel()
+    unlucky.cancel()
     async with asyncio.timeout(1):
-        await waiting[2]
+        await last
+    assert gates.load("a") == 1
+    with pytest.raises(asyncio.CancelledError):
+        await unlucky
+
+
+async def test_a_new_limit_counts_at_once_and_sends_nobody_away():
+    gates = Gates(limit=1)
+    tasks = await queue(gates, 4)
+    gates.set_limit(3)
+    await asyncio.sleep(0)
+    assert inside(tasks) == [True, True, True, False]
+    gates.set_limit(1)
+    for _ in range(2):
+        gates.leave("a")
+        await asyncio.sleep(0)
+        assert inside(tasks) == [True, True, True, False]
     gates.leave("a")
-    assert gates.load("a") == 0
-    async with asyncio.timeout(1), gates.entered("a"):
-        pass
+    await asyncio.sleep(0)
+    assert inside(tasks) == [True] * 4
