@@ -140,6 +140,7 @@ class AccountStore:
     def _editing(self) -> Iterator[list[TomlTable]]:
         """The entries as they are now; what the block leaves in the list becomes the file."""
         with self._lock(self._lock_timeout):
+            _remove_leftovers(self.path)
             document = self._parsed(self._content()[0])
             before = deepcopy(document)
             yield document["accounts"]
@@ -153,8 +154,7 @@ class AccountStore:
         """Remove what a killed writer left, unless somebody is writing just now."""
         if leftovers(self.path):
             with suppress(UserError), self._lock(0.0):
-                for leftover in leftovers(self.path):
-                    leftover.unlink(missing_ok=True)
+                _remove_leftovers(self.path)
 
     def _content(self) -> tuple[bytes, list[str]]:
         """Bytes of the file, none when there is no file, and what had to be mended."""
@@ -207,6 +207,12 @@ class AccountStore:
             if _entry_id(entry) == account_id:
                 return entry
         raise UnknownAccount(account_id, filter(None, map(_entry_id, entries)))
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Under the lock nobody is writing: what looks like it is nobody's any more."""
+    for leftover in leftovers(path):
+        leftover.unlink(missing_ok=True)
 
 
 def _entry_id(entry: object) -> str | None:
