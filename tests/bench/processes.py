@@ -133,12 +133,11 @@ def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _environment(place: Path) -> dict[str, str]:
-    """As an installed program has it: byte code is cached (beside the logs, not in the tree)."""
+    """As an installed program has it: byte code is cached, and no setting comes from outside."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
     return kept | {
         "HOME": str(place),
         "ACCOUNTS_CONFIG_PATH": str(place / "accounts.toml"),
         "MCPROXY_CONFIG": str(place / "config.toml"),
         "MCPROXY_STATE_DIR": str(place / "state"),
-        "PYTHONPYCACHEPREFIX": str(place.parent / "bytecode"),
     }
