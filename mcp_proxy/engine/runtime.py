@@ -327,7 +327,8 @@ class Runtime:
             self._live.pop(gone, None)
         self.accounts = loaded.accounts
         self._redirect()
-        log.info("accounts.toml: %d accounts", len(loaded.accounts))
+        if self._watcher is not None:
+            log.info("accounts.toml reloaded; it has %d accounts", len(loaded.accounts))
 
     async def _watch(self) -> None:
         while True:

@@ -1,0 +1,220 @@
+"""`mcproxy serve` as a process: its first line, its signals, its end, and what a kill leaves."""
+
+import asyncio
+import os
+import re
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from served import ONE, TWO, Json, message_body, strict_records, until
+
+from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
+
+
+@dataclass(slots=True)
+class Serving:
+    """A server in a process of its own."""
+
+    process: Process
+    url: str
+    first_line: str
+    log: list[str]
+
+    async def ended(self, within: float = 10.0) -> int:
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def serving(cli, *arguments: str, **env: str) -> AsyncIterator[Serving]:
+    """`mcproxy serve` with these arguments, once it accepts connections."""
+    process = await asyncio.create_subprocess_exec(
+        *cli.command("serve", "--port", "0", *arguments),
+        cwd=cli.home.root,
+        env={**os.environ, **env},
+        stderr=PIPE,
+    )
+    assert process.stderr is not None
+    reading = None
+    try:
+        async with asyncio.timeout(20):
+            line = (await process.stderr.readline()).decode()
+        found = re.search(r"http://\S+", line)
+        assert found is not None, line
+        log: list[str] = []
+        reading = asyncio.create_task(gather_lines(process.stderr, log))
+        yield Serving(process, found[0], line, log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        if reading is not None:
+            await reading
+
+
+async def gather_lines(stderr: asyncio.StreamReader, log: list[str]) -> None:
+    while line := await stderr.readline():
+        log.append(line.decode())
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def configured(home, upstream: DemoUpstream, more: str = "") -> None:
+    """The upstream's accounts and addresses in the user's files."""
+    home.add(*demo_accounts(upstream))
+    home.configure(
+        f'[providers.antigravity]\nbase_urls = ["{upstream.url}"]\n'
+        f'token_url = "{upstream.url}/token"\n'
+        f'client_id = "{CLIENT_ID}"\nclient_secret = "{CLIENT_SECRET}"\n{more}'
+    )
+
+
+async def ask(http: aiohttp.ClientSession, url: str, **body: object) -> tuple[int, Json]:
+    async with http.post(f"{url}/v1/messages", json=message_body(**body)) as answer:
+        return answer.status, await answer.json()
+
+
+async def answered(http: aiohttp.ClientSession, url: str, **body: object) -> None:
+    """Returns when a request is answered, which takes two seconds at most."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while (await ask(http, url, **body))[0] != 200:
+        assert loop.time() - began < 2
+        await asyncio.sleep(0.05)
+
+
+async def test_the_first_line_says_where_it_can_be_reached(cli, http):
+    async with serving(cli, "--demo") as server:
+        assert server.first_line.startswith("mcproxy is ready at http://127.0.0.1:")
+        assert (await ask(http, server.url))[0] == 200
+        server.process.send_signal(signal.SIGINT)
+        assert await server.ended() == 0
+
+
+async def test_the_first_sigterm_lets_streams_end_and_refuses_new_work(cli, http):
+    async with serving(cli, "--demo") as server:
+        body = message_body("pace=20 events=30", stream=True)
+        async with http.post(f"{server.url}/v1/messages", json=body) as answer:
+            begun = await answer.content.readany()
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await ask(http, server.url)
+            events = strict_records(begun + await answer.content.read())
+        assert events[-1][0] == "message_stop"
+        assert "event 30 of 30" in "".join(str(data) for _, data in events)
+        assert await server.ended() == 0
+    assert any("POST /v1/messages 200" in line for line in server.log)
+
+
+async def test_a_second_signal_ends_it_at_once(cli, http):
+    async with serving(cli, "--demo") as server:
+        body = message_body("pace=2 events=1000", stream=True)
+        async with http.post(f"{server.url}/v1/messages", json=body) as answer:
+            await answer.content.readany()
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            assert server.process.returncode is None
+            server.process.send_signal(signal.SIGTERM)
+            assert await server.ended(within=2.0) == 130
+
+
+async def test_sighup_reads_the_files_again(cli, home, http):
+    async with DemoUpstream(ONE) as upstream:
+        configured(home, upstream)
+        async with serving(cli) as server:
+            assert (await ask(http, server.url, model="quick"))[0] == 404
+            home.configure(home.paths.config.read_text() + '[aliases]\nquick = "gemini-3-flash"\n')
+            server.process.send_signal(signal.SIGHUP)
+            await answered(http, server.url, model="quick")
+
+
+async def test_edits_of_both_files_count_within_two_seconds(cli, home, http):
+    async with DemoUpstream(TWO) as upstream:
+        ada, grace = demo_accounts(upstream)
+        configured(home, upstream)
+        home.paths.accounts.unlink()
+        async with serving(cli) as server:
+            assert "mcproxy accounts add" in server.first_line
+            status, refusal = await ask(http, server.url)
+            assert status == 503
+            assert "mcproxy accounts add" in refusal["error"]["message"]
+            home.add(ada)
+            await answered(http, server.url)
+            home.paths.accounts.write_text("[[accounts]\n")
+            await until(lambda: any("accounts.toml" in line for line in server.log), within=3)
+            assert (await ask(http, server.url))[0] == 200, "the old state is kept"
+    assert grace.credential.refresh_token.value not in "".join(server.log)
+    assert ada.credential.refresh_token.value not in "".join(server.log)
+
+
+async def test_what_was_learnt_two_seconds_ago_survives_a_kill(cli, home, http):
+    async with DemoUpstream(TWO) as upstream:
+        configured(home, upstream)
+        async with serving(cli) as server:
+            upstream.play(Fault(FaultKind.VERIFICATION, account="ada", times=None))
+            upstream.play(Fault(FaultKind.QUOTA, account="grace", seconds=900, times=None))
+            status, refusal = await ask(http, server.url)
+            assert status == 429, refusal
+            await asyncio.sleep(1.5)
+            server.process.kill()
+            await server.ended()
+        asked = len([c for c in upstream.requests if "streamGenerate" in c.path])
+        async with serving(cli) as server:
+            async with http.get(f"{server.url}/health") as answer:
+                assert (await answer.json())["accounts"]["invalid"] == 1
+            status, refusal = await ask(http, server.url)
+            assert status == 429
+            assert refusal["error"]["message"].startswith("RESOURCE_EXHAUSTED")
+        assert len([c for c in upstream.requests if "streamGenerate" in c.path]) == asked
+        assert upstream.identity.refreshes == {"ada": 1, "grace": 1}
+
+
+# ------------------------------------------------------------------------ it does not start
+
+
+async def test_a_port_in_use_is_one_line_and_exit_1(cli, http):
+    async with serving(cli, "--demo") as server:
+        port = server.url.rpartition(":")[2]
+        ran = await cli.beside("serve", "--demo", "--port", port)
+    assert ran.code == 1
+    assert ran.stdout == ""
+    assert len(ran.stderr.strip().splitlines()) == 1
+    assert port in ran.stderr
+    assert "--port" in ran.stderr
+
+
+@pytest.mark.parametrize("key", ["", "k3y-of-mine", "changeme-changeme"])
+def test_beyond_this_machine_it_needs_a_good_key(cli, key):
+    ran = cli("serve", "--host", "0.0.0.0", "--port", "0", env={"PROXY_API_KEY": key})
+    assert ran.code == 78
+    assert "key" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not key or key not in ran.stderr
+
+
+def test_a_bad_configuration_is_exit_78_and_names_the_place(cli, home):
+    home.configure("[limits]\nsoft_limit = 7\n")
+    ran = cli("serve", "--port", "0")
+    assert ran.code == 78
+    assert "config.toml" in ran.stderr
+    assert "soft_limit" in ran.stderr
+
+
+def test_a_malformed_accounts_file_is_exit_1_and_left_alone(cli, home):
+    home.paths.accounts.parent.mkdir(parents=True)
+    home.paths.accounts.write_text("[[accounts]\n")
+    ran = cli("serve", "--port", "0")
+    assert ran.code == 1
+    assert "line 1" in ran.stderr
+    assert home.paths.accounts.read_text() == "[[accounts]\n"
