@@ -25,6 +25,9 @@ Handler = Callable[[Runtime, Call], Awaitable[web.StreamResponse]]
 CLIENT_CLOSED = 499
 """Logged as the status of a request whose client went away; never sent."""
 
+IDLE_FAREWELL = 0.05
+"""Seconds. The HTTP library waits them out for connections on which nothing happens any more."""
+
 ROUTES: dict[str, dict[str, Handler]] = {
     "/": {"GET": health.probe, "HEAD": health.probe, "POST": health.probe},
     "/health": {"GET": health.health, "HEAD": health.health},
@@ -144,7 +147,7 @@ class Server:
             task.cancel()
         if self._busy:
             await asyncio.wait(self._busy, timeout=2.0)
-        await self._server.shutdown(1.0)
+        await self._server.shutdown(IDLE_FAREWELL)
         self._janitor.stop()
         self._log.stop()
         await self._runtime.close()
