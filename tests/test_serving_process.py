@@ -4,12 +4,14 @@ import asyncio
 import os
 import re
 import signal
+import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+import psutil
 import pytest
 from served import ONE, TWO, Json, message_body, strict_records, until
 
@@ -180,13 +182,35 @@ async def test_what_was_learnt_two_seconds_ago_survives_a_kill(cli, home, http):
         assert upstream.identity.refreshes == {"ada": 1, "grace": 1}
 
 
+async def test_several_workers_are_one_server(cli, http):
+    async with serving(cli, "--demo", "--workers", "2") as server:
+        body = message_body("pace=20 events=20", stream=True)
+        async with http.post(f"{server.url}/v1/messages", json=body) as answer:
+            begun = await answer.content.readany()
+            server.process.send_signal(signal.SIGTERM)
+            events = strict_records(begun + await answer.content.read())
+        assert events[-1][0] == "message_stop", "the worker without a stream ends first"
+        assert await server.ended() == 0
+    assert not any("ready" in line for line in server.log), "it is said once"
+
+
+async def test_a_worker_that_dies_ends_the_server(cli, http):
+    async with serving(cli, "--demo", "--workers", "2") as server:
+        workers = psutil.Process(server.process.pid).children()
+        assert len(workers) == 2
+        workers[0].kill()
+        assert await server.ended() == 1
+    assert not any(worker.is_running() for worker in workers)
+
+
 # ------------------------------------------------------------------------ it does not start
 
 
-async def test_a_port_in_use_is_one_line_and_exit_1(cli, http):
-    async with serving(cli, "--demo") as server:
-        port = server.url.rpartition(":")[2]
-        ran = await cli.beside("serve", "--demo", "--port", port)
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_port_in_use_is_one_line_and_exit_1(cli, workers):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = await cli.beside("serve", "--demo", "--port", port, "--workers", workers)
     assert ran.code == 1
     assert ran.stdout == ""
     assert len(ran.stderr.strip().splitlines()) == 1

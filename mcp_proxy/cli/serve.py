@@ -18,12 +18,15 @@ import click
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
-from mcp_proxy.store.settings import STRATEGIES, Settings, key_problem
+from mcp_proxy.store.settings import STRATEGIES, ServerSettings, Settings, key_problem
 
 CONFIG_ERROR = 78
 INTERRUPTED = 130
 WORKER = "MCPROXY_WORKER"
-"""Set for the processes of `--workers`: they share the port."""
+"""Set to their number for the processes of `--workers`: they share the port."""
+
+FIRST_WORKER = "0"
+"""The one that says that the server is ready."""
 
 EXAMPLES = """\b
 Examples:
@@ -79,9 +82,7 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
     for warning in settings.warnings:
         logging.getLogger("mcp_proxy").warning("%s", warning)
     if settings.server.workers > 1 and WORKER not in os.environ:
-        from mcp_proxy.cli.workers import supervise
-
-        sys.exit(supervise(settings.server.workers, WORKER))
+        sys.exit(_supervise(settings.server))
     sys.exit(_run(lambda: _serve(app, settings, reload, demo=demo)))
 
 
@@ -100,6 +101,23 @@ def check(settings: Settings) -> None:
         problem = key_problem(key.value, loopback=loopback)
         if problem is not None:
             raise UserError(f"a server key is not usable: {problem}", exit_code=CONFIG_ERROR)
+
+
+def _supervise(server: ServerSettings) -> int:
+    from mcp_proxy.cli.workers import Supervisor
+
+    try:
+        return Supervisor().run(server.workers, marker=WORKER, host=server.host, port=server.port)
+    except OSError as cause:
+        raise _cannot_listen(server, cause) from cause
+
+
+def _cannot_listen(server: ServerSettings, cause: OSError) -> UserError:
+    return UserError(
+        f"cannot listen on {server.host}:{server.port}: {os.strerror(cause.errno or 0)}. If "
+        "another program has the port, choose another one with --port; --port 0 takes any free "
+        "one."
+    )
 
 
 def _calm_collector() -> None:
@@ -142,11 +160,7 @@ async def _serve(
         try:
             await server.start()
         except OSError as cause:
-            where = f"{settings.server.host}:{settings.server.port}"
-            raise UserError(
-                f"cannot listen on {where}: {os.strerror(cause.errno or 0)}. If another program "
-                "has the port, choose another one with --port; --port 0 takes any free one."
-            ) from cause
+            raise _cannot_listen(settings.server, cause) from cause
         _calm_collector()
         return await _until_stopped(server, runtime, settings, demo=demo)
 
@@ -203,7 +217,8 @@ async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo:
     usable = len([account for account in runtime.accounts if account.enabled])
     what = "the embedded demo upstream" if demo else f"{usable} account{'s' * (usable != 1)}"
     hint = "" if usable else "; add one with: mcproxy accounts add"
-    click.echo(f"mcproxy is ready at {server.url} ({what}{hint})", err=True)
+    if os.environ.get(WORKER, FIRST_WORKER) == FIRST_WORKER:
+        click.echo(f"mcproxy is ready at {server.url} ({what}{hint})", err=True)
     await stop.wait()
     runtime.state.delete("notices", "server")
     draining = asyncio.create_task(server.stop(drain=settings.server.drain))
