@@ -20,7 +20,7 @@ import openai
 from mcp_proxy.account import Account
 from mcp_proxy.demo.cloudcode import DemoUpstream, RecordedCall
 from mcp_proxy.demo.identity import DemoAccount
-from mcp_proxy.demo.setup import demo_accounts, demo_settings
+from mcp_proxy.demo.setup import demo_accounts, demo_settings, provider_settings
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.app import Server
 from mcp_proxy.store.settings import (
@@ -194,25 +194,29 @@ async def serve(
     people: Sequence[DemoAccount] = TWO,
     accounts: Sequence[Account] | None = None,
     settings: Settings | None = None,
+    hosts: Sequence[str] = (),
     **playing: Any,
 ) -> AsyncIterator[Rig]:
     """A proxy with that state directory, over an upstream that ends with it unless given.
 
     `people` has the upstream's accounts, `playing` its other arguments; `accounts` are the proxy's,
-    the same people's unless given.
+    the same people's unless given. `hosts`: first path segments by which the upstream plays several
+    addresses.
     """
     if upstream is None:
         async with (
             DemoUpstream(people, **playing) as own,
-            serve(state, upstream=own, accounts=accounts, settings=settings) as rig,
+            serve(state, upstream=own, accounts=accounts, settings=settings, hosts=hosts) as rig,
         ):
             yield rig
         return
-    runtime = Runtime.for_accounts(
-        demo_accounts(upstream) if accounts is None else accounts,
-        demo_settings(upstream, settings or Settings()),
-        state,
-    )
+    pointed = demo_settings(upstream, settings or Settings())
+    if hosts:
+        addresses = tuple(f"{upstream.url}/{host}" for host in hosts)
+        there = replace(provider_settings(upstream), base_urls=addresses)
+        pointed = replace(pointed, providers={"antigravity": there})
+    chosen = demo_accounts(upstream) if accounts is None else accounts
+    runtime = Runtime.for_accounts(chosen, pointed, state)
     async with (
         Server(runtime, host="127.0.0.1", port=0) as server,
         aiohttp.ClientSession(auto_decompress=False) as http,

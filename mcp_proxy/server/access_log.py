@@ -77,7 +77,8 @@ def line(call: Call, status: int, ended: float) -> str:
     return " ".join(facts).translate(_VISIBLE)
 
 
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
+_CONTROLS = (*range(32), *range(127, 160), 0x2028, 0x2029)
+_VISIBLE = {code: ascii(chr(code))[1:-1] for code in _CONTROLS}
 
 
 def _milliseconds(seconds: float) -> str:
