@@ -178,6 +178,18 @@ class Conversation:
     ignored: tuple[str, ...] = ()
     """Known, advisory fields that were left out on the way; shown with `--debug`."""
 
+    def has_media(self) -> bool:
+        """Whether there is any image, document or sound in it."""
+        for message in self.messages:
+            for part in message.parts:
+                if type(part) is Media:
+                    return True
+                if type(part) is ToolResult:
+                    for inner in part.parts:
+                        if type(inner) is Media:
+                            return True
+        return False
+
     def first_user_text(self) -> str:
         """Names a conversation when the client gives no session id; "" if there is no text."""
         for message in self.messages:

@@ -31,9 +31,10 @@ class SseReader:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Data of every record that this chunk completes, in order."""
-        if self._started and not self._buffer and not self._held_cr:
+        if not (self._buffer or self._held_cr or self._start):
             plain = _plain_records(chunk)
             if plain is not None:
+                self._started = True
                 return plain
         if not self._started or self._held_cr or b"\r" in chunk:
             chunk = self._normalised(chunk)

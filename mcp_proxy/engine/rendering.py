@@ -42,7 +42,8 @@ async def render_for(
         conversation = without_thinking(conversation)
     conversation, dropped = settle(conversation, model.family, runtime.seals)
     conversation, repaired = repair(conversation, model.family)
-    conversation = await runtime.media.inline(conversation)
+    if conversation.has_media():
+        conversation = await runtime.media.inline(conversation)
     body = upstream_dialect(dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
     return Rendered(model, conversation, body, dialect, strip_thinking, notes)

@@ -190,14 +190,14 @@ class Runtime:
             now=self.clock(),
         )
 
-    def wire_size(self, conversation: Conversation, body: bytes) -> int:
+    def wire_size(self, conversation: Conversation, body_length: int) -> int:
         """The prompt's size as it came, for the estimate in a stream's first event.
 
         Costs nothing but for bodies with media, whose bytes say little about their tokens.
         """
-        if b"base64" not in body:
-            return len(body)
-        return quick_units(conversation, len(body))
+        if not conversation.has_media():
+            return body_length
+        return quick_units(conversation, body_length)
 
     def estimate(self, model: str, wire_size: int) -> int:
         """Tokens that a prompt of that size will probably have."""

@@ -5,14 +5,18 @@ answer *means* is the provider's business. Time-outs bound connecting and silenc
 stream; redirects are not followed, because a redirected POST would carry keys to another origin.
 """
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
@@ -20,6 +24,9 @@ from mcp_proxy.providers import UpstreamCall
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for DNS, TCP and TLS together; a host that takes longer is down for a person waiting."""
+
+LINGER = 1.0
+"""Seconds in which the end of a complete answer may arrive without costing the connection."""
 
 MAX_ERROR_BODY = 256 * 1024
 """Bytes read of an answer that is not a success; real error bodies have a few KB."""
@@ -55,12 +62,40 @@ class UpstreamAnswer:
         return bytes(found[:limit])
 
     def finish(self) -> None:
-        """Gives the connection back when the body was read to its end, else closes it."""
-        self._response.release()
+        """Gives the connection back. The content is known to be complete.
+
+        The end of the body may still be on its way, right behind the last record. When it comes
+        the connection returns to the pool by itself; when it does not, the connection is closed.
+        """
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            asyncio.get_running_loop().call_later(LINGER, self._response.close)
 
     def abort(self) -> None:
         """Closes the connection, so that the upstream stops working for nobody."""
         self._response.close()
+
+
+class _Handler(ResponseHandler):
+    """The library's protocol without a needless resume.
+
+    Its stream reader asks to resume after every chunk that was read, and each time an empty chunk
+    is parsed and the transport woken, an eighth of the cost of a stream, though nothing was paused.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector whose connections are `_Handler`s."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        made: Callable[..., ResponseHandler] = _Handler
+        self._factory = partial(made, loop=self._loop)
 
 
 class Transport:
@@ -78,7 +113,7 @@ class Transport:
         self._session = aiohttp.ClientSession(
             # Concurrency is bounded per account, where limits are; a pool limit would deadlock
             # slow streams against each other.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=50),
+            connector=_Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=50),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=64 * 1024,

@@ -13,6 +13,12 @@ PING_AFTER = 10.0
 """Seconds of silence after which a keep-alive is due; with TICK it comes within 10-12.5 s."""
 
 
+class _LateHeaders(web.StreamResponse):
+    """Sends its headers together with the first bytes of the body: one packet, not two."""
+
+    _send_headers_immediately = False
+
+
 class ClientStream:
     """A server-sent event response. Nothing is sent before `commit`."""
 
@@ -20,7 +26,7 @@ class ClientStream:
         self, request: web.BaseRequest, *, keep_alive: bytes, write_timeout: float
     ) -> None:
         self._request = request
-        self._keep_alive = keep_alive
+        self._sign = keep_alive
         self._write_timeout = write_timeout
         self._response: web.StreamResponse | None = None
         self._loop = asyncio.get_running_loop()
@@ -41,8 +47,8 @@ class ClientStream:
         return self._response
 
     async def commit(self, headers: Mapping[str, str]) -> None:
-        """Sends status and headers."""
-        response = web.StreamResponse(
+        """Decides for a 200; its headers go out with the first `write`."""
+        response = _LateHeaders(
             headers={
                 **headers,
                 "Content-Type": "text/event-stream; charset=utf-8",
@@ -64,12 +70,18 @@ class ClientStream:
         self._last_write = time.monotonic()
         self._writing_since = None
 
-    async def end(self) -> web.StreamResponse:
-        """The regular end of the response."""
+    async def keep_alive(self) -> None:
+        """One sign of life at once, where the dialect has one."""
+        if self._sign:
+            await self.write(self._sign)
+
+    async def end(self, data: bytes = b"") -> web.StreamResponse:
+        """The last bytes and the regular end of the response."""
         self.stop()
         if self._ping is not None:
             await self._ping
-        await self._committed.write_eof()
+        self._writing_since = time.monotonic()
+        await self._committed.write_eof(data)
         return self._committed
 
     def stop(self) -> None:
@@ -85,13 +97,13 @@ class ClientStream:
             if now - self._writing_since > self._write_timeout and self._request.transport:
                 # The client does not read: waiting longer would hold an account's place for it.
                 self._request.transport.abort()
-        elif now - self._last_write >= PING_AFTER and self._keep_alive and self._ping is None:
+        elif now - self._last_write >= PING_AFTER and self._sign and self._ping is None:
             self._ping = self._loop.create_task(self._send_ping())
             self._ping.add_done_callback(self._ping_done)
 
     async def _send_ping(self) -> None:
         self._last_write = time.monotonic()
-        await self._committed.write(self._keep_alive)
+        await self._committed.write(self._sign)
 
     def _ping_done(self, task: asyncio.Task[None]) -> None:
         self._ping = None

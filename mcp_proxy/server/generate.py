@@ -60,7 +60,7 @@ async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversa
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
-    return dialect, conversation, runtime.wire_size(conversation, body)
+    return dialect, conversation, runtime.wire_size(conversation, len(body))
 
 
 async def _stream(
@@ -96,15 +96,15 @@ async def _stream_to(
         await client.commit({**call.headers(), **_facts(exchange)})
     call.status = 200
     try:
-        if first := renderer.render(answering.first):
-            await client.write(first)
+        data = renderer.render(answering.first)
         while not answering.finished:
-            if data := renderer.render(await answering.more()):
+            if data:
                 await client.write(data)
+            data = renderer.render(await answering.more())
     except UpstreamBroke as broke:
         return await _fail(client, renderer, exchange.broke(answering, broke.failure), call)
     exchange.completed(answering)
-    return await client.end()
+    return await client.end(data)
 
 
 async def _begun(client: ClientStream, call: Call, exchange: Exchange) -> Answering:
@@ -114,6 +114,7 @@ async def _begun(client: ClientStream, call: Call, exchange: Exchange) -> Answer
         done, _ = await asyncio.wait((opening,), timeout=COMMIT_AFTER)
         if not done:
             await client.commit(call.headers())
+            await client.keep_alive()
             call.status = 200
         return await opening
     finally:
@@ -127,8 +128,7 @@ async def _fail(
     client: ClientStream, renderer: StreamRenderer, error: ProxyError, call: Call
 ) -> web.StreamResponse:
     call.error = error
-    await client.write(renderer.fail(error, call.id))
-    return await client.end()
+    return await client.end(renderer.fail(error, call.id))
 
 
 def _facts(exchange: Exchange) -> dict[str, str]:
