@@ -1,0 +1,56 @@
+"""Private names of the HTTP library that are overridden still mean what they meant."""
+
+import inspect
+
+import aiohttp
+from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.client_proto import ResponseHandler
+
+from mcp_proxy.engine.transport import Transport
+from mcp_proxy.providers import UpstreamCall
+from mcp_proxy.server import client_stream
+
+
+async def test_connectors_still_make_their_protocols_with_this_factory():
+    async with aiohttp.TCPConnector() as connector:
+        assert connector._factory.func is ResponseHandler
+        assert connector._factory.keywords.keys() == {"loop"}
+
+
+def test_protocols_still_note_whether_reading_is_paused():
+    assert "_reading_paused" in inspect.getsource(BaseProtocol.pause_reading)
+    assert "_reading_paused" in inspect.getsource(BaseProtocol.resume_reading)
+
+
+def test_responses_still_send_their_headers_at_once_unless_told_not_to():
+    assert web.StreamResponse._send_headers_immediately is True
+    assert client_stream._LateHeaders._send_headers_immediately is False
+    assert "_send_headers_immediately" in inspect.getsource(web.StreamResponse)
+
+
+async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes(unused_port):
+    size = 8 * 1024 * 1024
+
+    async def flood(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(size // 65536):
+            await response.write(b"x" * 65536)
+        await response.write_eof()
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", flood)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_port).start()
+    async with Transport(stall=5.0) as transport:
+        call = UpstreamCall(f"http://127.0.0.1:{unused_port}/", {}, b"")
+        answer = await transport.send(call)
+        received = 0
+        while chunk := await answer.chunk():
+            received += len(chunk)
+        answer.finish()
+    await runner.cleanup()
+    assert received == size
