@@ -52,6 +52,13 @@ FIRST_LESSONS = 8
 LESSON_EVERY = 32
 """Answers whose prompts are measured part by part: the first of each model, then one in so many."""
 
+TIDY_EVERY = 600.0
+"""Seconds between looks for rows that are too old."""
+
+DAY = 86_400.0
+KEPT_FOR = {"seals": 30 * DAY, "sessions": 7 * DAY}
+"""Seconds. A conversation is seldom resumed after a month; without its seals it still goes on."""
+
 RETRY_SAVE_EVERY = 5.0
 """Seconds between attempts to save a rotated refresh token that could not be written."""
 
@@ -331,7 +338,11 @@ class Runtime:
             log.info("accounts.toml reloaded; it has %d accounts", len(loaded.accounts))
 
     async def _watch(self) -> None:
+        tidied_at = float("-inf")
         while True:
+            if self.clock() - tidied_at >= TIDY_EVERY:
+                tidied_at = self.clock()
+                self._tidy(tidied_at)
             await asyncio.sleep(LOOK_EVERY)
             stamps = await asyncio.to_thread(lambda: [_stamp(path) for path in self._watched])
             if stamps != self._stamps:
@@ -339,6 +350,12 @@ class Runtime:
                 await self.reload()
             if await asyncio.to_thread(self.state.changed_elsewhere):
                 self.ledger.restore(self.state.items("standings"), self.state.items("marks"))
+
+    def _tidy(self, now: float) -> None:
+        """Lets go of what nobody will ask for again; keeps what a crash would lose."""
+        for table, kept_for in KEPT_FOR.items():
+            self.state.prune(table, now - kept_for)
+        self.state.put("calibration", "ratios", self.calibration.to_json())
 
     async def _reread(self, account_id: str) -> Account | None:
         if self._store is not None:

@@ -238,6 +238,9 @@ class Tokens:
             return read
         if read.kind is FailureKind.AUTH_REVOKED:
             raise UpstreamBroke(_revoked(account))
+        if read.kind is FailureKind.MISCONFIGURED:
+            raise UpstreamBroke(read)
+        # Whatever else it says, it is the endpoint that failed and not the account.
         raise UpstreamBroke(Failure(FailureKind.NETWORK, f"token endpoint: {read.detail}"))
 
 

@@ -89,10 +89,12 @@ ANTIGRAVITY: Final[tuple[ModelInfo, ...]] = (
     ),
     _gemini("gemini-3-flash", "Gemini 3 Flash", _FLASH_3, FLASH_BUCKET),
     _gemini("gemini-3.1-flash-lite", "Gemini 3.1 Flash Lite", _FLASH_LITE_3, max_output=65_535),
-    _gemini("gemini-2.5-pro", "Gemini 2.5 Pro", _PRO_25),
-    _gemini("gemini-2.5-flash", "Gemini 2.5 Flash", _FLASH_25),
-    _gemini("gemini-2.5-flash-thinking", "Gemini 2.5 Flash (Thinking)", _FLASH_25),
-    _gemini("gemini-2.5-flash-lite", "Gemini 2.5 Flash Lite", _FLASH_LITE_25),
+    _gemini("gemini-2.5-pro", "Gemini 2.5 Pro", _PRO_25, max_output=65_535),
+    _gemini("gemini-2.5-flash", "Gemini 2.5 Flash", _FLASH_25, max_output=65_535),
+    _gemini(
+        "gemini-2.5-flash-thinking", "Gemini 2.5 Flash (Thinking)", _FLASH_25, max_output=65_535
+    ),
+    _gemini("gemini-2.5-flash-lite", "Gemini 2.5 Flash Lite", _FLASH_LITE_25, max_output=65_535),
     _image("gemini-3.1-flash-image", "Gemini 3.1 Flash Image", _IMAGE_31),
     _image("gemini-3-pro-image", "Gemini 3 Pro Image"),
     ModelInfo(

@@ -135,20 +135,25 @@ class Antigravity:
         return read_google_failure(status, headers, body, now=now)
 
     def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
-        """Raises UpstreamBroke (MISCONFIGURED) when there is no OAuth client to refresh with."""
+        """Raises UpstreamBroke (MISCONFIGURED) when there is nothing to refresh with.
+
+        Google refuses a refresh without the OAuth client that the token was issued to; another
+        token endpoint may know its accounts without one, so there it is sent when there is one.
+        """
         credential = account.credential
+        url = account.token_url or settings.token_url or TOKEN_URL
         client_id = credential.client_id or settings.client_id
         client_secret = credential.client_secret or settings.client_secret
-        if client_id is None or client_secret is None or credential.refresh_token is None:
+        has_client = client_id is not None and client_secret is not None
+        if credential.refresh_token is None or (url == TOKEN_URL and not has_client):
             raise UpstreamBroke(_no_client(account))
-        form = {
-            "client_id": client_id,
-            "client_secret": client_secret.value,
-            "refresh_token": credential.refresh_token.value,
-            "grant_type": "refresh_token",
-        }
+        form = {"refresh_token": credential.refresh_token.value, "grant_type": "refresh_token"}
+        if client_id is not None:
+            form["client_id"] = client_id
+        if client_secret is not None:
+            form["client_secret"] = client_secret.value
         return UpstreamCall(
-            url=account.token_url or settings.token_url or TOKEN_URL,
+            url=url,
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode(),
             proxy=account.proxy,

@@ -37,6 +37,10 @@ class Onboarding(NamedTuple):
 
 
 _GONE: Final = frozenset({"invalid_grant"})
+_USE_ITS_CLIENT: Final = (
+    "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET to the OAuth client that this sign-in was made "
+    "with, or sign in again."
+)
 _WRONG_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client", "deleted_client"})
 _GONE_WORDS: Final = ("has been expired or revoked", "token has been revoked")
 
@@ -59,7 +63,7 @@ def read_token(
     if code in _GONE or any(phrase in words.lower() for phrase in _GONE_WORDS):
         return Failure(FailureKind.AUTH_REVOKED, detail, status)
     if code in _WRONG_CLIENT:
-        return Failure(FailureKind.MISCONFIGURED, detail, status)
+        return Failure(FailureKind.MISCONFIGURED, f"{detail} {_USE_ITS_CLIENT}", status)
     if status == 429:
         return read_google_failure(status, headers, body, now=now)
     return Failure(FailureKind.UPSTREAM, detail, status)

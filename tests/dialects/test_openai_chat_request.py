@@ -258,6 +258,12 @@ def test_function_tool_keeps_its_schema_and_strictness():
     assert conversation.tools[0].schema is schema
 
 
+@pytest.mark.parametrize("schema", [None, True, "object", []])
+def test_a_schema_that_is_no_object_constrains_nothing(schema):
+    function = {"name": "f", "parameters": schema}
+    assert parse(tools=[{"type": "function", "function": function}]).tools == (Tool("f", "", {}),)
+
+
 def test_tool_declared_twice_is_offered_once_and_the_first_counts():
     second = {"type": "function", "function": {"name": "weather", "description": "other"}}
     conversation = parse(tools=[WEATHER, second, CLOCK], functions=[{"name": "clock"}])
@@ -491,6 +497,7 @@ NAN_CALL = {"role": "assistant", "tool_calls": [call(arguments='{"a": NaN}')]}
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {"voice": "alloy"}}, "audio"),
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
@@ -629,8 +636,8 @@ def test_whatever_a_field_holds_the_answer_is_a_conversation_or_a_refusal(fields
 
 
 @given(st.binary(min_size=1, max_size=64))
-def test_inline_bytes_arrive_in_whatever_base64_they_were_sent(data):
+def test_inline_bytes_arrive_whether_or_not_their_lines_are_broken(data):
     standard = base64.b64encode(data).decode()
-    for sent in (standard, standard.rstrip("="), base64.urlsafe_b64encode(data).decode()):
+    for sent in (standard, base64.encodebytes(data).decode()):
         part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{sent}"}}
         assert asked(part) == (Media("image/png", standard),)

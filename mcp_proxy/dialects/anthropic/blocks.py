@@ -4,7 +4,6 @@ A block of unknown type becomes a Verbatim, never a refusal: clients send blocks
 than this file (client-apis.md 1.9). `cache_control` and citations go, parts have no place for them.
 """
 
-from binascii import a2b_base64
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
+from mcp_proxy.dialects.inline_data import read_base64
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, kind_of, spell
 
@@ -156,17 +156,7 @@ def _source_refused(kind: str, accepted: tuple[str, ...], where: Where) -> BadRe
 
 
 def _base64(source: JsonObject, where: Where) -> str:
-    """`data`, proved to be base64. Line breaks, which many encoders insert, are taken out."""
-    data: str = get(source, "data", str, where)
-    if "\n" in data:
-        data = "".join(data.split())
-    try:
-        decoded = a2b_base64(data, strict_mode=True)
-    except ValueError as cause:
-        raise BadRequest("not valid base64", param=spell((*where, "data"))) from cause
-    if not decoded:
-        raise BadRequest("empty", param=spell((*where, "data")))
-    return data
+    return read_base64(get(source, "data", str, where), (*where, "data"))
 
 
 def _search_result(block: JsonObject, where: Where) -> tuple[Text]:
