@@ -21,6 +21,11 @@ ELEMENT: Final = 0
 Path = tuple[str | int, ...]
 
 
+def as_schema(value: Any) -> JsonObject:
+    """A schema as declared, or one without constraints in place of what is no object."""
+    return value if isinstance(value, dict) else {}
+
+
 class Narrowed(NamedTuple):
     schema: JsonObject
     placeholders: tuple[Path, ...]

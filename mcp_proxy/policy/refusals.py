@@ -18,6 +18,9 @@ _FAULTS: Final[Mapping[FailureKind, ErrorKind]] = {
 
 _OWN_FAULTS: Final[Mapping[FailureKind, ErrorKind]] = {FailureKind.TOO_LONG: ErrorKind.TOO_LONG}
 
+_TOO_LARGE: Final = 413
+"""The one status of a refused request, beside 400, that clients are told as it is."""
+
 _MARKED: Final = {
     "invalid": "the sign-in no longer works",
     "suspended": "the provider has suspended it",
@@ -53,6 +56,8 @@ def faulty(model: str, failure: Failure, attempts: int, now: float) -> ProxyErro
 
 def refused(failure: Failure) -> ProxyError:
     """The request itself is at fault: the upstream's own words, they name what is wrong."""
+    if failure.status == _TOO_LARGE:
+        return ProxyError(ErrorKind.TOO_LARGE, failure.detail)
     return ProxyError(_OWN_FAULTS.get(failure.kind, ErrorKind.BAD_REQUEST), failure.detail)
 
 

@@ -228,5 +228,4 @@ _READERS: Final = {
     403: _forbidden,
     404: _not_found,
     408: _slow,
-    504: _slow,
 }

@@ -400,6 +400,9 @@ class TestWhenTheEndIsTold:
             Usage(input=10, output=5),
         ),
         ({"promptTokenCount": None, "totalTokenCount": 0}, Usage()),
+        ({"promptTokenCount": -5, "candidatesTokenCount": 3}, Usage(output=3)),
+        ({"promptTokenCount": "12", "candidatesTokenCount": 1.5}, Usage()),
+        ({"promptTokenCount": 2**63, "candidatesTokenCount": 3}, Usage(output=3)),
     ],
 )
 def test_usage_subtracts_the_cache_once_and_counts_thoughts_as_output(metadata, usage):

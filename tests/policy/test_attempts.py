@@ -18,7 +18,7 @@ from playbook import (
     served,
 )
 
-from mcp_proxy.errors import ErrorKind, FailureKind, UnknownModel
+from mcp_proxy.errors import ErrorKind, Failure, FailureKind, UnknownModel
 from mcp_proxy.policy import attempts
 from mcp_proxy.policy.routes import RouteTarget, Routing
 
@@ -329,6 +329,12 @@ def test_a_wrong_request_is_given_up_at_once_in_the_upstreams_words(
 ) -> None:
     request = play(plan(["a", "b"], fallback=True)).tries("a").fails(fault(kind, "tools.0: bad"))
     request.gives_up(told, "^tools.0: bad$")
+
+
+def test_a_request_too_large_for_the_upstream_is_told_as_that() -> None:
+    too_large = Failure(FailureKind.BAD_REQUEST, "payload exceeds the limit", status=413)
+    request = play(plan(["a", "b"])).tries("a").fails(lambda _now: too_large)
+    request.gives_up(ErrorKind.TOO_LARGE, "^payload exceeds the limit$")
 
 
 def test_a_refused_seal_is_retried_once_without_thinking() -> None:

@@ -316,7 +316,7 @@ class TestFailures:
             (413, "too big", FailureKind.BAD_REQUEST),
             (500, "Internal error encountered.", FailureKind.UPSTREAM),
             (502, "bad gateway", FailureKind.UPSTREAM),
-            (504, "deadline", FailureKind.SLOW),
+            (504, "deadline", FailureKind.UPSTREAM),
         ],
     )
     def test_kind(self, status, message, kind):

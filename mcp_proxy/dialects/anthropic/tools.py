@@ -11,6 +11,7 @@ from typing import Any, Literal
 from mcp_proxy.conversation import Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.anthropic.blocks import DIALECT
 from mcp_proxy.errors import BadRequest
+from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import JsonObject, Where, check, get, one_of, spell
 
 _DATED_TYPE = re.compile(r".+_\d{8}|mcp_toolset")
@@ -64,7 +65,7 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
     return Tool(
         name,
         get(declaration, "description", str, where, ""),
-        get(declaration, "input_schema", dict, where, {}),
+        as_schema(declaration.get("input_schema")),
         get(declaration, "strict", bool, where, None),
     )
 

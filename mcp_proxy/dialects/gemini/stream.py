@@ -62,6 +62,9 @@ _BROKEN_TURN: Final = {
 }
 """The turn came to nothing; worth another try unless there is text already."""
 
+_MOST_TOKENS: Final = 2**53
+"""Above it JavaScript clients would read another number than was sent."""
+
 _CONTENT: Final = frozenset({PartKind.TEXT, PartKind.TOOL_CALL, PartKind.MEDIA, PartKind.VERBATIM})
 
 # Calling a named tuple's class runs a Python-level __new__; this makes the same object in half
@@ -266,19 +269,25 @@ class GeminiStreamParser:
 
 def _read_usage(usage: JsonObject) -> Usage:
     """The prompt count includes what was cached; the candidates' excludes thoughts (5.4)."""
-    prompt = usage.get("promptTokenCount") or 0
-    cached = usage.get("cachedContentTokenCount") or 0
-    thoughts = usage.get("thoughtsTokenCount") or 0
-    shown = usage.get("candidatesTokenCount") or 0
+    prompt = _count(usage, "promptTokenCount")
+    cached = _count(usage, "cachedContentTokenCount")
+    thoughts = _count(usage, "thoughtsTokenCount")
+    shown = _count(usage, "candidatesTokenCount")
     if not shown:
-        tools = usage.get("toolUsePromptTokenCount") or 0
-        shown = max((usage.get("totalTokenCount") or 0) - prompt - tools - thoughts, 0)
+        tools = _count(usage, "toolUsePromptTokenCount")
+        shown = max(_count(usage, "totalTokenCount") - prompt - tools - thoughts, 0)
     return Usage(
         input=max(prompt - cached, 0),
         output=shown + thoughts,
         thinking=thoughts,
         cache_read=cached,
     )
+
+
+def _count(usage: JsonObject, name: str) -> int:
+    """A count that clients can read; an answer is not lost over a strange one (faults.md 71)."""
+    value = usage.get(name)
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0
 
 
 def _broke(kind: FailureKind, detail: str) -> UpstreamBroke:

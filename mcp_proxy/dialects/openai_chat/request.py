@@ -112,6 +112,11 @@ def _refuse_what_cannot_be_honoured(body: JsonObject) -> None:
         raise BadRequest("spoken answers are not available", param="modalities")
     if body.get("audio") is not None:
         raise BadRequest("spoken answers are not available", param="audio")
+    if body.get("previous_response_id") is not None:
+        raise BadRequest(
+            "conversations are not kept here; send the whole history in messages",
+            param="previous_response_id",
+        )
 
 
 def _model(body: JsonObject) -> str:

@@ -12,6 +12,7 @@ import orjson
 from mcp_proxy.conversation import JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.errors import BadRequest
+from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
 
 _FREE_TEXT: JsonObject = {
@@ -69,7 +70,7 @@ def _function(function: JsonObject, where: Where) -> Tool:
     return Tool(
         name=_name(function, where),
         description=get(function, "description", str, where, default=""),
-        schema=get(function, "parameters", dict, where, default={}),
+        schema=as_schema(function.get("parameters")),
         strict=get(function, "strict", bool, where, default=None),
     )
 
