@@ -35,7 +35,12 @@ class Call:
 
     def headers(self) -> dict[str, str]:
         """Headers that every answer carries."""
-        return {"request-id": self.id, "x-mcproxy-request-id": self.id, **self.extra_headers}
+        return {
+            "request-id": self.id,
+            "x-mcproxy-request-id": self.id,
+            "Server": "mcproxy",
+            **self.extra_headers,
+        }
 
 
 def new_id() -> str:
