@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.upstream import marker
+from .upstream import marker
 
 RECORDING: Final = Path(__file__).parent.parent / "recordings" / "claude-code-tool-loop.json"
 SMALL_SIZE: Final = 4 * 1024

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.bench import bodies
-from tests.bench.figures import Figures
-from tests.bench.load import BadAnswer, Open, Sample, ask, closed_loop, event_delays
-from tests.bench.processes import Target
-from tests.bench.upstream import EVENTS, PACE, SLOW
+from . import bodies
+from .figures import Figures
+from .load import BadAnswer, Open, Sample, ask, closed_loop, event_delays
+from .processes import Target
+from .upstream import EVENTS, PACE, SLOW
 
 US = 1e6
 MS = 1e3

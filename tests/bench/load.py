@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
-from tests.bench.upstream import STAMP, STAMP_DIGITS
+from .upstream import STAMP, STAMP_DIGITS
 
 _CHUNKED_END = b"\r\n0\r\n\r\n"
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import psutil
 
-from tests.bench.figures import DIRECT, FLOOR, PROXY
+from .figures import DIRECT, FLOOR, PROXY
 
 ROOT: Final = Path(__file__).parent.parent.parent
 START_TIMEOUT: Final = 20.0

@@ -11,11 +11,11 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from tests.bench import processes
-from tests.bench.cases import CASES, PROFILED, Bench, Plan, check, request_for
-from tests.bench.figures import DIRECT, FLOOR, PROXY, TARGETS, Figures
-from tests.bench.load import closed_loop
-from tests.bench.processes import Target
+from . import processes
+from .cases import CASES, PROFILED, Bench, Plan, check, request_for
+from .figures import DIRECT, FLOOR, PROXY, TARGETS, Figures
+from .load import closed_loop
+from .processes import Target
 
 DESCRIPTION = """\
 Measures the program beside two yardsticks in one go: `direct`, the client talking to the upstream

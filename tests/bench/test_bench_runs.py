@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.bench import bodies
-from tests.bench.figures import DIRECT, FLOOR, GOALS, PROXY, Figures
+from bench import bodies
+from bench.figures import DIRECT, FLOOR, GOALS, PROXY, Figures
 
 ROOT = Path(__file__).parent.parent.parent
 
