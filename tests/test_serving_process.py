@@ -103,6 +103,22 @@ async def test_the_first_line_says_where_it_can_be_reached(cli, http):
         assert await server.ended() == 0
 
 
+@pytest.mark.parametrize(("flags", "traced"), [((), False), (("--debug",), True)])
+async def test_what_is_no_http_is_logged_without_trace_or_key(cli, flags, traced):
+    async with serving(cli, "--demo", *flags) as server:
+        address = server.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /health HTTP/1.1\r\nx-api-key : not-for-the-log\r\n\r\n")
+        answer = await reader.readline()
+        writer.close()
+        await until(lambda: any("Error handling request" in line for line in server.log))
+        await until(lambda: not traced or any("Traceback" in line for line in server.log))
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert traced or not any(
+        "Traceback" in line or "not-for-the-log" in line for line in server.log
+    )
+
+
 async def test_the_first_sigterm_lets_streams_end_and_refuses_new_work(cli, http):
     async with serving(cli, "--demo") as server:
         body = message_body("pace=20 events=30", stream=True)

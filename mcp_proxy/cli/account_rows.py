@@ -10,6 +10,7 @@ from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import state_text, table, text
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.models import info
+from mcp_proxy.policy.refusals import mending_command
 from mcp_proxy.policy.routes import Directory
 from mcp_proxy.providers import KNOWN_PROVIDERS, QuotaReading
 from mcp_proxy.store.accounts import Loaded, credential_id
@@ -50,6 +51,7 @@ class Standings:
             "state": str(self._state(account)),
             "reason": reason,
             "url": mark.url if mark else None,
+            "mend": mending_command(account, mark.kind) if mark else None,
             "project": account.project or self._project(account),
             "source": account.credential.source,
             "has_refresh_token": account.credential.refresh_token is not None,
@@ -96,11 +98,14 @@ def list_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
     yield rows
     for row in result["accounts"]:
         if row["reason"]:
-            yield text(f"{row['id']}: {row['reason']}{_see(row['url'])}")
+            yield text(f"{row['id']}: {row['reason']}{_next(row)}")
 
 
 def verdict_row(verdict: "Verdict") -> Row:
+    from mcp_proxy.engine.verify import MARKS
+
     failure = verdict.failure
+    mark = MARKS.get(failure.kind) if failure else None
     return {
         "id": verdict.account.id,
         "provider": verdict.account.provider,
@@ -110,6 +115,7 @@ def verdict_row(verdict: "Verdict") -> Row:
         "reason": failure.detail if failure else None,
         "kind": str(failure.kind) if failure else None,
         "url": failure.url if failure else None,
+        "mend": mending_command(verdict.account, mark) if mark else None,
         "project": verdict.project,
         "tier": verdict.tier,
         "models": [_model_row(reading) for reading in verdict.models],
@@ -120,7 +126,7 @@ def verdict_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
     """One line: how far the account got, and the scarcest of its models."""
     if not row["ok"]:
         where = f" at {row['failed_at']}" if row["failed_at"] else ""
-        yield text(f"{row['id']}: failed{where}: {row['reason']}{_see(row['url'])}", "red")
+        yield text(f"{row['id']}: failed{where}: {row['reason']}{_next(row)}", "red")
         return
     facts = [f"project {row['project']}"] if row["project"] else []
     facts += [f"tier {row['tier']}"] if row["tier"] else []
@@ -157,5 +163,7 @@ def _model_row(reading: QuotaReading) -> Row:
     }
 
 
-def _see(url: str | None) -> str:
-    return f" See {url}" if url else ""
+def _next(row: Mapping[str, Any]) -> str:
+    """Where its owner goes, and what to run then."""
+    where = f" See {row['url']}" if row["url"] else ""
+    return f"{where} Run: {row['mend']}" if row["mend"] else where

@@ -197,6 +197,7 @@ def _problem_rows(loaded: Loaded, ids: tuple[str, ...]) -> list[dict[str, Any]]:
             "failed_at": None,
             "reason": each.reason,
             "url": None,
+            "mend": None,
         }
         for each in loaded.problems
         if not ids or each.id in ids

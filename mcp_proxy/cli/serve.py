@@ -236,6 +236,17 @@ async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo:
 class _EveryLine(logging.Formatter):
     """Time and level before every line: no message can look like another record."""
 
+    def __init__(self, *, traces: bool) -> None:
+        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
+        self._traces = traces
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """The trace for those who asked for it; else the kind of error.
+
+        Not its text: the HTTP library's quotes the header that it could not read, key and all.
+        """
+        return super().formatException(ei) if self._traces else f"{ei[0].__name__} (see --debug)"
+
     def format(self, record: logging.LogRecord) -> str:
         head = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} "
         return head + super().format(record).replace("\n", "\n" + head)
@@ -246,8 +257,10 @@ def _set_up_logging(debug: bool, verbosity: int) -> None:
     if verbosity < 0:
         level = logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_EveryLine(datefmt="%Y-%m-%dT%H:%M:%S%z"))
+    handler.setFormatter(_EveryLine(traces=debug))
     logging.raiseExceptions = False
+    # What the libraries have to say, for example of requests that are not HTTP.
+    logging.getLogger().handlers[:] = [handler]
     root = logging.getLogger("mcp_proxy")
     root.handlers[:] = [handler]
     root.setLevel(level)

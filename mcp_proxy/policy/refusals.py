@@ -6,7 +6,7 @@ from typing import Final
 from mcp_proxy.account import Account
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
 from mcp_proxy.policy.durations import spell_duration, spell_moment
-from mcp_proxy.policy.standing import Mark
+from mcp_proxy.policy.standing import Mark, MarkKind
 
 _MOST_NAMED: Final = 5
 """Accounts told about in one message."""
@@ -91,12 +91,13 @@ def _told(account: Account, reason: Mark | Failure | None) -> str:
         what, command = reason.detail, f"mcproxy accounts verify {account.id}"
     else:
         what = f"{_MARKED[reason.kind]}: {reason.reason}"
-        command = _mending(account, reason)
+        command = mending_command(account, reason.kind)
     where = f" {reason.url}" if reason.url else ""
     return f"{account.id}: {what}{where} Run: {command}"
 
 
-def _mending(account: Account, mark: Mark) -> str:
-    if mark.kind == "invalid":
+def mending_command(account: Account, kind: MarkKind) -> str:
+    """What its owner runs, once whatever `Mark.url` asks for is done."""
+    if kind == "invalid":
         return f"mcproxy accounts add --provider {account.provider} --id {account.id}"
     return f"mcproxy accounts verify {account.id}"

@@ -93,6 +93,7 @@ def test_list_gives_the_accounts_in_file_order(cli: Cli, home: "Home") -> None:
             "state": "unknown",
             "reason": None,
             "url": None,
+            "mend": None,
             "project": None,
             "source": None,
             "has_refresh_token": True,
@@ -109,6 +110,7 @@ def test_list_gives_the_accounts_in_file_order(cli: Cli, home: "Home") -> None:
             "state": "disabled",
             "reason": "zai is not served by this version",
             "url": None,
+            "mend": None,
             "project": None,
             "source": None,
             "has_refresh_token": False,
@@ -141,7 +143,8 @@ def test_what_a_server_found_out_is_shown_with_the_link(cli: Cli, home: "Home") 
         ran = cli("accounts", "list")  # the server is still running
         (row,) = json.loads(cli("accounts", "list", "--json").stdout)["accounts"]
     assert (row["state"], row["url"]) == ("invalid", "https://g")
-    assert "work: verify your account See https://g" in ran.stdout
+    assert "work: verify your account See https://g Run: mcproxy accounts verify" in ran.stdout
+    assert row["mend"] == "mcproxy accounts verify work"
 
 
 def test_a_mark_against_an_older_sign_in_counts_for_nothing(cli: Cli, home: "Home") -> None:

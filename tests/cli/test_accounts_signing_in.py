@@ -336,7 +336,18 @@ async def test_trouble_on_the_way_is_not_held_against_the_account(
     ran = await signing.beside("accounts", "verify")
     assert ran.code == 1
     assert "failed at sign-in" in ran.stdout
+    assert "Run:" not in ran.stdout
     assert StateReader(home.paths.state).items("marks") == {}
+
+
+async def test_a_revoked_sign_in_is_shown_with_the_command_that_renews_it(
+    signing: "Cli", home: "Home"
+) -> None:
+    home.add(Account("ann", "antigravity", Credential(refresh_token=Secret("revoked"))))
+    ran = await signing.beside("accounts", "verify", "ann")
+    assert ran.code == 1
+    command = "mcproxy accounts add --provider antigravity --id ann"
+    assert f"Run: {command}" in " ".join(ran.stdout.split())
 
 
 async def test_the_file_is_plain_toml_for_people(signing: "Cli", home: "Home") -> None:
