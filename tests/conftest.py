@@ -1,6 +1,7 @@
 """What every suite can ask for: a clean home, the command line, an upstream, a server over it."""
 
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -63,6 +64,16 @@ def connections_elsewhere(_connections_elsewhere: list[str]) -> Iterator[list[st
     _connections_elsewhere.clear()
     yield _connections_elsewhere
     assert not _connections_elsewhere, "a test must not leave this machine"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logger() -> Iterator[None]:
+    """The program's logger as it was: a command that ran in this process set it up for itself."""
+    yield
+    logger = logging.getLogger("mcp_proxy")
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
 
 
 def _is_here(host: Any) -> bool:
