@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,11 @@ from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.store.settings import STRATEGIES, ServerSettings, Settings, key_problem
+
+if TYPE_CHECKING:
+    # Imported where they are used: `--help` need not load the server.
+    from mcp_proxy.engine.runtime import Runtime
+    from mcp_proxy.server.app import Server
 
 CONFIG_ERROR = 78
 INTERRUPTED = 130
@@ -168,7 +173,7 @@ async def _serve(
 @asynccontextmanager
 async def _sources(
     app: App, settings: Settings, reload: Callable[[], Settings], *, demo: bool
-) -> AsyncIterator[Any]:
+) -> AsyncIterator["Runtime"]:
     """The runtime on the user's accounts, or on the embedded upstream and its own."""
     from mcp_proxy.engine.runtime import Runtime
     from mcp_proxy.store.state import StateStore
@@ -193,7 +198,9 @@ async def _sources(
     yield runtime
 
 
-async def _until_stopped(server: Any, runtime: Any, settings: Settings, *, demo: bool) -> int:
+async def _until_stopped(
+    server: "Server", runtime: "Runtime", settings: Settings, *, demo: bool
+) -> int:
     loop = asyncio.get_running_loop()
     stop, now = asyncio.Event(), asyncio.Event()
 
