@@ -4,8 +4,11 @@ A `Failure` is made once, next to the upstream that caused it, from status, head
 after that reads message text. Policy turns failures into another try or into one `ProxyError`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from mcp_proxy.account import Secret
 
 
 class FailureKind(StrEnum):
@@ -50,6 +53,13 @@ class Failure:
     scope: Scope = Scope.MODEL
     url: str | None = None
     """Where the account's owner can mend it (verification, appeal, enabling an API)."""
+
+    def concealing(self, secrets: Iterable[Secret]) -> "Failure":
+        """The failure without these: upstreams quote in their errors what they were sent."""
+        detail = self.detail
+        for secret in secrets:
+            detail = detail.replace(secret.value, "…")
+        return self if detail == self.detail else replace(self, detail=detail)
 
 
 class ErrorKind(StrEnum):

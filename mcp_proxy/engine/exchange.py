@@ -18,12 +18,7 @@ from mcp_proxy.engine.rendering import Rendered, explained, render_for
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
-from mcp_proxy.events import (
-    Folder,
-    Reply,
-    UpstreamBroke,
-    Usage,
-)
+from mcp_proxy.events import Folder, Reply, UpstreamBroke, Usage
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import Provider, provider
@@ -81,6 +76,8 @@ class Exchange:
             answering = await self._next()
             if answering is not None:
                 self._plan.succeeded(self._runtime.clock())
+                # A stream may last for minutes; what it was asked with is of no more use.
+                self._rendered = None
                 return answering
 
     async def reply(self) -> Reply:
@@ -153,7 +150,8 @@ class Exchange:
             return None
         self.outcome.first_event_at = time.perf_counter()
         self.outcome.fallback_from = candidate.fallback_from
-        self.outcome.notes = tuple(self._plan.notes)
+        repaired = self._rendered.notes if self._rendered is not None else ()
+        self.outcome.notes = (*self._plan.notes, *repaired)
         return answering
 
     async def _attempt(self, candidate: Candidate, host: int) -> Answering:
@@ -201,7 +199,9 @@ class Exchange:
             body = await answer.document(MAX_ERROR_BODY)
         finally:
             answer.finish()
-        failure = place.read_failure(answer.status, answer.headers, body, now=self._runtime.clock())
+        now = self._runtime.clock()
+        failure = place.read_failure(answer.status, answer.headers, body, now=now)
+        failure = failure.concealing((token,))
         if failure.kind is FailureKind.AUTH_EXPIRED:
             self._runtime.tokens.reject(account, token)
         if failure.kind in PROJECT_MAY_BE_GONE:

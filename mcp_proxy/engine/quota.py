@@ -133,6 +133,7 @@ class QuotaPoller:
             if answer.status == 200:
                 return self._readings(account, body)
             failure = place.read_failure(answer.status, answer.headers, body, now=self._clock())
+            failure = failure.concealing(call.secrets)
             if failure.kind is FailureKind.AUTH_EXPIRED:
                 self._tokens.reject(account, token)
                 break

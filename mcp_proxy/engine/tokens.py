@@ -236,6 +236,7 @@ class Tokens:
         if isinstance(read, TokenAnswer):
             log.info("refreshed the access token of %s", account.id)
             return read
+        read = read.concealing(call.secrets)
         if read.kind is FailureKind.AUTH_REVOKED:
             raise UpstreamBroke(_revoked(account))
         if read.kind is FailureKind.MISCONFIGURED:

@@ -118,13 +118,16 @@ class Verifier:
             return self._borrow(account)
         place, settings = provider(account.provider), self._provider_settings(account.provider)
         try:
-            answer = exchanged(place.refresh_call(account, settings), self._send)
+            call = place.refresh_call(account, settings)
         except UpstreamBroke as broke:
             return broke.failure
+        answer = exchanged(call, self._send)
         if isinstance(answer, Failure):
             return answer
         read = place.read_refresh(answer.status, answer.headers, answer.body, now=self._clock())
-        return read if isinstance(read, Failure) else _renewed(account, read)
+        if isinstance(read, Failure):
+            return read.concealing(call.secrets)
+        return _renewed(account, read)
 
     def check(self, account: Account, token: Secret) -> Verdict:
         """The project and the models, with a token that is fresh."""

@@ -49,6 +49,8 @@ class UpstreamCall:
     body: bytes = field(repr=False)
     method: str = "POST"
     proxy: str | None = field(default=None, repr=False)
+    secrets: tuple[Secret, ...] = ()
+    """What is secret in headers and body, to be kept out of what is told of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

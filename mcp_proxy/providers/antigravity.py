@@ -127,6 +127,7 @@ class Antigravity:
             headers=headers,
             body=encode(envelope),
             proxy=account.proxy,
+            secrets=(token,),
         )
 
     def read_failure(
@@ -148,15 +149,18 @@ class Antigravity:
         if credential.refresh_token is None or (url == TOKEN_URL and not has_client):
             raise UpstreamBroke(_no_client(account))
         form = {"refresh_token": credential.refresh_token.value, "grant_type": "refresh_token"}
+        secrets = [credential.refresh_token]
         if client_id is not None:
             form["client_id"] = client_id
         if client_secret is not None:
             form["client_secret"] = client_secret.value
+            secrets.append(client_secret)
         return UpstreamCall(
             url=url,
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode(),
             proxy=account.proxy,
+            secrets=tuple(secrets),
         )
 
     def read_refresh(
@@ -214,6 +218,7 @@ class Antigravity:
             body=b"",
             method="GET",
             proxy=account.proxy,
+            secrets=(token,),
         )
 
     def read_userinfo(self, body: bytes) -> str | None:
@@ -248,6 +253,7 @@ def _post(
         headers=_headers(token, settings),
         body=body,
         proxy=account.proxy,
+        secrets=(token,),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.engine.exchange import Outcome
@@ -87,6 +87,7 @@ async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> 
     if content.is_eof():
         return _bounded(content.read_nowait(), limit)
     found = bytearray()
+    _invite(request)
     try:
         async with asyncio.timeout(timeout):
             while chunk := await content.readany():
@@ -96,6 +97,13 @@ async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> 
     except TimeoutError as cause:
         raise BadRequest(f"the body did not arrive within {timeout:g} s") from cause
     return bytes(found)
+
+
+def _invite(request: web.BaseRequest) -> None:
+    """Tells a client that waits for it to send the body (RFC 9110, 10.1.1); curl waits a second."""
+    expected = request.headers.get("Expect", "").lower() == "100-continue"
+    if expected and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _bounded(body: bytes, limit: int) -> bytes:

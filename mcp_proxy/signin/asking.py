@@ -20,7 +20,8 @@ def asked(
     if isinstance(answer, Failure):
         return answer
     if answer.status != 200:
-        return place.read_failure(answer.status, answer.headers, answer.body, now=time.time())
+        failure = place.read_failure(answer.status, answer.headers, answer.body, now=time.time())
+        return failure.concealing(call.secrets)
     try:
         return read(answer.body)
     except ValueError as cause:
