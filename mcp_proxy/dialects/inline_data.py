@@ -8,6 +8,7 @@ import base64
 import binascii
 from urllib.parse import unquote, unquote_to_bytes
 
+from mcp_proxy.conversation import Media
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, spell
 
@@ -33,6 +34,16 @@ def read_data_url(url: str, where: Where) -> tuple[str, str]:
     else:
         data = base64.b64encode(unquote_to_bytes(payload)).decode("ascii")
     return mime_type.strip().lower(), data
+
+
+def media_at(url: str, where: Where, mime_type: str, name: str | None = None) -> Media:
+    """Media by its address; `mime_type` holds where a `data:` URL does not say."""
+    if is_data_url(url):
+        said, data = read_data_url(url, where)
+        return Media(said or mime_type, data, name=name)
+    if url[:8].lower().startswith(("http://", "https://")):
+        return Media(mime_type, url=url, name=name)
+    raise BadRequest("expected an http, https or data: URL", param=spell(where))
 
 
 def is_data_url(url: str) -> bool:

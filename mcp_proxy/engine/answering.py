@@ -1,5 +1,6 @@
 """One upstream answer on its way: bytes -> records -> events, and what is learned on the side."""
 
+import time
 from collections.abc import Callable
 
 import orjson
@@ -26,8 +27,11 @@ class Answering:
         place: Provider,
         parser: StreamParser,
         collector: SealCollector,
+        *,
+        stall: float,
         clock: Callable[[], float],
     ) -> None:
+        """`stall`: seconds without an event after which the upstream counts as hung."""
         self._answer = answer
         self._place = place
         self._parser = parser
@@ -37,6 +41,8 @@ class Answering:
         # Asked for SSE, some upstreams answer with one JSON document or a list of records.
         is_document = "json" in answer.headers.get("Content-Type", "")
         self._document: bytearray | None = bytearray() if is_document else None
+        self._stall = stall
+        self._heard_at = time.monotonic()
         self._begun = False
         self._broken: UpstreamBroke | None = None
         self.first: list[Event] = []
@@ -49,7 +55,7 @@ class Answering:
         while not self._begun:
             events = await self._read()
             self.first += events
-            self._begun = self.finished or any(type(event) is PartOpened for event in events)
+            self._begun = self.finished or _has_content(events)
 
     async def more(self) -> list[Event]:
         """Events of the next chunk, perhaps none; only while not `finished`."""
@@ -81,14 +87,21 @@ class Answering:
             if not chunk:
                 self._parser.close(events)
         except UpstreamBroke as broke:
-            # What came before the fault belongs to the client, once it has been promised any.
-            if not (self._begun and events):
+            # What came before the fault belongs to the client, and content among it means that
+            # the answer has begun, also when both arrived in one chunk.
+            if not events or not (self._begun or _has_content(events)):
                 raise
             self._broken = broke
         if events:
+            self._heard_at = time.monotonic()
             self._collector.add(events)
             if type(events[-1]) is Finished:
                 self._finish(events)
+        elif self._document is None and time.monotonic() - self._heard_at > self._stall:
+            # Comments keep a connection open and say nothing: only events count.
+            raise UpstreamBroke(
+                Failure(FailureKind.SLOW, "the upstream sent no event for too long")
+            )
         return events
 
     def _feed(self, records: list[bytes], events: list[Event]) -> None:
@@ -133,6 +146,10 @@ class Answering:
         code = error.get("code") if isinstance(error, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 502
         return self._place.read_failure(status, {}, encode(record), now=self._clock())
+
+
+def _has_content(events: list[Event]) -> bool:
+    return any(type(event) is PartOpened for event in events)
 
 
 def _broken_json(cause: orjson.JSONDecodeError) -> Failure:

@@ -176,7 +176,12 @@ class Exchange:
         if answer.status != HTTPStatus.OK:
             raise UpstreamBroke(await self._refusal(place, account, token, answer))
         self._answering = Answering(
-            answer, place, rendered.parser(), SealCollector(rendered.model.family), runtime.clock
+            answer,
+            place,
+            rendered.parser(),
+            SealCollector(rendered.model.family),
+            stall=runtime.settings.limits.stall,
+            clock=runtime.clock,
         )
         await self._answering.begin()
         return self._answering

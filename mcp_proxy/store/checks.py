@@ -71,7 +71,8 @@ fraction = number(0, 1)
 def one_of(*choices: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         if value not in choices:
-            raise WrongValue(f"must be one of {', '.join(choices)}")
+            given = f', not "{value[:40]}"' if isinstance(value, str) else ""
+            raise WrongValue(f"must be one of {', '.join(choices)}{given}")
         return text(value)
 
     return check

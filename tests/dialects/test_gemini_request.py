@@ -643,7 +643,7 @@ class TestExplainedRefusals:
             (
                 'Unknown name "x" at \'request.tools[0].function_declarations[1].parameters'
                 ".properties[0].value': Cannot find field.",
-                'tool "second", at parameters.properties[0].value: Unknown name',
+                'tool "second", at parameters.properties.x: Unknown name',
             ),
             (
                 "GenerateContentRequest.tools[0].function_declarations[0].parameters"

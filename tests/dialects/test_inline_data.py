@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_proxy.dialects.inline_data import is_data_url, read_base64, read_data_url
+from mcp_proxy.dialects.inline_data import is_data_url, media_at, read_base64, read_data_url
 from mcp_proxy.errors import BadRequest
 
 
@@ -45,3 +45,10 @@ def test_data_url(url, mime_type, data):
 def test_data_url_without_a_comma_is_refused():
     with pytest.raises(BadRequest):
         read_data_url("data:image/png;base64", ("url",))
+
+
+@pytest.mark.parametrize("url", ["", "ftp://host/a", "file:///etc/passwd", "//host/a", "a.png"])
+def test_an_address_that_cannot_be_fetched_is_refused(url):
+    with pytest.raises(BadRequest) as refused:
+        media_at(url, ("source", "url"), "image/*")
+    assert refused.value.param == "source.url"

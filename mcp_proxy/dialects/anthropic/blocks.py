@@ -18,7 +18,7 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
-from mcp_proxy.dialects.inline_data import read_base64
+from mcp_proxy.dialects.inline_data import media_at, read_base64
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, kind_of, spell
 
@@ -122,7 +122,7 @@ def _image(block: JsonObject, where: Where) -> tuple[_Readable, ...]:
         case "base64":
             return (Media(get(source, "media_type", str, at), data=_base64(source, at)),)
         case "url":
-            return (Media(_ANY_IMAGE, url=get(source, "url", str, at)),)
+            return (media_at(get(source, "url", str, at), (*at, "url"), _ANY_IMAGE),)
         case other:
             raise _source_refused(other, ("base64", "url"), at)
 
@@ -136,7 +136,7 @@ def _document(block: JsonObject, where: Where) -> tuple[_Readable, ...]:
             mime_type = get(source, "media_type", str, at, _PDF)
             return (Media(mime_type, data=_base64(source, at), name=title),)
         case "url":
-            return (Media(_PDF, url=get(source, "url", str, at), name=title),)
+            return (media_at(get(source, "url", str, at), (*at, "url"), _PDF, title),)
         case "text":
             context = get(block, "context", str, where, None)
             lines = (title, context, get(source, "data", str, at))

@@ -146,5 +146,24 @@ def explain_bad_request(detail: str, conversation: Conversation) -> str:
     number = int(found[1])
     if number >= len(names):
         return detail
-    where = found[2].rstrip(".") or "its declaration"
+    schema = next(tool.schema for tool in conversation.tools if tool.name == names[number])
+    where = _spelled(found[2].rstrip("."), schema) or "its declaration"
     return f'tool "{names[number]}", at {where}: {detail}'
+
+
+_MAP_ENTRY: Final = re.compile(r"\bproperties\[(\d+)\]\.value")
+
+
+def _spelled(path: str, schema: JsonObject) -> str:
+    """The path with properties by name: the upstream counts them, for it sees a map as a list."""
+    spelled, at = "", 0
+    level: Any = schema
+    for entry in _MAP_ENTRY.finditer(path):
+        properties = level.get("properties") if isinstance(level, dict) else None
+        names = list(properties) if isinstance(properties, dict) else []
+        if int(entry[1]) >= len(names):
+            break
+        name = names[int(entry[1])]
+        spelled += f"{path[at : entry.start()]}properties.{name}"
+        level, at = properties[name] if isinstance(properties, dict) else None, entry.end()
+    return spelled + path[at:]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp_proxy.conversation import JsonObject, Media, Text, Verbatim
-from mcp_proxy.dialects.inline_data import is_data_url, read_base64, read_data_url
+from mcp_proxy.dialects.inline_data import is_data_url, media_at, read_base64
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
 
@@ -52,10 +52,10 @@ def _refusal(part: JsonObject, where: Where) -> Text:
 def _image(part: JsonObject, where: Where) -> Media:
     image = part.get("image_url")
     if isinstance(image, str):
-        return _at_address(image, (*where, "image_url"), "image/*")
+        return media_at(image, (*where, "image_url"), "image/*")
     image = get(part, "image_url", dict, where)
     url = get(image, "url", str, (*where, "image_url"))
-    return _at_address(url, (*where, "image_url", "url"), "image/*")
+    return media_at(url, (*where, "image_url", "url"), "image/*")
 
 
 def _audio(part: JsonObject, where: Where) -> Media:
@@ -79,18 +79,8 @@ def _file(part: JsonObject, where: Where) -> ContentPart:
 def _file_data(data: str, name: str | None, where: Where) -> Media:
     mime_type = mimetypes.guess_type(name or "")[0] or "application/pdf"
     if is_data_url(data) or "://" in data[:12]:
-        return _at_address(data, where, mime_type, name)
+        return media_at(data, where, mime_type, name)
     return Media(mime_type, read_base64(data, where), name=name)
-
-
-def _at_address(url: str, where: Where, mime_type: str, name: str | None = None) -> Media:
-    """`mime_type` holds where the URL does not say."""
-    if is_data_url(url):
-        said, data = read_data_url(url, where)
-        return Media(said or mime_type, data, name=name)
-    if url[:8].lower().startswith(("http://", "https://")):
-        return Media(mime_type, url=url, name=name)
-    raise BadRequest("expected an http, https or data: URL", param=spell(where))
 
 
 def _text_if_plain(media: Media) -> ContentPart:
