@@ -6,7 +6,7 @@ with the field's path: upstream it would be an error without one.
 
 import base64
 import binascii
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from mcp_proxy.conversation import Media
 from mcp_proxy.errors import BadRequest
@@ -43,7 +43,16 @@ def media_at(url: str, where: Where, mime_type: str, name: str | None = None) ->
         return Media(said or mime_type, data, name=name)
     if url[:8].lower().startswith(("http://", "https://")):
         return Media(mime_type, url=url, name=name)
-    raise BadRequest("expected an http, https or data: URL", param=spell(where))
+    raise BadRequest(f"expected an http, https or data: URL{_to(url)}", param=spell(where))
+
+
+def _to(url: str) -> str:
+    """The host of a URL that is refused: with it, its owner finds it. Never a password in it."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return ""
+    return f", got one to {host[:253]!r}" if host else ""
 
 
 def is_data_url(url: str) -> bool:

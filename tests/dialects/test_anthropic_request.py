@@ -401,6 +401,7 @@ def test_session(headers, user_id, session):
     [
         ({"model": None}, "model"),
         ({"model": 5}, "model"),
+        ({"model": ""}, "model"),
         ({"messages": None}, "messages"),
         ({"messages": []}, "messages"),
         ({"messages": {}}, "messages"),

@@ -52,3 +52,11 @@ def test_an_address_that_cannot_be_fetched_is_refused(url):
     with pytest.raises(BadRequest) as refused:
         media_at(url, ("source", "url"), "image/*")
     assert refused.value.param == "source.url"
+
+
+def test_a_refused_address_is_told_by_its_host_alone():
+    with pytest.raises(BadRequest, match=r"got one to 'files\.example'$") as refused:
+        media_at("ftp://ada:hidden@files.example/a?key=hidden", ("url",), "image/*")
+    assert "hidden" not in refused.value.message
+    with pytest.raises(BadRequest, match=r"data: URL$"):
+        media_at("ftp://[broken", ("url",), "image/*")

@@ -1,9 +1,11 @@
 """Trying an account: what is asked of whom, what is saved when, what is held against nobody."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -150,6 +152,24 @@ async def test_an_account_without_an_oauth_client_is_misconfigured(bench: Bench)
     assert verdict.failure is not None
     assert verdict.failure.kind is FailureKind.MISCONFIGURED
     assert "GOOGLE_CLIENT_ID" in verdict.failure.detail
+
+
+async def test_a_token_endpoint_that_quotes_what_it_was_sent_gives_nothing_away(
+    bench: Bench,
+) -> None:
+    def quoting(call: UpstreamCall) -> Answer:
+        sent = parse_qs(call.body.decode())
+        words = f"bad token {sent['refresh_token'][0]} of client {sent['client_secret'][0]}"
+        said = {"error": "invalid_grant", "error_description": words}
+        return Answer(400, {}, json.dumps(said).encode())
+
+    bench.store.replace(replace(bench.account, credential=Credential(Secret("no-known-form"))))
+    bench.settings = replace(bench.settings, client_secret=Secret("a-plain-word"))
+    verifier = Verifier(bench.store, bench.state, bench.provider_settings, send=quoting)
+    verdict = await asyncio.to_thread(verifier.verify, bench.account)
+    assert verdict.failure is not None
+    assert verdict.failure.kind is FailureKind.AUTH_REVOKED
+    assert verdict.failure.detail == "invalid_grant: bad token … of client …"
 
 
 async def test_a_provider_of_another_day_is_told_as_such(bench: Bench) -> None:

@@ -204,6 +204,24 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(tmp_path):
         assert (await rig.messages()).status == 200
 
 
+async def test_a_client_that_waits_is_told_to_send_its_body_if_it_may(tmp_path):
+    body = json.dumps(message_body()).encode()
+    head = (
+        b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+        b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    )
+    async with serve(tmp_path, settings=settings_with(server={"max_body": 5000})) as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(rig.url.split(":")[-1]))
+        async with asyncio.timeout(3):
+            writer.write(head % len(body))
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(body)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        refused = await raw(rig, head % 5001)
+        assert refused.startswith(b"HTTP/1.1 413 ")
+
+
 CHUNKED_HEAD = (
     b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 )

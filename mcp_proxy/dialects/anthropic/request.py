@@ -85,7 +85,7 @@ def parse(body: JsonObject, headers: Mapping[str, str], *, counting: bool = Fals
     extras = {name: value for name, value in body.items() if name not in _MODELLED}
     return Conversation(
         dialect=DIALECT,
-        model=get(body, "model", str),
+        model=_model(body),
         messages=_messages(body),
         system=_system(body.get("system")),
         tools=box.tools,
@@ -109,6 +109,13 @@ def _refuse_threads(body: JsonObject) -> None:
             "conversations are not kept here; send the whole history in messages",
             param="thread.previous_message_id",
         )
+
+
+def _model(body: JsonObject) -> str:
+    model: str = get(body, "model", str)
+    if not model:
+        raise BadRequest("must not be empty", param="model")
+    return model
 
 
 def _messages(body: JsonObject) -> tuple[Message, ...]:
