@@ -17,7 +17,7 @@ from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.rendering import Rendered, explained, render_for
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
-from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError
+from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
 from mcp_proxy.events import Folder, Reply, UpstreamBroke, Usage
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.seals import SealCollector
@@ -209,7 +209,7 @@ class Exchange:
         failure = failure.concealing((token,))
         if failure.kind is FailureKind.AUTH_EXPIRED:
             self._runtime.tokens.reject(account, token)
-        if failure.kind in PROJECT_MAY_BE_GONE:
+        if failure.kind in PROJECT_MAY_BE_GONE and failure.scope is Scope.ACCOUNT:
             self._runtime.projects.forget(account)
         if failure.kind is FailureKind.BAD_REQUEST and self._rendered is not None:
             return explained(failure, self._rendered)
