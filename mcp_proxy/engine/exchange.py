@@ -35,9 +35,6 @@ BROKEN_STREAM = {
 }
 """What a client is told of a failure inside a stream; an upstream error when not listed."""
 
-PROJECT_MAY_BE_GONE = frozenset({FailureKind.NOT_FOUND, FailureKind.MISCONFIGURED})
-"""Failures after which an account's project is looked for anew (cloudcode.md 6.1 G)."""
-
 
 @dataclass(slots=True)
 class Outcome:
@@ -209,7 +206,7 @@ class Exchange:
         failure = failure.concealing((token,))
         if failure.kind is FailureKind.AUTH_EXPIRED:
             self._runtime.tokens.reject(account, token)
-        if failure.kind in PROJECT_MAY_BE_GONE and failure.scope is Scope.ACCOUNT:
+        if _disowns_project(failure):
             self._runtime.projects.forget(account)
         if failure.kind is FailureKind.BAD_REQUEST and self._rendered is not None:
             return explained(failure, self._rendered)
@@ -229,3 +226,13 @@ class Exchange:
     def _keep_seals(self, answering: Answering) -> None:
         for key, value in answering.found_seals():
             self._runtime.state.put("seals", key, value)
+
+
+def _disowns_project(failure: Failure) -> bool:
+    """Whether the account's project is to be looked for anew (cloudcode.md 6.1 G, pitfall 46).
+
+    A 404 says so only when it names the project; else it is the model that does not exist.
+    """
+    if failure.kind is FailureKind.NOT_FOUND:
+        return failure.scope is Scope.ACCOUNT
+    return failure.kind is FailureKind.MISCONFIGURED

@@ -8,6 +8,8 @@ from aiohttp import web
 from served import ONE, Answer, Rig, serve
 
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.engine.exchange import _disowns_project
+from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.strict_json import encode
 
 RECORD = {
@@ -120,3 +122,16 @@ async def test_what_is_no_answer_is_a_502_with_a_reason(tmp_path):
     for answer in answers:
         assert answer.json["error"]["type"] == "api_error"
         assert "in 3 attempts: " in answer.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "disowned"),
+    [
+        (FailureKind.MISCONFIGURED, Scope.MODEL, True),
+        (FailureKind.NOT_FOUND, Scope.ACCOUNT, True),
+        (FailureKind.NOT_FOUND, Scope.MODEL, False),
+        (FailureKind.UPSTREAM, Scope.ACCOUNT, False),
+    ],
+)
+def test_a_project_is_looked_for_anew_only_when_it_was_disowned(kind, scope, disowned):
+    assert _disowns_project(Failure(kind, "no", scope=scope)) is disowned
