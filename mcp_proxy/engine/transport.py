@@ -78,15 +78,35 @@ class UpstreamAnswer:
 
 
 class _Handler(ResponseHandler):
-    """The library's protocol without a needless resume.
+    """The library's protocol without two costs that each chunk of a stream would pay.
 
     Its stream reader asks to resume after every chunk that was read, and each time an empty chunk
     is parsed and the transport woken, an eighth of the cost of a stream, though nothing was paused.
+    And every chunk would cancel the timer of silence and set another; here a chunk notes the time,
+    and the timer, when it fires, looks how long ago that was.
     """
+
+    _heard_at = 0.0
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         if self._reading_paused:
             super().resume_reading(resume_parser)
+
+    def _reschedule_timeout(self) -> None:
+        self._heard_at = self._loop.time()
+        if self._read_timeout_handle is None:
+            super()._reschedule_timeout()
+
+    def _on_read_timeout(self) -> None:
+        self._read_timeout_handle = None
+        patience = self._read_timeout
+        if patience is None:
+            return
+        left = self._heard_at + patience - self._loop.time()
+        if left > 0.0:
+            self._read_timeout_handle = self._loop.call_later(left, self._on_read_timeout)
+        else:
+            super()._on_read_timeout()
 
 
 class _Connector(aiohttp.TCPConnector):

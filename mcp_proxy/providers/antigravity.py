@@ -7,7 +7,6 @@ Knows the facts of protocols/cloudcode.md sections 1, 2 and 6.8. What an error a
 import hashlib
 import platform
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from mcp_proxy.account import Account, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.ids import new_uuid
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.models import ANTIGRAVITY
 from mcp_proxy.providers import (
@@ -260,10 +260,10 @@ def _post(
 def _label(body: JsonObject, model: ModelInfo) -> _Envelope:
     if model.makes_images:
         millis = time.time_ns() // 1_000_000
-        return _Envelope("image_gen", f"image_gen/{millis}/{uuid.uuid4()}/12", has_session=False)
+        return _Envelope("image_gen", f"image_gen/{millis}/{new_uuid()}/12", has_session=False)
     if any("googleSearch" in tool for tool in body.get("tools", ())):
         return _Envelope("web_search", None, has_session=False)
-    return _Envelope("agent", f"agent-{uuid.uuid4()}", has_session=True)
+    return _Envelope("agent", f"agent-{new_uuid()}", has_session=True)
 
 
 def _session_id(account: Account, conversation: Conversation) -> str:

@@ -1,7 +1,6 @@
 """Building HTTP answers: ids, JSON bodies, errors in the caller's dialect, request bodies."""
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,11 +40,6 @@ class Call:
             "Server": "mcproxy",
             **self.extra_headers,
         }
-
-
-def new_id() -> str:
-    """24 random hex digits, as the ids of the big APIs have."""
-    return os.urandom(12).hex()
 
 
 def json_answer(

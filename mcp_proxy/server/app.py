@@ -11,10 +11,11 @@ from aiohttp import web
 
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.ids import new_id
 from mcp_proxy.server import admin, generate, health, limits, models
 from mcp_proxy.server.access import Cors, Door
 from mcp_proxy.server.access_log import AccessLog
-from mcp_proxy.server.answers import Call, error_answer, new_id
+from mcp_proxy.server.answers import Call, error_answer
 from mcp_proxy.server.janitor import Janitor
 from mcp_proxy.store.settings import ServerSettings, Settings
 

@@ -13,7 +13,8 @@ from mcp_proxy.engine.exchange import Exchange
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import UpstreamBroke
-from mcp_proxy.server.answers import Call, json_answer, new_id, read_body
+from mcp_proxy.ids import new_id
+from mcp_proxy.server.answers import Call, json_answer, read_body
 from mcp_proxy.server.client_stream import ClientStream
 from mcp_proxy.server.debug_log import shown
 from mcp_proxy.strict_json import read_object

@@ -1,13 +1,17 @@
 """Private names of the HTTP library that are overridden still mean what they meant."""
 
+import asyncio
 import inspect
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
 
 from mcp_proxy.engine.transport import Transport
+from mcp_proxy.errors import FailureKind
+from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import UpstreamCall
 from mcp_proxy.server import client_stream
 
@@ -54,3 +58,38 @@ async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes(unus
         answer.finish()
     await runner.cleanup()
     assert received == size
+
+
+def test_protocols_still_note_silence_in_these_three_places():
+    for name in ("_reschedule_timeout", "_on_read_timeout", "_drop_timeout"):
+        assert "self._" in inspect.getsource(getattr(ResponseHandler, name))
+    rearm = inspect.getsource(ResponseHandler._reschedule_timeout)
+    assert "_read_timeout_handle" in rearm
+    assert "self._on_read_timeout" in rearm
+    assert "_reschedule_timeout()" in inspect.getsource(ResponseHandler.data_received)
+
+
+async def test_silence_is_counted_from_the_last_chunk_and_not_from_the_first(unused_port):
+    async def slow(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(6):
+            await response.write(b"x")
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(30)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", slow)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_port).start()
+    async with Transport(stall=0.3) as transport:
+        answer = await transport.send(UpstreamCall(f"http://127.0.0.1:{unused_port}/", {}, b""))
+        received = [await answer.chunk() for _ in range(6)]
+        with pytest.raises(UpstreamBroke) as broke:
+            await answer.chunk()
+        answer.abort()
+    await runner.cleanup()
+    assert received == [b"x"] * 6
+    assert broke.value.failure.kind is FailureKind.SLOW

@@ -5,7 +5,6 @@ one of another kind comes. Thinking stays open until then because its signature 
 or only with the part that follows.
 """
 
-import secrets
 from typing import Final
 
 import orjson
@@ -29,6 +28,7 @@ from mcp_proxy.events import (
     Usage,
     UsageSeen,
 )
+from mcp_proxy.ids import new_id
 from mcp_proxy.jsonschema import without_placeholders
 from mcp_proxy.model import ModelInfo
 
@@ -213,7 +213,7 @@ class GeminiStreamParser:
         name = toolbox.original_name(call["name"])
         call_id = call.get("id")
         if not call_id or call_id in self._call_ids:
-            call_id = f"toolu_{secrets.token_hex(12)}"
+            call_id = f"toolu_{new_id()}"
         self._call_ids.add(call_id)
         seal = seal or self._carried
         self._carried = None
