@@ -20,6 +20,7 @@ from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
 from mcp_proxy.events import Folder, Reply, UpstreamBroke, Usage
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
+from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import Provider, provider
 
@@ -53,19 +54,26 @@ class Outcome:
 class Exchange:
     """One client request on its way through the upstreams. Has to be closed."""
 
-    def __init__(self, runtime: Runtime, conversation: Conversation, *, wire_size: int) -> None:
-        """`wire_size`: the prompt's size as it came, for calibrating token estimates.
+    def __init__(self, runtime: Runtime, conversation: Conversation, *, body_size: int) -> None:
+        """`body_size`: bytes of the request as it came, for estimating its tokens.
 
         Raises UnknownModel when nothing of that name can be asked for.
         """
         self.outcome = Outcome()
         self._runtime = runtime
         self._conversation = conversation
-        self._wire_size = wire_size
+        self._has_media = conversation.has_media()
+        # The bytes of media say little about their tokens.
+        self._wire_size = quick_units(conversation, body_size) if self._has_media else body_size
         self._plan: AttemptPlan = runtime.plan(conversation)
         self._rendered: Rendered | None = None
         self._answering: Answering | None = None
         self._place_at: str | None = None
+
+    @property
+    def prompt_estimate(self) -> int:
+        """Tokens that the prompt will probably have."""
+        return self._runtime.estimate(self._conversation.model, self._wire_size)
 
     async def stream(self) -> Answering:
         """An answer that has begun. Raises ProxyError when no account can give one."""
@@ -188,7 +196,11 @@ class Exchange:
         held = self._rendered
         if held is None or held.model.id != candidate.model or held.stripped != strip:
             held = await render_for(
-                self._runtime, self._conversation, candidate, strip_thinking=strip
+                self._runtime,
+                self._conversation,
+                candidate,
+                strip_thinking=strip,
+                has_media=self._has_media,
             )
             self._rendered = held
         return held

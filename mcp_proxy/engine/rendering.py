@@ -33,7 +33,12 @@ class Rendered:
 
 
 async def render_for(
-    runtime: Runtime, conversation: Conversation, candidate: Candidate, *, strip_thinking: bool
+    runtime: Runtime,
+    conversation: Conversation,
+    candidate: Candidate,
+    *,
+    strip_thinking: bool,
+    has_media: bool,
 ) -> Rendered:
     """The conversation as `candidate.model` can take it. Raises BadRequest for what it cannot."""
     model = info(candidate.model)
@@ -42,7 +47,7 @@ async def render_for(
         conversation = without_thinking(conversation)
     conversation, dropped = settle(conversation, model.family, runtime.seals)
     conversation, repaired = repair(conversation, model.family)
-    if conversation.has_media():
+    if has_media:
         conversation = await runtime.media.inline(conversation)
     body = upstream_dialect(dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)

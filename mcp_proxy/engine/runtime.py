@@ -20,7 +20,7 @@ from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, UserError
 from mcp_proxy.events import Usage
 from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
-from mcp_proxy.policy.estimate import Calibration, quick_units, raw_units
+from mcp_proxy.policy.estimate import Calibration, raw_units
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.routes import (
@@ -196,15 +196,6 @@ class Runtime:
             busy=self.gates.load,
             now=self.clock(),
         )
-
-    def wire_size(self, conversation: Conversation, body_length: int) -> int:
-        """The prompt's size as it came, for the estimate in a stream's first event.
-
-        Costs nothing but for bodies with media, whose bytes say little about their tokens.
-        """
-        if not conversation.has_media():
-            return body_length
-        return quick_units(conversation, body_length)
 
     def estimate(self, model: str, wire_size: int) -> int:
         """Tokens that a prompt of that size will probably have."""

@@ -62,12 +62,13 @@ def _is_paired(messages: Iterable[Message]) -> bool:
             return False
         was_assistant = is_assistant
         for part in message.parts:
-            if isinstance(part, ToolCall):
-                if not is_assistant or not part.id or part.id in seen:
+            if type(part) is ToolCall:
+                call_id = part.id
+                if not is_assistant or not call_id or call_id in seen:
                     return False
-                seen.add(part.id)
-                open_calls.add(part.id)
-            elif isinstance(part, ToolResult):
+                seen.add(call_id)
+                open_calls.add(call_id)
+            elif type(part) is ToolResult:
                 if is_assistant or part.call_id not in open_calls:
                     return False
                 open_calls.remove(part.call_id)
@@ -260,24 +261,22 @@ def _thinking_would_be_refused(messages: Sequence[Message]) -> bool:
     A loop is one turn of Claude's: only its first message has to have thinking (4.6 [N]). Read
     from the end, for as long as the loop lasts.
     """
-    at, is_refused = len(messages), False
-    while at:
-        last = at
-        while at and messages[at - 1].role != "assistant":
-            at -= 1
-        if at < last and not _has(messages[at:last], ToolResult):
-            break  # somebody spoke: the loop begins after this
-        last = at
-        while at and messages[at - 1].role == "assistant":
-            at -= 1
-        if at < last:
-            is_refused = not _has(messages[at:last], Thinking)
-    return is_refused
-
-
-def _has(messages: Iterable[Message], kind: type[Part]) -> bool:
-    for message in messages:
+    is_refused = was_assistant = has_results = has_thinking = False
+    is_last = True
+    for message in reversed(messages):
+        is_assistant = message.role == "assistant"
+        if is_assistant != was_assistant and not is_last:
+            if was_assistant:
+                is_refused = not has_thinking
+            elif not has_results:
+                return is_refused  # somebody spoke: the loop begins after this
+            has_results = has_thinking = False
+        was_assistant, is_last = is_assistant, False
         for part in message.parts:
-            if isinstance(part, kind):
-                return True
-    return False
+            if type(part) is ToolResult:
+                has_results = True
+                break
+            if type(part) is Thinking:
+                has_thinking = True
+                break
+    return not has_thinking if was_assistant else is_refused

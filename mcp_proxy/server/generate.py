@@ -27,14 +27,14 @@ COMMIT_AFTER = 10.0
 
 async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
     """Answers one generation request. Raises ProxyError while nothing has been sent."""
-    dialect, conversation, wire_size = await _parsed(runtime, call)
-    exchange = Exchange(runtime, conversation, wire_size=wire_size)
+    dialect, conversation, body_size = await _parsed(runtime, call)
+    exchange = Exchange(runtime, conversation, body_size=body_size)
     call.outcome = exchange.outcome
     frame = ReplyFrame(
         id=new_id(),
         model=conversation.model,
         created=int(time.time()),
-        prompt_estimate=runtime.estimate(conversation.model, wire_size),
+        prompt_estimate=exchange.prompt_estimate,
         conversation=conversation,
     )
     try:
@@ -50,7 +50,7 @@ async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
 
 
 async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversation, int]:
-    """The request, and its size for token estimates; the bytes themselves are let go."""
+    """The request, and its size in bytes; the bytes themselves are let go."""
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
@@ -61,7 +61,7 @@ async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversa
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
-    return dialect, conversation, runtime.wire_size(conversation, len(body))
+    return dialect, conversation, len(body)
 
 
 async def _stream(

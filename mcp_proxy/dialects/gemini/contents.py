@@ -6,7 +6,7 @@ not sent. Section and pitfall numbers are those of protocols/cloudcode.md.
 """
 
 import re
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import orjson
@@ -52,8 +52,7 @@ class Contents:
     def of(self, conversation: Conversation) -> list[JsonObject]:
         """Never empty, and no content in it is."""
         turns: list[tuple[str, list[JsonObject]]] = []
-        for is_model, group in groupby(conversation.messages, _is_the_models):
-            messages = tuple(group)
+        for is_model, messages in _runs(conversation.messages):
             role = "model" if is_model else "user"
             parts = self._model_parts(messages) if is_model else self._user_parts(messages)
             if parts and turns and turns[-1][0] == role:
@@ -70,12 +69,12 @@ class Contents:
 
     # The user's side: results first and together, in the order of their calls
 
-    def _user_parts(self, messages: tuple[Message, ...]) -> list[JsonObject]:
+    def _user_parts(self, messages: Sequence[Message]) -> list[JsonObject]:
         results: list[ToolResult] = []
         others: list[JsonObject] = []
         for message in messages:
             for part in message.parts:
-                if isinstance(part, ToolResult):
+                if type(part) is ToolResult:
                     results.append(part)
                 elif message.role == "system" and isinstance(part, Text) and part.text.strip():
                     others.append({"text": _REMINDER + part.text})
@@ -94,13 +93,14 @@ class Contents:
 
         Empty text is refused by all (26), white space alone by Claude.
         """
-        if isinstance(part, Text):
-            if not part.text or part.text.isspace():
+        if type(part) is Text:
+            text = part.text
+            if not text or text.isspace():
                 return
             if part.seal is not None and self._is_gemini:
-                parts.append({"text": part.text, "thoughtSignature": part.seal.value})
+                parts.append({"text": text, "thoughtSignature": part.seal.value})
             else:
-                parts.append({"text": part.text})
+                parts.append({"text": text})
         elif isinstance(part, Media):
             parts.append(_blob(part) if self._takes_images else _described(part))
         elif isinstance(part, Verbatim) and part.dialect == "gemini":
@@ -111,11 +111,16 @@ class Contents:
         if called is None:
             name = self._toolbox.sent_name(result.name or result.call_id)
             called = 0, _legal_id(result.call_id), name
-        media = [part for part in result.parts if isinstance(part, Media)]
-        text = "\n".join([part.text for part in result.parts if isinstance(part, Text)])
+        inner = result.parts
+        if len(inner) == 1 and type(inner[0]) is Text:
+            # What nearly every result is.
+            answer: JsonObject = {"error" if result.is_error else "result": inner[0].text}
+            return {"functionResponse": {"id": called[1], "name": called[2], "response": answer}}
+        media = [part for part in inner if isinstance(part, Media)]
+        text = "\n".join([part.text for part in inner if isinstance(part, Text)])
         if media and not text:
             text = ", ".join(part.mime_type for part in media)
-        response: JsonObject = {
+        response = {
             "id": called[1],
             "name": called[2],
             "response": {"error" if result.is_error else "result": text},
@@ -127,17 +132,19 @@ class Contents:
 
     # The model's side: thoughts, then text, then calls
 
-    def _model_parts(self, messages: tuple[Message, ...]) -> list[JsonObject]:
-        parts = [part for message in messages for part in message.parts]
+    def _model_parts(self, messages: Sequence[Message]) -> list[JsonObject]:
+        parts: Sequence[Part] = messages[0].parts
+        if len(messages) > 1:
+            parts = [part for message in messages for part in message.parts]
         if self._is_gemini:
             parts = _with_seals_in_place(parts)
         thoughts: list[JsonObject] = []
         texts: list[JsonObject] = []
         calls: list[JsonObject] = []
         for part in parts:
-            if isinstance(part, ToolCall):
+            if type(part) is ToolCall:
                 calls.append(self._call(part, is_first=not calls))
-            elif isinstance(part, Thinking):
+            elif type(part) is Thinking:
                 if self._keeps_thoughts and part.seal is not None and not part.redacted:
                     thoughts.append(_thought(part.text, part.seal.value))
             else:
@@ -158,8 +165,16 @@ class Contents:
         return {"functionCall": function}
 
 
-def _is_the_models(message: Message) -> bool:
-    return message.role == "assistant"
+def _runs(messages: Sequence[Message]) -> Iterator[tuple[bool, Sequence[Message]]]:
+    """Neighbours of one side, and whether it is the model's; nearly always just one message."""
+    start, end = 0, len(messages)
+    while start < end:
+        is_model = messages[start].role == "assistant"
+        stop = start + 1
+        while stop < end and (messages[stop].role == "assistant") is is_model:
+            stop += 1
+        yield is_model, messages[start:stop]
+        start = stop
 
 
 def _thought(text: str, signature: str) -> JsonObject:
@@ -167,7 +182,7 @@ def _thought(text: str, signature: str) -> JsonObject:
     return {"thought": True, "text": text, "thoughtSignature": signature}
 
 
-def _with_seals_in_place(parts: list[Part]) -> list[Part]:
+def _with_seals_in_place(parts: Sequence[Part]) -> list[Part]:
     """Gemini signs the part after its thoughts; clients can often carry that only on the thoughts.
 
     So thinking that is followed by an unsigned part, or by one with the same signature, gives its
