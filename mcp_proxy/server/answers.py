@@ -80,17 +80,19 @@ async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> 
     content = request.content
     if content.is_eof():
         return _bounded(content.read_nowait(), limit)
-    found = bytearray()
+    chunks: list[bytes] = []
+    left = limit
     _invite(request)
     try:
         async with asyncio.timeout(timeout):
             while chunk := await content.readany():
-                found += chunk
-                if len(found) > limit:
+                chunks.append(chunk)
+                left -= len(chunk)
+                if left < 0:
                     raise _too_large(limit)
     except TimeoutError as cause:
         raise BadRequest(f"the body did not arrive within {timeout:g} s") from cause
-    return bytes(found)
+    return b"".join(chunks)
 
 
 def _invite(request: web.BaseRequest) -> None:

@@ -120,7 +120,7 @@ class Contents:
         text = "\n".join([part.text for part in inner if isinstance(part, Text)])
         if media and not text:
             text = ", ".join(part.mime_type for part in media)
-        response = {
+        response: JsonObject = {
             "id": called[1],
             "name": called[2],
             "response": {"error" if result.is_error else "result": text},
