@@ -32,7 +32,10 @@ class Credential:
     """OAuth client the refresh token was issued to; a token is bound to its client."""
     client_secret: Secret | None = None
     source: str | None = None
-    """`antigravity-app` when the login is borrowed from the installed app and re-read from it."""
+    """The program whose login is borrowed, and read again whenever it is needed; see
+    `signin.borrowed`. Nothing is ever written there."""
+    file: str | None = None
+    """A credentials file of that program or of Google's; None: where it usually is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,14 @@ class Account:
     models: tuple[str, ...] = ()
     """Allow-list; empty means every model the provider offers this account."""
     proxy: str | None = None
+    location: str | None = None
+    """Vertex AI's region."""
+    workspace: str | None = None
+    """ChatGPT's account id, OpenAI's organization: which of the login's accounts is meant."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Extra headers that an OpenAI-compatible server wants; may hold keys."""
+    transient: bool = False
+    """From the environment, for the length of the process; never written to disk."""
     extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Keys of the entry that this version does not know; written back unchanged."""
 

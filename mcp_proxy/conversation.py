@@ -80,6 +80,25 @@ class ToolResult:
 
 
 @value
+class SearchHit:
+    """One page that a web search found."""
+
+    url: str
+    title: str = ""
+    text: str = ""
+    """What the answer took from it, where the upstream says so."""
+
+
+@value
+class WebSearch:
+    """A search that the upstream itself ran for its answer. Not re-sent: the answer has used it."""
+
+    queries: tuple[str, ...]
+    hits: tuple[SearchHit, ...] = ()
+    id: str = ""
+
+
+@value
 class Verbatim:
     """A block that only one dialect knows. It travels home unchanged and nowhere else."""
 
@@ -87,7 +106,7 @@ class Verbatim:
     value: JsonObject
 
 
-Part = Text | Thinking | ToolCall | ToolResult | Media | Verbatim
+Part = Text | Thinking | ToolCall | ToolResult | Media | WebSearch | Verbatim
 
 Role = Literal["system", "user", "assistant"]
 
@@ -106,6 +125,20 @@ class Tool:
     description: str
     schema: JsonObject
     strict: bool | None = None
+    freeform: JsonObject | None = None
+    """The `format` of a tool that takes plain text (OpenAI's custom tools), {} when it has none.
+    Elsewhere it is a function whose schema is FREEFORM_SCHEMA."""
+    namespace: str | None = None
+    """The group it was declared in; `name` then is the flat name, `namespace__name`."""
+
+
+FREEFORM_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
+"""How a tool that takes plain text is offered where all tools take objects."""
 
 
 @value
@@ -169,6 +202,8 @@ class Conversation:
     reasoning: Reasoning = Reasoning()
     output: OutputFormat | None = None
     wants_stream: bool = False
+    wants_array: bool = False
+    """The stream shall be one growing JSON list instead of SSE (Gemini without `alt=sse`)."""
     wants_usage: bool = True
     """Whether a stream shall carry usage (OpenAI's `stream_options.include_usage`)."""
     session: str | None = None

@@ -24,6 +24,7 @@ class FailureKind(StrEnum):
     MISCONFIGURED = "misconfigured"  # permission denied for project or API; not a matter of waiting
     BAD_REQUEST = "bad_request"  # the request itself is refused; no other account would take it
     TOO_LONG = "too_long"  # the prompt does not fit the model's window
+    UNSUPPORTED = "unsupported"  # one feature, `feature`, is refused; without it it would do
     SEAL = "seal"  # a thought signature or the order of thinking was refused
     NOT_FOUND = "not_found"  # the model (or the project) does not exist for this account
     UPSTREAM = "upstream"  # a 5xx, a broken or cut answer, something that is not the API at all
@@ -53,6 +54,10 @@ class Failure:
     scope: Scope = Scope.MODEL
     url: str | None = None
     """Where the account's owner can mend it (verification, appeal, enabling an API)."""
+    feature: str | None = None
+    """With UNSUPPORTED: what is refused, a name of `providers.features`."""
+    crowded: bool = False
+    """The account takes one call at a time; more at once were too many."""
 
     def concealing(self, secrets: Iterable[Secret]) -> "Failure":
         """The failure without these: upstreams quote in their errors what they were sent."""

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from mcp_proxy.conversation import Media, Part, Seal, Text, Thinking, ToolCall, Verbatim
+from mcp_proxy.conversation import (
+    JsonObject,
+    Media,
+    Part,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    Verbatim,
+    WebSearch,
+)
 from mcp_proxy.errors import Failure, FailureKind
 
 
@@ -33,6 +43,7 @@ class PartKind(StrEnum):
     THINKING = "thinking"
     TOOL_CALL = "tool_call"
     MEDIA = "media"
+    SEARCH = "search"
     VERBATIM = "verbatim"
 
 
@@ -45,6 +56,8 @@ class Usage:
     thinking: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    searches: int = 0
+    """Web searches that the upstream ran."""
 
     @property
     def prompt(self) -> int:
@@ -66,8 +79,8 @@ class PartOpened(NamedTuple):
     """Call id of a tool call."""
     name: str = ""
     """Tool name of a tool call."""
-    whole: Media | Verbatim | Thinking | None = None
-    """Parts that do not stream arrive complete: media, verbatim, redacted thinking."""
+    whole: Media | Verbatim | Thinking | WebSearch | None = None
+    """Parts that do not stream arrive complete: media, searches, verbatim, redacted thinking."""
 
 
 class TextDelta(NamedTuple):
@@ -140,6 +153,18 @@ class UpstreamBroke(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
         self.failure = failure
+
+
+class UpstreamSaidError(Exception):
+    """A stream has an error record; `record` is an object with the key "error".
+
+    Raised by parsers of dialects whose error records have a shape of their own. What the error
+    means is for the provider to say, as if it had come with its own status.
+    """
+
+    def __init__(self, record: JsonObject) -> None:
+        super().__init__("the upstream sent an error inside its answer")
+        self.record = record
 
 
 @dataclass(slots=True)
@@ -238,6 +263,9 @@ def unfold(reply: Reply) -> Iterator[Event]:
                 yield PartClosed(index, part.seal)
             case Media():
                 yield PartOpened(index, PartKind.MEDIA, whole=part)
+                yield PartClosed(index)
+            case WebSearch():
+                yield PartOpened(index, PartKind.SEARCH, whole=part)
                 yield PartClosed(index)
             case Verbatim():
                 yield PartOpened(index, PartKind.VERBATIM, whole=part)

@@ -30,9 +30,9 @@ class ThinkingSpec:
     """How a model takes instructions about thinking."""
 
     budgets: tuple[int, int] | None = None
-    """Smallest and largest `thinkingBudget` in tokens; None: the model takes no budget."""
+    """Smallest and largest budget in tokens; None: the model takes no budget."""
     levels: tuple[str, ...] = ()
-    """Accepted `thinkingLevel` values, weakest first; empty: the model takes no level."""
+    """Accepted levels or efforts, weakest first; empty: the model takes no level."""
     default_budget: int | None = None
     """Used when the client wants thinking and names no budget."""
     can_be_off: bool = True
@@ -55,3 +55,12 @@ class ModelInfo:
     takes_images: bool = True
     bucket: str | None = None
     """Quota bucket shared with other models of the provider; None: the model has its own."""
+    dialects: tuple[str, ...] = ()
+    """Dialects in which its place speaks of it, where that differs from model to model."""
+    issuer: str = ""
+    """Who makes and takes its seals when that is not every place of the family; see `origin`."""
+
+    @property
+    def origin(self) -> str:
+        """The origin of the seals that this model makes, and the only one that it takes."""
+        return self.issuer or self.family

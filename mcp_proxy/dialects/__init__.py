@@ -42,20 +42,47 @@ class ReplyFrame:
     conversation: Conversation
 
 
+@dataclass(frozen=True, slots=True)
+class PathTarget:
+    """What a dialect that names the model in the path says there (Gemini)."""
+
+    model: str
+    stream: bool
+    array: bool = False
+    """The stream is to be one JSON list instead of SSE."""
+
+
 class StreamParser(Protocol):
     """Upstream side: records of one answer -> events. Holds the state of one stream."""
 
     def feed(self, record: JsonObject, out: list[Event]) -> None:
-        """Appends the events of one decoded record. Raises UpstreamBroke on nonsense."""
+        """Appends the events of one decoded record.
+
+        Raises UpstreamBroke on nonsense, UpstreamSaidError for an error record of its own shape
+        (an object with a top-level "error" never gets here).
+        """
+        ...
+
+    def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
+        """All events of an answer that came as one document, `Finished` included.
+
+        For calls that did not ask for a stream, and upstreams that do not heed it.
+        """
         ...
 
     def close(self, out: list[Event]) -> None:
-        """The byte stream ended. Raises UpstreamBroke when the answer was not complete."""
+        """The stream ended, or said `[DONE]`; may come twice.
+
+        Gives what was held back, `Finished` at the latest. Raises UpstreamBroke when the answer
+        was not complete.
+        """
         ...
 
 
 class StreamRenderer(Protocol):
     """Client side: events of one answer -> bytes. Holds the state of one stream."""
+
+    content_type: str
 
     def render(self, events: Sequence[Event]) -> bytes:
         """Bytes of a batch of events; may be empty. Never called after `Finished`."""
@@ -73,11 +100,18 @@ class ClientDialect(Protocol):
     keep_alive: bytes
     """Written into a silent stream; b"" where the dialect has none."""
 
-    def parse_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
-        """The request in the neutral model. BadRequest names the field at fault by JSON path."""
+    def parse_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
+        """The request in the neutral model. BadRequest names the field at fault by JSON path.
+
+        `target`: what the path says, for dialects that name the model there.
+        """
         ...
 
-    def parse_count_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+    def parse_count_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
         """Like `parse_request`, for a request that only asks how long its prompt is."""
         ...
 
@@ -96,7 +130,7 @@ class UpstreamDialect(Protocol):
     name: str
 
     def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
-        """The request body for `model`.
+        """The request body for `model`, asking for a stream where the body says so.
 
         May contain `orjson.Fragment`s. Seals in the conversation are already of the model's family,
         tool calls and results are paired, URLs the upstream cannot fetch are inlined.
@@ -111,6 +145,7 @@ class UpstreamDialect(Protocol):
 _MODULES = {
     "anthropic": "mcp_proxy.dialects.anthropic",
     "openai_chat": "mcp_proxy.dialects.openai_chat",
+    "openai_responses": "mcp_proxy.dialects.openai_responses",
     "gemini": "mcp_proxy.dialects.gemini",
 }
 """Each module has `CLIENT`, `UPSTREAM`, or both. Named, not imported: the CLI loads none."""

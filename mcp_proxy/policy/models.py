@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from mcp_proxy.model import Family, ModelInfo, ThinkingSpec
+from mcp_proxy.policy import catalogues
 
 CLAUDE_BUCKET: Final = "claude"
 """Shared by every Claude model and GPT-OSS."""
@@ -108,7 +109,10 @@ ANTIGRAVITY: Final[tuple[ModelInfo, ...]] = (
     ),
 )
 
-CATALOGUES: Final[Mapping[str, tuple[ModelInfo, ...]]] = {"antigravity": ANTIGRAVITY}
+CATALOGUES: Final[Mapping[str, tuple[ModelInfo, ...]]] = {
+    "antigravity": ANTIGRAVITY,
+    **catalogues.CATALOGUES,
+}
 """By provider name."""
 
 CLASS_DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -125,16 +129,27 @@ CLASS_DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Class name -> ids in order of preference; the first that some account serves is taken."""
 
-_CATALOGUED = {model.id: model for models in CATALOGUES.values() for model in models}
+_CATALOGUED = {
+    provider: {model.id: model for model in models} for provider, models in CATALOGUES.items()
+}
 
 _VERSION = re.compile(r"gemini-(\d+)")
 
 
-@lru_cache(maxsize=1024)
-def info(model_id: str) -> ModelInfo:
+def catalogue(provider: str) -> tuple[ModelInfo, ...]:
+    """The rows of one provider; none for one that has no list of its own."""
+    return CATALOGUES.get(provider, ())
+
+
+@lru_cache(maxsize=4096)
+def info(model_id: str, provider: str = "antigravity") -> ModelInfo:
     """The catalogue's row, or for an id it does not have the limits usual in the family."""
-    known = _CATALOGUED.get(model_id)
-    return known if known is not None else _derived(model_id)
+    known = _CATALOGUED.get(provider, {}).get(model_id)
+    if known is not None:
+        return known
+    if provider == "antigravity":
+        return _derived(model_id)
+    return catalogues.derived(model_id, catalogues.ISSUERS.get(provider, ""))
 
 
 def quota_bucket(model: ModelInfo) -> str:

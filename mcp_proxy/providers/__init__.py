@@ -1,9 +1,10 @@
 """Places that serve models: addresses, envelopes, failures, quota. Describes calls, makes none.
 
-`PROVIDERS` is the list; a new provider is a module here and a line there.
+`_MODULES` is the list; a new provider is a module here and a line there. `plain.py` has what
+places with a key and one dialect have in common.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -23,6 +24,10 @@ class SignIn(StrEnum):
 
     GOOGLE = "google"
     API_KEY = "api_key"
+    OPTIONAL_KEY = "optional_key"
+    CODEX = "codex"
+    GITHUB = "github"
+    ADC = "adc"  # Google's application default credentials, or a service-account file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +65,69 @@ class TokenAnswer:
     access_token: Secret
     expires_in: float
     refresh_token: Secret | None = None
+    host: str | None = None
+    """Base URL that the token is good for, when the endpoint says so (Copilot)."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaReading:
-    """One model's figure in a quota answer."""
+    """One figure: how much is left of what, until when."""
 
-    model: str
+    model: str | None
+    """The model that it is of; None: of `window`, which all models of the account share, or those
+    of `bucket`."""
     remaining: float | None
     """Fraction 0-1; None: the provider did not say."""
     resets_at: float | None
     """Unix time."""
-    display_name: str | None = None
-    max_output: int | None = None
-    context_window: int | None = None
+    window: str | None = None
+    """Name of the span a shared figure is counted over, for people: "5h", "7d", "month"."""
+    bucket: str | None = None
+    """With `window`: only models of this bucket (`ModelInfo.bucket`) draw on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one poll said."""
+
+    models: tuple[ModelInfo, ...] | None = None
+    """The account's own list; None: this poll does not tell."""
+    figures: tuple[QuotaReading, ...] = ()
+    plan: str | None = None
+    """Name of the subscription, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A question about an account: its models, its quota, or both."""
+
+    call: UpstreamCall
+    read: Callable[[bytes, float], Reading]
+    """(body of a 2xx, Unix time now) -> what it says. ValueError when it is something else."""
+    required: bool = True
+    """False: the account works without the answer (an endpoint that many servers lack)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Everything beside the body that a generation call is made of."""
+
+    account: Account
+    token: Secret
+    """Secret("") where none is needed."""
+    model: ModelInfo
+    dialect: str
+    """The upstream dialect that the body is in."""
+    conversation: Conversation
+    host: str
+    settings: ProviderSettings
+    project: str | None = None
+    stream: bool = True
+    client_headers: Mapping[str, str] = field(default_factory=dict)
+    """The client's headers when its body is forwarded; case-insensitive, to be picked from by
+    allow-list. Empty when the body was rendered."""
+    avoided: frozenset[str] = frozenset()
+    """Features that this place refused before for this model; names of `providers.features`."""
 
 
 class Provider(Protocol):
@@ -81,14 +135,20 @@ class Provider(Protocol):
 
     name: str
     sign_in: SignIn
-    restricts_clients: bool
-    """Terms of use do not foresee other clients: the user is told at `accounts add`."""
-    sends_thinking_signatures: bool
+    risk: str | None
+    """What the user has to agree to at `accounts add`: terms that restrict other clients."""
     envelope: str | None
     """Key of a stream record under which the dialect's own record is; None: there is none."""
+    relayed: tuple[str, ...]
+    """Lower-case prefixes of answer headers that go on to a client of the same dialect."""
+    makes_tokens: bool
+    """Whether `refresh_call` gives access tokens; False: `credential.api_key` is sent as it is."""
 
-    def dialect_for(self, model: str) -> str:
-        """Name of the upstream dialect that this model is spoken to in."""
+    def dialects(self, model: ModelInfo) -> tuple[str, ...]:
+        """Dialects in which this model can be spoken to, the preferred one first.
+
+        A client's own is taken when it is among them.
+        """
         ...
 
     def models(self) -> tuple[ModelInfo, ...]:
@@ -99,19 +159,16 @@ class Provider(Protocol):
         """Base URLs in the order in which they are tried."""
         ...
 
-    def build_call(
-        self,
-        body: JsonObject,
-        *,
-        account: Account,
-        token: Secret,
-        project: str | None,
-        model: ModelInfo,
-        conversation: Conversation,
-        host: str,
-        settings: ProviderSettings,
-    ) -> UpstreamCall:
-        """The streaming generation call for a rendered body."""
+    def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
+        """A client's own body as this place may see it; its `model` is replaced by the caller.
+
+        The same object when nothing must go: then the client's bytes are sent. None: it cannot be
+        forwarded and has to be rendered.
+        """
+        ...
+
+    def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
+        """The generation call for a rendered body, or for one that is forwarded (bytes)."""
         ...
 
     def read_failure(
@@ -120,8 +177,18 @@ class Provider(Protocol):
         """What an answer other than 2xx (or an error object inside a stream) means."""
         ...
 
+    def read_headers(
+        self, headers: Mapping[str, str], model: ModelInfo, *, now: float
+    ) -> tuple[QuotaReading, ...]:
+        """Figures in the headers of an answer, of whatever status."""
+        ...
+
     def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
-        """The call that trades the refresh token for an access token."""
+        """The call that trades the stored credential for an access token.
+
+        Raises UpstreamBroke (MISCONFIGURED) when there is nothing to trade. Only for
+        `makes_tokens`.
+        """
         ...
 
     def read_refresh(
@@ -130,22 +197,28 @@ class Provider(Protocol):
         """AUTH_REVOKED only when the provider says that the grant is gone."""
         ...
 
-    def quota_call(
+    def polls(
         self,
         account: Account,
         token: Secret,
         project: str | None,
         host: str,
         settings: ProviderSettings,
-    ) -> UpstreamCall: ...
-
-    def read_quota(self, body: bytes, *, now: float) -> list[QuotaReading]:
-        """Figures and the account's own model list. ValueError when the body is something else."""
+    ) -> tuple[Poll, ...]:
+        """What to ask about an account's models and quota; the required ones also verify it."""
         ...
 
 
 _MODULES = {
     "antigravity": "mcp_proxy.providers.antigravity",
+    "zai": "mcp_proxy.providers.zai",
+    "anthropic": "mcp_proxy.providers.anthropic",
+    "openai": "mcp_proxy.providers.openai",
+    "openai-compatible": "mcp_proxy.providers.openai_compatible",
+    "gemini": "mcp_proxy.providers.gemini",
+    "vertex": "mcp_proxy.providers.vertex",
+    "codex": "mcp_proxy.providers.codex",
+    "copilot": "mcp_proxy.providers.copilot",
 }
 """Each module has `PROVIDER`. Named, not imported: the CLI's quick verbs load none of them."""
 

@@ -1,0 +1,83 @@
+"""What places with a key and no envelope have in common; each overrides where it differs."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from mcp_proxy import __version__
+from mcp_proxy.account import Account, Secret
+from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy.models import catalogue
+from mcp_proxy.providers import (
+    Ask,
+    JsonObject,
+    Poll,
+    ProviderSettings,
+    QuotaReading,
+    SignIn,
+    TokenAnswer,
+    UpstreamCall,
+)
+from mcp_proxy.providers.features import adapted
+from mcp_proxy.strict_json import encode
+
+USER_AGENT = f"mcproxy/{__version__}"
+
+
+class PlainProvider:
+    """A base for `Provider`s. Subclasses say who they are and read their own failures."""
+
+    name: ClassVar[str]
+    sign_in = SignIn.API_KEY
+    risk: str | None = None
+    envelope: str | None = None
+    relayed: tuple[str, ...] = ()
+    makes_tokens = False
+    base_url: ClassVar[str] = ""
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return catalogue(self.name)
+
+    def hosts(self, account: Account, settings: ProviderSettings) -> tuple[str, ...]:
+        urls = (account.base_url,) if account.base_url else settings.base_urls
+        return tuple(url.rstrip("/") for url in urls) or (self.base_url,)
+
+    def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
+        return adapted(body, ask.avoided)
+
+    def read_headers(
+        self, headers: Mapping[str, str], model: ModelInfo, *, now: float
+    ) -> tuple[QuotaReading, ...]:
+        return ()
+
+    def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
+        raise UpstreamBroke(_no_key(account))
+
+    def read_refresh(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    ) -> TokenAnswer | Failure:
+        return Failure(FailureKind.MISCONFIGURED, f"{self.name} has no token endpoint")
+
+    def polls(
+        self,
+        account: Account,
+        token: Secret,
+        project: str | None,
+        host: str,
+        settings: ProviderSettings,
+    ) -> tuple[Poll, ...]:
+        return ()
+
+
+def encoded(body: JsonObject | bytes, ask: Ask) -> bytes:
+    """The body as it is sent; a rendered one goes without what the place has refused."""
+    return body if isinstance(body, bytes) else encode(adapted(body, ask.avoided))
+
+
+def _no_key(account: Account) -> Failure:
+    return Failure(
+        FailureKind.MISCONFIGURED,
+        f"{account.id} has no API key. Run: mcproxy accounts add --provider {account.provider} "
+        f"--id {account.id} --api-key -",
+    )
