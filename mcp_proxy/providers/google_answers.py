@@ -14,7 +14,8 @@ import orjson
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.providers import JsonObject, QuotaReading, TokenAnswer
-from mcp_proxy.providers.google_failures import read_google_failure, scrubbed
+from mcp_proxy.providers.details import scrubbed
+from mcp_proxy.providers.google_failures import read_google_failure
 
 DEFAULT_TIER: Final = "free-tier"
 

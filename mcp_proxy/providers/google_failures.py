@@ -12,26 +12,7 @@ import orjson
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.limit_signals import classify
-
-MAX_DETAIL: Final = 2048
-"""Characters of an upstream's message that are kept."""
-
-_SECRETS: Final = re.compile(
-    r"ya29\.[\w.-]+"  # Google access tokens
-    r"|1//[\w-]+"  # Google refresh tokens
-    r"|AIza[\w-]{20,}"  # Google API keys
-    r"|GOCSPX-[\w-]+"  # OAuth client secrets
-    r"|\bsk-[\w-]{8,}"
-    r"|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"  # JSON web tokens
-    r"|(?<=Bearer )[^\s\"']+"
-    r"|(?<=key=)[^\s&\"']+",
-)
-
-
-def scrubbed(text: str) -> str:
-    """The text without anything that looks like a credential, cut to a readable length."""
-    text = _SECRETS.sub("…", text)
-    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
+from mcp_proxy.providers.details import MAX_DETAIL, is_page, page_title, scrubbed, too_long
 
 
 class _Error(NamedTuple):
@@ -66,8 +47,8 @@ def read_google_failure(
     limit = classify(status, headers, body, now=now)
     if limit is not None:
         return limit
-    if body.lstrip()[:1] == b"<":
-        return Failure(FailureKind.UPSTREAM, _page_title(status, body), status)
+    if is_page(body):
+        return Failure(FailureKind.UPSTREAM, page_title(status, body), status)
     error = _read_error(status, body)
     reader = _READERS.get(error.status)
     if reader is not None:
@@ -111,15 +92,6 @@ def _failure(
     return Failure(kind, text, error.status, scope=scope, url=url)
 
 
-_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-
-
-def _page_title(status: int, body: bytes) -> str:
-    found = _TITLE.search(body[:8192])
-    title = f": {found[1].decode('utf-8', 'replace').strip()}" if found else ""
-    return scrubbed(f"the upstream answered {status} with a web page{title}")
-
-
 _SEAL_WORDS: Final = (
     "invalid `signature` in `thinking`",
     "expected `thinking`",
@@ -144,26 +116,12 @@ _WRONG_PLACE_WORDS: Final = ("user location is not supported", "is no longer sup
 
 def _bad_request(error: _Error) -> Failure:
     if error.mentions(*_TOO_LONG_WORDS):
-        return _failure(FailureKind.TOO_LONG, error, detail=_too_long(error.message))
+        return _failure(FailureKind.TOO_LONG, error, detail=too_long(error.message))
     if error.mentions(*_SEAL_WORDS):
         return _failure(FailureKind.SEAL, error)
     if error.mentions(*_WRONG_PLACE_WORDS):
         return _failure(FailureKind.MISCONFIGURED, error)
     return _failure(FailureKind.BAD_REQUEST, error)
-
-
-_TOKENS_OVER: Final = re.compile(r"(\d[\d,]{2,})\D+?(\d[\d,]{2,})")
-
-
-def _too_long(message: str) -> str:
-    """In the words that clients look for when they decide to compact a conversation."""
-    found = _TOKENS_OVER.search(message)
-    if found is None:
-        return (
-            message if "prompt is too long" in message.lower() else f"prompt is too long: {message}"
-        )
-    tokens, maximum = sorted((int(n.replace(",", "")) for n in found.groups()), reverse=True)
-    return f"prompt is too long: {tokens} tokens > {maximum} maximum"
 
 
 _REVOKED_WORDS: Final = (

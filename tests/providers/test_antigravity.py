@@ -16,7 +16,7 @@ from mcp_proxy.policy.models import info
 from mcp_proxy.providers import ProviderSettings, TokenAnswer, UpstreamCall, provider
 from mcp_proxy.providers.antigravity import DAILY, PROD, PROVIDER, USER_AGENT
 from mcp_proxy.providers.google_answers import CodeAssist, Onboarding
-from mcp_proxy.providers.google_failures import MAX_DETAIL, scrubbed
+from mcp_proxy.providers.details import MAX_DETAIL, scrubbed
 
 NOW = 1_760_000_000.0
 TOKEN = Secret("ya29.token")
