@@ -14,21 +14,28 @@ _ID = re.compile(r"[A-Za-z0-9_-]+")
 _DOCUMENTATION = "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 
 
-def problems(contents: Sequence[JsonObject], *, thinking: bool) -> Iterator[str]:
-    """Texts of everything that Claude would refuse. `thinking`: this request asks for it."""
+def problems(
+    contents: Sequence[JsonObject], *, thinking: bool, family: str = "claude"
+) -> Iterator[str]:
+    """Texts of everything that Claude would refuse. `thinking`: this request asks for it.
+
+    `family`: whose signatures are good.
+    """
     seen: set[str] = set()
     for at, content in enumerate(contents):
         before = contents[at - 1] if at else {}
         after = contents[at + 1] if at + 1 < len(contents) else {}
         if content.get("role") == "model":
-            yield from _assistant(content, after, at, seen)
+            yield from _assistant(content, after, at, seen, family)
         else:
             yield from _user(content, before, at)
         yield from _texts(content)
     yield from _last_turn(contents, thinking=thinking)
 
 
-def _assistant(content: JsonObject, after: JsonObject, at: int, seen: set[str]) -> Iterator[str]:
+def _assistant(
+    content: JsonObject, after: JsonObject, at: int, seen: set[str], family: str
+) -> Iterator[str]:
     ids: list[str] = []
     for nth, part in enumerate(content["parts"]):
         path = f"messages.{at}.content.{nth}"
@@ -39,7 +46,7 @@ def _assistant(content: JsonObject, after: JsonObject, at: int, seen: set[str]) 
         elif ids:
             # Anything behind a call separates it from its result (pitfall 23).
             yield _unanswered(at, ids)
-        yield from _seal(part, path)
+        yield from _seal(part, path, family)
     answered = set(_response_ids(after)) if after.get("role") != "model" else set()
     missing = [each for each in ids if each not in answered]
     if missing:
@@ -67,13 +74,13 @@ def _user(content: JsonObject, before: JsonObject, at: int) -> Iterator[str]:
             yield _unanswered(at - 1, [str(identifier)])
 
 
-def _seal(part: JsonObject, path: str) -> Iterator[str]:
+def _seal(part: JsonObject, path: str, family: str) -> Iterator[str]:
     signature = get(part, "thoughtSignature")
     if part.get("thought"):
         text = part["text"] or None  # thinking may come back without its text, not with another
         if not signature:
             yield f"{path}.thinking.signature: Field required"
-        elif not signatures.is_genuine(signature, "claude", text=text):
+        elif not signatures.is_genuine(signature, family, text=text):
             yield f"{path}: Invalid `signature` in `thinking` block"
     elif signature is not None:
         yield f"{path}.signature: Extra inputs are not permitted"

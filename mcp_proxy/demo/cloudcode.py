@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from mcp_proxy.demo import control, refusals
+from mcp_proxy.demo.answers import json_answer, refusing, whole_answer
 from mcp_proxy.demo.backend import Backend, Performance
-from mcp_proxy.demo.delivery import Delivery, deliver, reset
+from mcp_proxy.demo.delivery import Delivery, deliver
 from mcp_proxy.demo.faults import (
     FAULT_KINDS,
     Dropped,
@@ -33,10 +34,10 @@ from mcp_proxy.demo.faults import (
 from mcp_proxy.demo.generation import prompt_tokens
 from mcp_proxy.demo.identity import DemoAccount
 from mcp_proxy.demo.records import document, stream
-from mcp_proxy.demo.refusals import Answer, JsonObject, Refusal
+from mcp_proxy.demo.refusals import JsonObject, Refusal
 from mcp_proxy.demo.script import directives
 from mcp_proxy.demo.validate import check_meaning, check_shape
-from mcp_proxy.strict_json import decode, encode
+from mcp_proxy.strict_json import decode
 
 MAX_BODY = 128 * 1024 * 1024
 """Bytes; more than the proxy ever forwards."""
@@ -46,8 +47,6 @@ OLDEST_CLIENT = (2, 9, 0)
 
 _REMEMBERED = 1_000
 _CLIENT = re.compile(r"\bantigravity/(?:hub/)?(\d+)\.(\d+)\.(\d+)")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 TWO_ACCOUNTS = (DemoAccount("ada"), DemoAccount("grace", rotates=True))
 
@@ -99,7 +98,7 @@ class DemoUpstream:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[_refusing])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[refusing])
         app.add_routes(self._routes())
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await self._runner.setup()
@@ -153,17 +152,17 @@ class DemoUpstream:
         try:
             control.apply(decode(await request.read()), self.backend, self.faults)
         except ValueError as wrong:
-            return _whole(refusals.invalid(str(wrong)))
+            return whole_answer(refusals.invalid(str(wrong)))
         return await self._report(request)
 
     async def _report(self, _request: web.Request) -> web.StreamResponse:
-        return _json(control.report(self.backend, self.faults))
+        return json_answer(control.report(self.backend, self.faults))
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
         account = self.identity.holder(form.get("refresh_token", ""))
         await self._struck(request, account, None)
-        return _json(self.identity.token(form, self.backend.now()))
+        return json_answer(self.identity.token(form, self.backend.now()))
 
     async def _auth(self, request: web.Request) -> web.StreamResponse:
         """The consent page, with a browser that clicks yes."""
@@ -173,24 +172,24 @@ class DemoUpstream:
 
     async def _userinfo(self, request: web.Request) -> web.StreamResponse:
         account = self._signed_in(request)
-        return _json({"id": account.id, "email": account.mail, "verified_email": True})
+        return json_answer({"id": account.id, "email": account.mail, "verified_email": True})
 
     async def _load_code_assist(self, request: web.Request) -> web.StreamResponse:
         call = await self._received(request)
-        return _json(self.backend.load_code_assist(call.account, call.body))
+        return json_answer(self.backend.load_code_assist(call.account, call.body))
 
     async def _onboard_user(self, request: web.Request) -> web.StreamResponse:
         call = await self._received(request)
-        return _json(self.backend.onboard_user(call.account, call.body))
+        return json_answer(self.backend.onboard_user(call.account, call.body))
 
     async def _fetch_available_models(self, request: web.Request) -> web.StreamResponse:
         call = await self._received(request)
-        return _json(self.backend.fetch_available_models(call.account, call.body))
+        return json_answer(self.backend.fetch_available_models(call.account, call.body))
 
     async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
         call = await self._received(request)
         check_shape(call.body, "Count")
-        return _json({"totalTokens": prompt_tokens(call.body["request"])})
+        return json_answer({"totalTokens": prompt_tokens(call.body["request"])})
 
     async def _stream_generate_content(self, request: web.Request) -> web.StreamResponse:
         call = await self._received(request)
@@ -269,17 +268,6 @@ class DemoUpstream:
         return account
 
 
-@web.middleware
-async def _refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Refusal as refusal:
-        return _whole(refusal.answer)
-    except Dropped:
-        reset(request)
-        return web.Response()
-
-
 def _check_client(request: web.Request) -> None:
     """The headers that the real one minds (1.3)."""
     project = request.headers.get("x-goog-user-project")
@@ -290,17 +278,3 @@ def _check_client(request: web.Request) -> None:
     version = _CLIENT.search(request.headers.get("user-agent", ""))
     if version is None or tuple(map(int, version.groups())) < OLDEST_CLIENT:
         raise Refusal(refusals.outdated_client())
-
-
-def _json(answer: JsonObject) -> web.Response:
-    return web.Response(body=encode(answer), content_type="application/json")
-
-
-def _whole(answer: Answer) -> web.Response:
-    if isinstance(answer.body, str):
-        return web.Response(status=answer.status, text=answer.body, headers=answer.headers)
-    return web.Response(
-        status=answer.status,
-        body=encode(answer.body),
-        headers={"content-type": "application/json; charset=UTF-8", **answer.headers},
-    )

@@ -1,12 +1,13 @@
 """How the bytes of an answer leave: at once or paced, cut, stalled, in odd sizes.
 
-The one file beside cloudcode.py that touches sockets.
+The one file that touches sockets itself.
 """
 
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -35,13 +36,18 @@ class Delivery:
     content_type: str = "text/event-stream"
     sizes: tuple[int, ...] = ()
     """Sizes of the pieces that the bytes are cut into, used in turn; empty: whole records."""
+    flushes: bool = False
+    """Every record is handed to the socket on its own."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def deliver(request: web.Request, delivery: Delivery) -> web.StreamResponse:
     """Writes the stream as the delivery says."""
-    response = web.StreamResponse(headers={"content-type": delivery.content_type})
+    response = web.StreamResponse(
+        headers={"content-type": delivery.content_type, **delivery.headers}
+    )
     await response.prepare(request)
-    if delivery.pace or delivery.stall or delivery.sizes:
+    if delivery.pace or delivery.stall or delivery.sizes or delivery.flushes:
         await _write_slowly(response, delivery)
     else:
         await _write_fast(response, delivery.records)

@@ -15,6 +15,8 @@ from mcp_proxy.demo.refusals import JsonObject
 CHARACTERS_PER_TOKEN = 4
 
 _IMAGE_TOKENS = 258
+_MEDIA = frozenset({"inlineData", "inline_data", "source", "image_url", "file_data"})
+"""Fields that hold base64, in one API or another."""
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _NOTE = "[Note from the application"
 """How the proxy marks a system message in the middle of a conversation."""
@@ -98,23 +100,24 @@ def _lowered(letter: re.Match[str]) -> str:
 
 def prompt_tokens(request: JsonObject) -> int:
     """What the request costs to read, by the rule of thumb of four characters a token."""
-    characters = _characters(get(request, "systemInstruction")) + _characters(
+    characters = characters_of(get(request, "systemInstruction")) + characters_of(
         request.get("contents")
     )
     for tool in request.get("tools") or ():
-        characters += _characters(get(tool, "functionDeclarations"))
+        characters += characters_of(get(tool, "functionDeclarations"))
     return max(characters // CHARACTERS_PER_TOKEN, 1)
 
 
-def _characters(value: Any) -> int:
+def characters_of(value: Any) -> int:
+    """All text anywhere in a JSON value; an image counts as a fixed amount."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
-        if "inlineData" in value or "inline_data" in value:
+        if not _MEDIA.isdisjoint(value):
             return _IMAGE_TOKENS * CHARACTERS_PER_TOKEN
-        return sum(_characters(item) for item in value.values())
+        return sum(characters_of(item) for item in value.values())
     if isinstance(value, list):
-        return sum(map(_characters, value))
+        return sum(map(characters_of, value))
     return 1
 
 
@@ -130,10 +133,15 @@ def _last_prompt(contents: Sequence[JsonObject]) -> str:
         if content.get("role") == "model":
             continue
         for part in reversed(content.get("parts") or ()):
-            text = _REMINDER.sub("", part.get("text") or "").strip()
-            if text and not text.startswith(_NOTE):
+            if text := spoken(part.get("text") or ""):
                 return text
     return ""
+
+
+def spoken(text: str) -> str:
+    """What a person said in this text; "" when an application wrote all of it."""
+    said = _REMINDER.sub("", text).strip()
+    return "" if said.startswith(_NOTE) else said
 
 
 def _last_results(contents: Sequence[JsonObject]) -> tuple[str, ...]:
@@ -156,7 +164,11 @@ def _result_text(response: JsonObject) -> str:
 
 def _declarations(request: JsonObject) -> list[Declaration]:
     return [
-        Declaration(entry["name"], entry.get("description") or "", entry.get("parameters") or {})
+        Declaration(
+            entry["name"],
+            entry.get("description") or "",
+            entry.get("parameters") or get(entry, "parametersJsonSchema") or {},
+        )
         for tool in request.get("tools") or ()
         for entry in get(tool, "functionDeclarations") or ()
     ]

@@ -9,6 +9,7 @@ Nothing is random, so a test can foretell an answer and a retry repeats it. Prom
     long                    a long text, in several alphabets
     weather, run, read, call, a tool's name    calls a fitting tool, when tools are offered
     both, parallel          ... and calls twice in one turn
+    finish=REASON           says nothing and ends for that reason (Gemini's names: SAFETY)
     fault=KIND              plays that fault (faults.py has the kinds) on this prompt, every time
 
 A tool result is quoted. JSON is answered when JSON is asked for, an image by the image models.
@@ -41,7 +42,7 @@ _LONG_SENTENCES = 60
 _WORDS_PER_PIECE = 3
 
 _SAY = re.compile(r"^\W*(?:please )?(?:say|reply with|answer with|respond with)\b[ :]*(.+)", re.I)
-_DIRECTIVE = re.compile(r"\b(words|events|pace|fault)=([\w-]+)")
+_DIRECTIVE = re.compile(r"\b(words|events|pace|fault|finish)=([\w-]+)")
 _WORD = re.compile(r"\S+\s*")
 _QUOTED = 400
 
@@ -75,6 +76,8 @@ class Turn:
     """base64 of a PNG"""
     grounding: JsonObject | None = None
     finish: str = "STOP"
+    stopped_by: str | None = None
+    """The stop sequence that cut it."""
     pace: float | None = None
     """Stream events a second; None: as fast as they can be written."""
 
@@ -95,6 +98,8 @@ def directives(prompt: str) -> dict[str, str]:
 
 
 def _uncut(asked: Generation) -> Turn:
+    if reason := directives(asked.prompt).get("finish"):
+        return Turn(finish=reason)
     if asked.model.image:
         return Turn(pieces=("Here is the picture.",), image=PNG)
     if asked.searches:
@@ -227,9 +232,10 @@ def _within_limits(turn: Turn, asked: Generation) -> Turn:
     if not asked.stops and len(turn.thoughts) + length <= room:
         return turn
     text = "".join(turn.pieces)
-    stop = min((at for word in asked.stops if (at := text.find(word)) >= 0), default=None)
+    hits = ((at, word) for word in asked.stops if (at := text.find(word)) >= 0)
+    stop = min(hits, default=None)
     if stop is not None:
-        text, turn = text[:stop], replace(turn, calls=())
+        text, turn = text[: stop[0]], replace(turn, calls=(), stopped_by=stop[1])
     # Thinking counts inside maxOutputTokens, so it can use up an answer altogether.
     thoughts = turn.thoughts[:room]
     room -= len(thoughts)

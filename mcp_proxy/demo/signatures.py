@@ -16,11 +16,17 @@ SENTINEL = "skip_thought_signature_validator"
 
 _KEY = b"mcproxy embedded upstream"
 _MAC_BYTES = 32
-_LEAD = {"claude": b"\x12\xa0", "gemini": b"\x12\xb0"}
+_LEAD = {
+    "claude": b"\x12\xa0",
+    "gemini": b"\x12\xb0",
+    "gpt": b"\x80\x00",
+    "copilot": b"\x12\xc0",
+}
+"""Who made it. Copilot's are good only there, whatever the model (providers.md 8.5)."""
 
 
 def issue(family: str, text: str) -> str:
-    """A signature for `text`: the thinking of a Claude model, anything for Gemini."""
+    """A signature for `text`: the thinking of a Claude model, anything for others."""
     payload = _LEAD[family] + hashlib.sha256(text.encode()).digest()
     blob = base64.b64encode(payload + _mac(payload))
     if family == "claude":
