@@ -29,5 +29,6 @@ def claims_of(token: str) -> JsonObject:
 def expiry_of(token: str) -> float | None:
     """Unix time at which the token ends; None when it does not say."""
     moment = claims_of(token).get("exp")
-    is_number = isinstance(moment, int | float) and not isinstance(moment, bool)
-    return float(moment) if is_number else None
+    if isinstance(moment, bool) or not isinstance(moment, int | float):
+        return None
+    return float(moment)

@@ -33,8 +33,13 @@ def test_what_is_no_token_has_none(text):
 
 @pytest.mark.parametrize(
     ("claims", "expiry"),
-    [({"exp": 1_760_000_000}, 1_760_000_000.0), ({}, None), ({"exp": "soon"}, None)]
-    + [({"exp": True}, None), ({"exp": 1.5}, 1.5)],
+    [
+        ({"exp": 1_760_000_000}, 1_760_000_000.0),
+        ({"exp": 1.5}, 1.5),
+        ({"exp": "soon"}, None),
+        ({"exp": True}, None),
+        ({}, None),
+    ],
 )
 def test_expiry(claims, expiry):
     assert expiry_of(token(claims)) == expiry
