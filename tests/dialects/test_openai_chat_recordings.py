@@ -11,7 +11,12 @@ from mcp_proxy.dialects import client_dialect
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 PATTERNS = ("py-openai-*.json", "langchain-openai*.json", "llm-*.json", "aider-openai*.json")
-FILES = sorted(path for pattern in PATTERNS for path in RECORDINGS.glob(pattern))
+FILES = sorted(
+    path
+    for pattern in PATTERNS
+    for path in RECORDINGS.glob(pattern)
+    if "responses" not in path.name
+)
 
 
 def chat_requests() -> list[Any]:

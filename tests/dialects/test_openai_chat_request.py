@@ -25,7 +25,7 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects import client_dialect
-from mcp_proxy.dialects.openai_chat.tools import free_text, is_custom
+from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.errors import BadRequest
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8Fu7N9hAAAAAElFTkSuQmCC"  # noqa: E501
@@ -277,14 +277,14 @@ def test_custom_tool_is_a_function_of_one_text():
     (tool,) = parse(tools=[PATCH]).tools
     assert (tool.name, tool.description) == ("patch", "Edits files")
     assert tool.schema["properties"] == {"input": {"type": "string"}}
-    assert is_custom(tool)
+    assert tool.freeform is not None
 
 
 def test_function_with_an_equal_schema_is_not_a_custom_tool():
     (custom,) = parse(tools=[PATCH]).tools
     twin = {"name": "twin", "parameters": dict(custom.schema)}
     (tool,) = parse(tools=[{"type": "function", "function": twin}]).tools
-    assert not is_custom(tool)
+    assert tool.freeform is None
 
 
 def test_grammar_of_a_custom_tool_is_told_to_the_model():

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from mcp_proxy.conversation import Conversation, JsonObject
-from mcp_proxy.dialects import ClientDialect, ErrorReply, ReplyFrame, StreamRenderer
+from mcp_proxy.dialects import ClientDialect, ErrorReply, PathTarget, ReplyFrame, StreamRenderer
 from mcp_proxy.dialects.openai_chat.content import NAME
-from mcp_proxy.dialects.openai_chat.errors import render_error
 from mcp_proxy.dialects.openai_chat.reply import render_reply
 from mcp_proxy.dialects.openai_chat.request import parse_request
 from mcp_proxy.dialects.openai_chat.stream import ChatStream
+from mcp_proxy.dialects.openai_errors import render_error
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import Reply
 
@@ -18,10 +18,14 @@ class _OpenAiChat:
     # SSE comments: every SDK's decoder skips them (client-apis.md 0).
     keep_alive = b": keep-alive\n\n"
 
-    def parse_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+    def parse_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
         return parse_request(body, headers)
 
-    def parse_count_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+    def parse_count_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
         """The same: a chat request needs no limit, and so says enough to be counted."""
         return parse_request(body, headers)
 

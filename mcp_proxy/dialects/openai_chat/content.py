@@ -4,14 +4,12 @@ Knows the part types; does not know which of them a role may carry. An unknown t
 `Verbatim`: it is left out on other wires, never refused.
 """
 
-import base64
-import binascii
-import mimetypes
 from collections.abc import Callable
 from typing import Any
 
 from mcp_proxy.conversation import JsonObject, Media, Text, Verbatim
-from mcp_proxy.dialects.inline_data import is_data_url, media_at, read_base64
+from mcp_proxy.dialects.inline_data import media_at, read_base64
+from mcp_proxy.dialects.openai_fields import read_file
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
 
@@ -73,24 +71,7 @@ def _file(part: JsonObject, where: Where) -> ContentPart:
         )
     name = get(file, "filename", str, where, default=None)
     data = get(file, "file_data", str, where)
-    return _text_if_plain(_file_data(data, name, (*where, "file_data")))
-
-
-def _file_data(data: str, name: str | None, where: Where) -> Media:
-    mime_type = mimetypes.guess_type(name or "")[0] or "application/pdf"
-    if is_data_url(data) or "://" in data[:12]:
-        return media_at(data, where, mime_type, name)
-    return Media(mime_type, read_base64(data, where), name=name)
-
-
-def _text_if_plain(media: Media) -> ContentPart:
-    """A plain text file as text, which every model reads; PDF and others as they are."""
-    if media.data and media.mime_type.startswith("text/"):
-        try:
-            return Text(base64.b64decode(media.data).decode())
-        except (UnicodeDecodeError, binascii.Error):
-            return media
-    return media
+    return read_file(data, name, (*where, "file_data"))
 
 
 _READERS: dict[str, Callable[[JsonObject, Where], ContentPart]] = {

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from mcp_proxy.conversation import (
     UNKNOWN_ORIGIN,
     JsonObject,
@@ -23,8 +21,9 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects.openai_chat.content import ContentPart, read_content
+from mcp_proxy.dialects.openai_fields import object_text, read_name, split_system
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import Where, check, encode, get, kind_of, one_of, spell
+from mcp_proxy.strict_json import Where, check, encode, get, one_of, spell
 
 _SPEAKERS: dict[str, Role] = {
     "system": "system",
@@ -45,19 +44,7 @@ def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ..
     for at, item in enumerate(items):
         where: Where = ("messages", at)
         transcript.add(check(item, dict, where), where)
-    return _split_system(transcript.close())
-
-
-def _split_system(messages: list[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """System messages of nothing but text at the front; the last message always stays a message,
-    because there is no model that answers to instructions alone."""
-    system: list[Text] = []
-    for at, message in enumerate(messages[:-1]):
-        texts = [part for part in message.parts if isinstance(part, Text)]
-        if message.role != "system" or len(texts) != len(message.parts):
-            return tuple(system), tuple(messages[at:])
-        system += texts
-    return tuple(system), tuple(messages[-1:])
+    return split_system(transcript.close())
 
 
 @dataclass(slots=True)
@@ -135,13 +122,13 @@ def _tool_call(call: JsonObject, where: Where) -> ToolCall:
 
 def _function(function: JsonObject, where: Where) -> tuple[str, str]:
     arguments = get(function, "arguments", str, where, default="")
-    return _name(function, where), _object_text(arguments, (*where, "arguments"))
+    return read_name(function, where), object_text(arguments, (*where, "arguments"))
 
 
 def _custom(custom: JsonObject, where: Where) -> tuple[str, str]:
     """A custom tool takes free text; elsewhere it is a function with the one argument `input`."""
     given = get(custom, "input", str, where, default="")
-    return _name(custom, where), encode({"input": given}).decode()
+    return read_name(custom, where), encode({"input": given}).decode()
 
 
 _CALLS: dict[str, Callable[[JsonObject, Where], tuple[str, str]]] = {
@@ -149,31 +136,6 @@ _CALLS: dict[str, Callable[[JsonObject, Where], tuple[str, str]]] = {
     "custom": _custom,
 }
 _KINDS = tuple(_CALLS)
-
-
-def _name(named: JsonObject, where: Where) -> str:
-    name: str = get(named, "name", str, where)
-    if not name:
-        raise BadRequest("expected a name, got empty text", param=spell((*where, "name")))
-    return name
-
-
-def _object_text(text: str, where: Where) -> str:
-    """JSON text of an object, as it is; models that call without arguments leave it empty."""
-    if not text.strip():
-        return "{}"
-    try:
-        value: Any = orjson.loads(text)
-    except orjson.JSONDecodeError as cause:
-        raise BadRequest(
-            f"expected the JSON text of an object: {cause.msg} (column {cause.colno})",
-            param=spell(where),
-        ) from cause
-    if not isinstance(value, dict):
-        raise BadRequest(
-            f"expected the JSON text of an object, got {kind_of(value)}", param=spell(where)
-        )
-    return text
 
 
 def _seal(call: JsonObject) -> Seal | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp_proxy.conversation import Conversation, JsonObject, Media, Text, Thinking, ToolCall
 from mcp_proxy.dialects import ReplyFrame
-from mcp_proxy.dialects.openai_chat.tools import free_text, is_custom
+from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.events import Reply, Stop, Usage
 
 _FINISH = {
@@ -35,7 +35,7 @@ class Manner:
         wanted = conversation.reasoning
         return cls(
             shows_thinking=wanted.visible and wanted.mode != "off",
-            custom=frozenset(tool.name for tool in conversation.tools if is_custom(tool)),
+            custom=frozenset(tool.name for tool in conversation.tools if tool.freeform is not None),
             legacy="functions" in conversation.extras,
         )
 

@@ -5,7 +5,7 @@ that names them), and advice that an answer is right without (left out, and list
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from mcp_proxy.conversation import (
     Conversation,
@@ -18,6 +18,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.dialects.openai_chat.messages import read_messages
 from mcp_proxy.dialects.openai_chat.tools import is_legacy, read_choice, read_tools
+from mcp_proxy.dialects.openai_fields import read_effort, read_limit, read_model, read_number
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, get, kind_of, one_of
 
@@ -66,9 +67,6 @@ _ADVISORY = (
 )
 _KNOWN = frozenset(_HONOURED + _ADVISORY)
 
-Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
-_EFFORTS = ("none", *get_args(Effort))
-
 _SESSION_HEADERS = ("x-session-id", "x-session-affinity")
 
 
@@ -84,7 +82,7 @@ def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
     streams = get(body, "stream", bool, default=False)
     return Conversation(
         dialect=NAME,
-        model=_model(body),
+        model=read_model(body),
         messages=messages,
         system=system,
         tools=tools,
@@ -119,36 +117,15 @@ def _refuse_what_cannot_be_honoured(body: JsonObject) -> None:
         )
 
 
-def _model(body: JsonObject) -> str:
-    model: str = get(body, "model", str)
-    if not model:
-        raise BadRequest("expected a model's name, got empty text", param="model")
-    return model
-
-
 def _sampling(body: JsonObject) -> Sampling:
-    older, newer = _limit(body, "max_tokens"), _limit(body, "max_completion_tokens")
+    older, newer = read_limit(body, "max_tokens"), read_limit(body, "max_completion_tokens")
     return Sampling(
         max_tokens=older if newer is None else newer,
-        temperature=_number(body, "temperature", highest=2),
-        top_p=_number(body, "top_p", highest=1),
+        temperature=read_number(body, "temperature", highest=2),
+        top_p=read_number(body, "top_p", highest=1),
         top_k=get(body, "top_k", int, default=None),
         stop=_stop(body.get("stop")),
     )
-
-
-def _limit(body: JsonObject, key: str) -> int | None:
-    limit: int | None = get(body, key, int, default=None)
-    if limit is not None and limit < 1:
-        raise BadRequest(f"expected at least 1, got {limit}", param=key)
-    return limit
-
-
-def _number(body: JsonObject, key: str, *, highest: int) -> float | None:
-    number: float | None = get(body, key, float, default=None)
-    if number is not None and not 0 <= number <= highest:
-        raise BadRequest(f"expected a number from 0 to {highest}, got {number:g}", param=key)
-    return number
 
 
 def _stop(value: Any) -> tuple[str, ...]:
@@ -169,10 +146,7 @@ def _reasoning(body: JsonObject) -> Reasoning:
         effort = get(get(body, "reasoning", dict, default={}), "effort", str, where[:1], None)
     if effort is None:
         return Reasoning()
-    one_of(effort, _EFFORTS, where)
-    if effort == "none":
-        return Reasoning(mode="off")
-    return Reasoning(mode="adaptive", effort=cast(Effort, effort))
+    return read_effort(effort, where)
 
 
 def _output(body: JsonObject) -> OutputFormat | None:

@@ -10,9 +10,9 @@ import orjson
 
 from mcp_proxy.conversation import JsonObject, Media
 from mcp_proxy.dialects import ReplyFrame
-from mcp_proxy.dialects.openai_chat.errors import error_body
 from mcp_proxy.dialects.openai_chat.reply import Manner, answer_id, image_object, usage_object
-from mcp_proxy.dialects.openai_chat.tools import free_text
+from mcp_proxy.dialects.openai_errors import error_body
+from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import (
     ArgumentsDelta,
@@ -38,6 +38,8 @@ _dumps = orjson.dumps
 
 class ChatStream:
     """The renderer of one answer."""
+
+    content_type = "text/event-stream"
 
     def __init__(self, frame: ReplyFrame) -> None:
         conversation = frame.conversation

@@ -1,0 +1,103 @@
+"""Fields that OpenAI's request formats share, Chat Completions and Responses (client-apis.md 2, 3).
+
+Knows single values and their bounds; what a whole request looks like is each format's own matter.
+"""
+
+import base64
+import binascii
+import mimetypes
+from typing import Any, Literal, cast, get_args
+
+import orjson
+
+from mcp_proxy.conversation import JsonObject, Media, Message, Reasoning, Text
+from mcp_proxy.dialects.inline_data import is_data_url, media_at, read_base64
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import Where, get, kind_of, one_of, spell
+
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+_EFFORTS = ("none", *get_args(Effort))
+
+
+def read_model(body: JsonObject) -> str:
+    model: str = get(body, "model", str)
+    if not model:
+        raise BadRequest("expected a model's name, got empty text", param="model")
+    return model
+
+
+def read_limit(body: JsonObject, key: str) -> int | None:
+    """A number of tokens that an answer may have."""
+    limit: int | None = get(body, key, int, default=None)
+    if limit is not None and limit < 1:
+        raise BadRequest(f"expected at least 1, got {limit}", param=key)
+    return limit
+
+
+def read_number(body: JsonObject, key: str, *, highest: int) -> float | None:
+    number: float | None = get(body, key, float, default=None)
+    if number is not None and not 0 <= number <= highest:
+        raise BadRequest(f"expected a number from 0 to {highest}, got {number:g}", param=key)
+    return number
+
+
+def read_effort(effort: str, where: Where, *, visible: bool = True) -> Reasoning:
+    """`none` switches thinking off; any other effort leaves the amount to the model."""
+    one_of(effort, _EFFORTS, where)
+    if effort == "none":
+        return Reasoning(mode="off", visible=visible)
+    return Reasoning(mode="adaptive", effort=cast(Effort, effort), visible=visible)
+
+
+def read_name(named: JsonObject, where: Where) -> str:
+    name: str = get(named, "name", str, where)
+    if not name:
+        raise BadRequest("expected a name, got empty text", param=spell((*where, "name")))
+    return name
+
+
+def object_text(text: str, where: Where) -> str:
+    """JSON text of an object, as it is; models that call without arguments leave it empty."""
+    if not text.strip():
+        return "{}"
+    try:
+        value: Any = orjson.loads(text)
+    except orjson.JSONDecodeError as cause:
+        raise BadRequest(
+            f"expected the JSON text of an object: {cause.msg} (column {cause.colno})",
+            param=spell(where),
+        ) from cause
+    if not isinstance(value, dict):
+        raise BadRequest(
+            f"expected the JSON text of an object, got {kind_of(value)}", param=spell(where)
+        )
+    return text
+
+
+def read_file(data: str, name: str | None, where: Where) -> Text | Media:
+    """A file by its data or address. Plain text becomes text, which every model reads."""
+    mime_type = mimetypes.guess_type(name or "")[0] or "application/pdf"
+    if is_data_url(data) or "://" in data[:12]:
+        return _text_if_plain(media_at(data, where, mime_type, name))
+    return _text_if_plain(Media(mime_type, read_base64(data, where), name=name))
+
+
+def _text_if_plain(media: Media) -> Text | Media:
+    if media.data and media.mime_type.startswith("text/"):
+        try:
+            return Text(base64.b64decode(media.data).decode())
+        except (UnicodeDecodeError, binascii.Error):
+            return media
+    return media
+
+
+def split_system(messages: list[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """System messages of nothing but text at the front; the last message always stays a message,
+    because there is no model that answers to instructions alone."""
+    system: list[Text] = []
+    for at, message in enumerate(messages[:-1]):
+        texts = [part for part in message.parts if isinstance(part, Text)]
+        if message.role != "system" or len(texts) != len(message.parts):
+            return tuple(system), tuple(messages[at:])
+        system += texts
+    return tuple(system), tuple(messages[-1:])
