@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness import Cli, Home, Serving
 
+from mcp_proxy.store.environment import VARIABLES
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.settings import SETTINGS
 
@@ -98,20 +99,20 @@ def _plain(host: str) -> str:
 
 _OTHER_VARIABLES = (
     "ACCOUNTS_CONFIG_PATH",
-    "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
-    "ANTHROPIC_BASE_URL",
     "ANTIGRAVITY_STATE_DB",
     "BROWSER",
+    "CODEX_HOME",
     "COLUMNS",
     "FORCE_COLOR",
+    "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_CLIENT_ID",
     "GOOGLE_CLIENT_SECRET",
+    "GOOGLE_CLOUD_LOCATION",
+    "GOOGLE_CLOUD_PROJECT",
     "MCPROXY_CONFIG",
     "MCPROXY_STATE_DIR",
     "NO_COLOR",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_RUNTIME_DIR",
@@ -125,7 +126,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home, with nothing in the environment that means anything to mcproxy."""
     settings = (row.env for row in SETTINGS if row.env)
     proxies = (name for upper in _PROXY_VARIABLES for name in (upper, upper.lower()))
-    for name in (*settings, *_OTHER_VARIABLES, *proxies):
+    for name in (*settings, *VARIABLES, *_OTHER_VARIABLES, *proxies):
         monkeypatch.delenv(name, raising=False)
     root = tmp_path / "home"
     configured, state = root / ".config" / "mcproxy", root / ".local" / "state" / "mcproxy"

@@ -42,12 +42,14 @@ class App:
         return load_settings(self.paths, flags or {}, os.environ)
 
     def account_store(self) -> "AccountStore":
+        """accounts.toml, and beside it the keys in the environment for as long as we run."""
         from mcp_proxy.store.accounts import AccountStore
+        from mcp_proxy.store.environment import read_environment
 
-        return AccountStore(self.paths.accounts)
+        return AccountStore(self.paths.accounts, environment=read_environment(os.environ))
 
     def accounts(self) -> "Loaded":
-        """accounts.toml; what is wrong or was mended in it is said on stderr."""
+        """All accounts; what is wrong or was mended in accounts.toml is said on stderr."""
         loaded = self.account_store().load()
         for problem in loaded.problems:
             self.say(f"{self.paths.accounts}: {problem}")

@@ -24,6 +24,7 @@ from mcp_proxy.store.atomic import (
     tighten,
 )
 from mcp_proxy.store.entries import FIELD_NAMES, WrongEntry, entry_fields, read_entry
+from mcp_proxy.store.environment import NOTHING_SET, Environment
 from mcp_proxy.store.locks import FileLock
 from mcp_proxy.store.toml_text import MalformedToml, TomlTable, parse_toml
 
@@ -48,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What accounts.toml holds, in its order."""
+    """What accounts.toml holds, in its order, and behind it the accounts of the environment."""
 
     accounts: tuple[Account, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -68,15 +69,27 @@ class UnknownAccount(UserError):
 def credential_id(account: Account) -> str:
     """Fingerprint of what signs the account in: a mark against one sign-in dies with it."""
     secret = account.credential.refresh_token or account.credential.api_key
-    material = secret.value if secret else account.credential.source or ""
+    borrowed = account.credential.source or account.credential.file
+    material = secret.value if secret else borrowed or ""
     return hashlib.sha256(f"{account.provider}\0{material}".encode()).hexdigest()[:16]
 
 
 class AccountStore:
     """The file at `path`. Cheap to make; holds nothing open and caches nothing."""
 
-    def __init__(self, path: Path, *, lock_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        environment: Environment = NOTHING_SET,
+        lock_timeout: float = 10.0,
+    ) -> None:
+        """`environment`: accounts that are there beside those of the file, and never get into it.
+
+        Where both have an id, the file's counts.
+        """
         self.path = path
+        self._environment = environment
         self._lock_timeout = lock_timeout
 
     @property
@@ -99,7 +112,13 @@ class AccountStore:
                 problems.append(Problem(place, str(wrong), _entry_id(entry)))
             else:
                 accounts[account.id] = account
-        return Loaded(tuple(accounts.values()), tuple(problems), tuple(warnings))
+        taken = {*accounts, *(problem.id for problem in problems)}
+        others = [each for each in self._environment.accounts if each.id not in taken]
+        return Loaded(
+            (*accounts.values(), *others),
+            tuple(problems),
+            (*warnings, *self._environment.warnings),
+        )
 
     def add(self, account: Account) -> None:
         """Append an entry. UserError when the id is taken."""
@@ -206,6 +225,11 @@ class AccountStore:
         for entry in entries:
             if _entry_id(entry) == account_id:
                 return entry
+        if any(each.id == account_id for each in self._environment.accounts):
+            raise UserError(
+                f"{account_id} comes from the environment, not from {self.path.name}: it is there"
+                " as long as its variable is set"
+            )
         raise UnknownAccount(account_id, filter(None, map(_entry_id, entries)))
 
 

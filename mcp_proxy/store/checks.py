@@ -8,6 +8,14 @@ from typing import TypeVar
 from mcp_proxy.account import Secret
 
 _HEADER_SAFE = re.compile(r"[!-~]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[ -~]*")
+_HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_OUR_HEADERS = frozenset(
+    {"connection", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"}
+)
+"""They say how a message is framed, which only whoever sends it can know."""
+
 _T = TypeVar("_T")
 
 
@@ -43,6 +51,27 @@ def token(value: object) -> str:
 
 def secret(value: object) -> Secret:
     return Secret(token(value))
+
+
+def host_label(value: object) -> str:
+    """Text that becomes a part of a host name: with a dot or slash it would name another host."""
+    if not _HOST_LABEL.fullmatch(text(value)):
+        raise WrongValue("must be made of a-z 0-9 -, like us-central1")
+    return text(value)
+
+
+def headers(value: object) -> dict[str, str]:
+    """Names and values as they can be sent. The values may be keys: no reason quotes them."""
+    if not isinstance(value, dict):
+        raise WrongValue("must be a table of texts")
+    for name, content in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise WrongValue("must have names that HTTP takes (no spaces, no colon)")
+        if name.lower() in _OUR_HEADERS:
+            raise WrongValue(f"must not have {name}, which is settled by the request itself")
+        if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content):
+            raise WrongValue(f"must have one line of plain text for {name}")
+    return value
 
 
 def whole(low: int, high: int) -> Callable[[object], int]:

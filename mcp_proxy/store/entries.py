@@ -32,9 +32,15 @@ _NEEDS = {
     "zai": "api_key",
     "anthropic": "api_key",
     "openai": "api_key",
+    "openai-compatible": "base_url",
     "gemini": "api_key",
+    "codex": "refresh_token",
+    "copilot": "refresh_token",
 }
-"""Without it, and without a `source` to borrow a login from, an entry cannot work."""
+"""Without it, and without a `source` to borrow a login from, an entry cannot work.
+
+Vertex AI needs nothing: Google's libraries find the login of this machine by themselves.
+"""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -62,7 +68,12 @@ def read_entry(entry: object, *, taken: Container[str] = ()) -> Account:
 
 
 def entry_fields(account: Account) -> dict[str, Any]:
-    """The entry as it is written; fields that are not set are left out."""
+    """The entry as it is written; fields that are not set are left out.
+
+    ValueError for an account of the environment: what is in a variable stays out of files.
+    """
+    if account.transient:
+        raise ValueError(f"{account.id} is of this process only and is never written")
     credential = account.credential
     label = "email" if account.label and "@" in account.label else "label"
     fields: dict[str, Any] = {
@@ -76,12 +87,16 @@ def entry_fields(account: Account) -> dict[str, Any]:
         "api_key": _revealed(credential.api_key),
         "client_id": credential.client_id,
         "client_secret": _revealed(credential.client_secret),
+        "credentials_file": credential.file,
+        "workspace": account.workspace,
         "project": account.project,
+        "location": account.location,
         "base_url": account.base_url,
         "token_url": account.token_url,
         "soft_limit": account.soft_limit,
         "models": list(account.models) or None,
         "proxy": account.proxy,
+        "headers": dict(account.headers) or None,
         **account.extras,
     }
     return {name: value for name, value in fields.items() if value is not None}
@@ -110,6 +125,7 @@ def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:
             client_id=known.get("client_id"),
             client_secret=known.get("client_secret"),
             source=known.get("source"),
+            file=known.get("credentials_file"),
         ),
         label=known.get("label") or known.get("email"),
         enabled=known.get("enabled", True),
@@ -120,6 +136,9 @@ def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:
         soft_limit=known.get("soft_limit"),
         models=known.get("models", ()),
         proxy=known.get("proxy"),
+        location=known.get("location"),
+        workspace=known.get("workspace"),
+        headers=known.get("headers", {}),
         extras=extras,
     )
 
@@ -152,12 +171,16 @@ _FIELDS: Mapping[str, Callable[[object], Any]] = {
     "api_key": checks.secret,
     "client_id": checks.token,
     "client_secret": checks.secret,
+    "credentials_file": checks.filled_text,
+    "workspace": checks.token,
     "project": checks.token,
+    "location": checks.host_label,
     "base_url": checked_url,
     "token_url": checked_url,
     "soft_limit": checks.fraction,
     "models": checks.list_of(checks.filled_text),
     "proxy": checked_proxy,
+    "headers": checks.headers,
 }
 
 FIELD_NAMES = frozenset(_FIELDS)

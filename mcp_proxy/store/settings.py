@@ -16,6 +16,7 @@ from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.store import sections
 from mcp_proxy.store.checks import WrongValue, secret, token
+from mcp_proxy.store.environment import aliases_from
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.setting import (
     KEYS,
@@ -164,6 +165,7 @@ def load_settings(paths: Paths, flags: Mapping[str, object], env: Mapping[str, s
         section = _at(document, path, {})
         values[path] = _in_file(paths.config, partial(read, path, section, notes))
     values["providers"] = _with_google_client(values["providers"], env)
+    values["aliases"] = {**_class_aliases(env), **values["aliases"]}
     notes += _unknown_keys(document)
     warnings = tuple(f"{paths.config}: {each}" for each in notes)
     return Settings(
@@ -302,6 +304,13 @@ def _unknown_keys(document: TomlTable) -> list[str]:
         strangers = [key for key in document.get(section, {}) if key not in keys]
         notes += [sections.unknown(f"{section}.{key}", known) for key in strangers]
     return notes
+
+
+def _class_aliases(env: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    try:
+        return aliases_from(env)
+    except WrongValue as wrong:
+        raise UserError(str(wrong), exit_code=CONFIG_EXIT) from wrong
 
 
 def _with_google_client(

@@ -72,7 +72,12 @@ models = ["glm-4.7"]
 proxy = "http://user:pass@10.0.0.1:3128"
 client_id = "id"
 client_secret = "secret"
+source = "gcloud"
+credentials_file = "/etc/service account.json"
+workspace = "org-1"
+location = "europe-west4"
 colour = "blue"
+headers = { HTTP-Referer = "https://me.example", X-Title = "" }
 """,
     )
     loaded = store.load()
@@ -82,7 +87,11 @@ colour = "blue"
             id="work",
             provider="antigravity",
             credential=Credential(
-                refresh_token=Secret("1//abc"), client_id="id", client_secret=Secret("secret")
+                refresh_token=Secret("1//abc"),
+                client_id="id",
+                client_secret=Secret("secret"),
+                source="gcloud",
+                file="/etc/service account.json",
             ),
             label="me@example.com",
             enabled=False,
@@ -93,6 +102,9 @@ colour = "blue"
             soft_limit=0.3,
             models=("glm-4.7",),
             proxy="http://user:pass@10.0.0.1:3128",
+            location="europe-west4",
+            workspace="org-1",
+            headers={"HTTP-Referer": "https://me.example", "X-Title": ""},
             extras={"colour": "blue"},
         ),
     )
@@ -126,6 +138,18 @@ WRONG_ENTRIES = {
     'id = "b"\nprovider = "zai"\napi_key = "k"\nbase_url = "http://127.0.0.1.evil.com"': "https",
     'id = "b"\nprovider = "zai"\napi_key = "k"\ntoken_url = "http://0.0.0.0/t"': "must be https",
     'id = "b"\nprovider = "zai"\napi_key = "k"\nproxy = "socks5://x"': "proxy must be a URL",
+    'id = "b"\nprovider = "zai"\napi_key = "k"\nproxy = "http://[x"': "proxy must be a URL",
+    'id = "b"\nprovider = "zai"\napi_key = "k"\nbase_url = "https://[x"': "base_url must be a URL",
+    'id = "b"\nprovider = "openai-compatible"\napi_key = "k"': "base_url is missing",
+    'id = "b"\nprovider = "codex"': "refresh_token is missing",
+    'id = "b"\nprovider = "copilot"\napi_key = "k"': "refresh_token is missing",
+    'id = "b"\nprovider = "vertex"\nlocation = "evil.example/"': "location must be made of",
+    'id = "b"\nprovider = "vertex"\ncredentials_file = ""': "credentials_file must not be",
+    'id = "b"\nprovider = "vertex"\nheaders = "x"': "headers must be a table",
+    'id = "b"\nprovider = "vertex"\nheaders = { "a b" = "x" }': "headers must have names",
+    'id = "b"\nprovider = "vertex"\nheaders = { Host = "x" }': "headers must not have Host",
+    'id = "b"\nprovider = "vertex"\nheaders = { A = "x\\ny" }': "headers must have one line",
+    'id = "b"\nprovider = "vertex"\nheaders = { A = 1 }': "headers must have one line",
 }
 
 
@@ -466,3 +490,18 @@ def test_a_fingerprint_follows_the_credential_and_nothing_else() -> None:
     assert credential_id(first) != credential_id(account("b"))
     assert credential_id(Account("a", "antigravity", Credential(source="app")))
     assert "1//a" not in credential_id(first)
+
+
+def test_what_vertex_and_compatible_servers_need_survives_writing(store: AccountStore) -> None:
+    account = Account(
+        id="gcp",
+        provider="vertex",
+        credential=Credential(source="gcloud", file="/etc/a b.json"),
+        project="my-project",
+        location="us-central1",
+        workspace="org-1",
+        headers={"X-Title": "mine"},
+        models=("gemini-2.5-pro",),
+    )
+    store.add(account)
+    assert store.load().accounts == (account,)
