@@ -15,7 +15,7 @@ from mcp_proxy.policy.limit_signals import classify
 from mcp_proxy.providers.details import MAX_DETAIL, is_page, page_title, scrubbed, too_long
 
 
-class _Error(NamedTuple):
+class GoogleError(NamedTuple):
     """Google's error object, as far as it could be read."""
 
     status: int
@@ -49,15 +49,16 @@ def read_google_failure(
         return limit
     if is_page(body):
         return Failure(FailureKind.UPSTREAM, page_title(status, body), status)
-    error = _read_error(status, body)
+    error = read_error(status, body)
     reader = _READERS.get(error.status)
     if reader is not None:
         return reader(error)
     kind = FailureKind.BAD_REQUEST if 400 < error.status < 500 else FailureKind.UPSTREAM
-    return _failure(kind, error)
+    return failure_of(kind, error)
 
 
-def _read_error(status: int, body: bytes) -> _Error:
+def read_error(status: int, body: bytes) -> GoogleError:
+    """The error object of a body, or of the first element of a list; else the text there is."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -67,11 +68,11 @@ def _read_error(status: int, body: bytes) -> _Error:
     error = value.get("error") if isinstance(value, dict) else None
     if not isinstance(error, dict):
         text = error if isinstance(error, str) else body[:MAX_DETAIL].decode("utf-8", "replace")
-        return _Error(status, text.strip(), "", ())
+        return GoogleError(status, text.strip(), "", ())
     code = error.get("code")
     details = error.get("details")
     known = details if isinstance(details, list) else []
-    return _Error(
+    return GoogleError(
         # Inside a stream the answer's own status was 200.
         status=code if status < 400 and isinstance(code, int) else status,
         message=str(error.get("message", "")),
@@ -80,14 +81,15 @@ def _read_error(status: int, body: bytes) -> _Error:
     )
 
 
-def _failure(
+def failure_of(
     kind: FailureKind,
-    error: _Error,
+    error: GoogleError,
     *,
     detail: str | None = None,
     scope: Scope = Scope.MODEL,
     url: str | None = None,
 ) -> Failure:
+    """In the upstream's words, or in `detail` where those say too little."""
     text = scrubbed(detail or error.message) or f"the upstream answered {error.status}"
     return Failure(kind, text, error.status, scope=scope, url=url)
 
@@ -114,14 +116,14 @@ _TOO_LONG_WORDS: Final = (
 _WRONG_PLACE_WORDS: Final = ("user location is not supported", "is no longer supported")
 
 
-def _bad_request(error: _Error) -> Failure:
+def _bad_request(error: GoogleError) -> Failure:
     if error.mentions(*_TOO_LONG_WORDS):
-        return _failure(FailureKind.TOO_LONG, error, detail=too_long(error.message))
+        return failure_of(FailureKind.TOO_LONG, error, detail=too_long(error.message))
     if error.mentions(*_SEAL_WORDS):
-        return _failure(FailureKind.SEAL, error)
+        return failure_of(FailureKind.SEAL, error)
     if error.mentions(*_WRONG_PLACE_WORDS):
-        return _failure(FailureKind.MISCONFIGURED, error)
-    return _failure(FailureKind.BAD_REQUEST, error)
+        return failure_of(FailureKind.MISCONFIGURED, error)
+    return failure_of(FailureKind.BAD_REQUEST, error)
 
 
 _REVOKED_WORDS: Final = (
@@ -133,9 +135,9 @@ _REVOKED_WORDS: Final = (
 )
 
 
-def _unauthorized(error: _Error) -> Failure:
+def _unauthorized(error: GoogleError) -> Failure:
     revoked = error.mentions(*_REVOKED_WORDS)
-    return _failure(FailureKind.AUTH_REVOKED if revoked else FailureKind.AUTH_EXPIRED, error)
+    return failure_of(FailureKind.AUTH_REVOKED if revoked else FailureKind.AUTH_EXPIRED, error)
 
 
 _URL: Final = re.compile(r"https://[^\s\"'<>)]+")
@@ -150,16 +152,16 @@ _SUSPENDED_WORDS: Final = (
 )
 
 
-def _forbidden(error: _Error) -> Failure:
+def _forbidden(error: GoogleError) -> Failure:
     url = _mending_url(error)
     if error.metadata("validation_url") or error.mentions(*_VERIFY_WORDS):
-        return _failure(FailureKind.VERIFICATION, error, scope=Scope.ACCOUNT, url=url)
+        return failure_of(FailureKind.VERIFICATION, error, scope=Scope.ACCOUNT, url=url)
     if error.mentions(*_SUSPENDED_WORDS):
-        return _failure(FailureKind.SUSPENDED, error, scope=Scope.ACCOUNT, url=url)
-    return _failure(FailureKind.MISCONFIGURED, error, url=url)
+        return failure_of(FailureKind.SUSPENDED, error, scope=Scope.ACCOUNT, url=url)
+    return failure_of(FailureKind.MISCONFIGURED, error, url=url)
 
 
-def _mending_url(error: _Error) -> str | None:
+def _mending_url(error: GoogleError) -> str | None:
     for key in ("validation_url", "activationUrl", "appeal_url"):
         url = error.metadata(key)
         if url is not None and url.startswith("https://"):
@@ -168,16 +170,22 @@ def _mending_url(error: _Error) -> str | None:
     return found[0].rstrip(".,;") if found else None
 
 
-def _not_found(error: _Error) -> Failure:
+def _not_found(error: GoogleError) -> Failure:
     # An account scope: the project is unknown, every model would fail alike.
     names = (str(detail.get("resourceName", "")) for detail in error.details)
-    of_project = any(name.startswith("projects/") for name in names)
+    # Vertex names models below a project, too.
+    of_project = any(name.startswith("projects/") and "/models/" not in name for name in names)
     scope = Scope.ACCOUNT if of_project else Scope.MODEL
-    return _failure(FailureKind.NOT_FOUND, error, scope=scope)
+    return failure_of(FailureKind.NOT_FOUND, error, scope=scope)
 
 
-def _slow(error: _Error) -> Failure:
-    return _failure(FailureKind.SLOW, error)
+def _slow(error: GoogleError) -> Failure:
+    return failure_of(FailureKind.SLOW, error)
+
+
+def _cancelled(error: GoogleError) -> Failure:
+    # Nobody here cancels and then reads on: it was given up behind the front end.
+    return failure_of(FailureKind.UPSTREAM, error)
 
 
 _READERS: Final = {
@@ -186,4 +194,5 @@ _READERS: Final = {
     403: _forbidden,
     404: _not_found,
     408: _slow,
+    499: _cancelled,
 }
