@@ -1,18 +1,21 @@
 """Features of a request that some servers refuse, and the body without them.
 
 A server that refuses one says so in a 400 once; from then on its requests go without (providers.md
-section 3). Names are those of the field, or `a->b` for a field that has another name there.
+section 3). Names are those of the field, `a->b` for what has another name there, `+a` for what a
+server misses. How servers say it is in `feature_refusals.py`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mcp_proxy.strict_json import encode
+
 JsonObject = dict[str, Any]
 
 
-def _without(field: str) -> Callable[[JsonObject], JsonObject]:
+def _without(*fields: str) -> Callable[[JsonObject], JsonObject]:
     def drop(body: JsonObject) -> JsonObject:
-        return {name: value for name, value in body.items() if name != field}
+        return {name: value for name, value in body.items() if name not in fields}
 
     return drop
 
@@ -24,12 +27,40 @@ def _renamed(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
     return rename
 
 
-def _developer_to_system(body: JsonObject) -> JsonObject:
-    messages = [
-        {**message, "role": "system"} if message.get("role") == "developer" else message
-        for message in body.get("messages", ())
-    ]
-    return {**body, "messages": messages}
+def _each_message(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
+    def rewrite(body: JsonObject) -> JsonObject:
+        return {**body, "messages": [change(message) for message in body.get("messages", ())]}
+
+    return rewrite
+
+
+def _system_role(message: JsonObject) -> JsonObject:
+    return {**message, "role": "system"} if message.get("role") == "developer" else message
+
+
+_NO_PICTURE: Final = {"type": "text", "text": "[an image: this model takes text only]"}
+
+
+def _text_only(message: JsonObject) -> JsonObject:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    kept = [_NO_PICTURE if part.get("type") == "image_url" else part for part in content]
+    return {**message, "content": kept}
+
+
+def _without_reasoning(message: JsonObject) -> JsonObject:
+    return {name: value for name, value in message.items() if name not in _REASONING_FIELDS}
+
+
+_REASONING_FIELDS: Final = ("reasoning_content", "reasoning_details")
+
+
+def _with_reasoning(message: JsonObject) -> JsonObject:
+    """Where a thinking model wants its thoughts back and they are gone: none that it can read."""
+    if message.get("role") != "assistant" or "reasoning_content" in message:
+        return message
+    return {**message, "reasoning_content": ""}
 
 
 def _loose_tools(body: JsonObject) -> JsonObject:
@@ -44,11 +75,40 @@ def _loose(tool: JsonObject) -> JsonObject:
     return bare
 
 
+_JSON_ONLY: Final = "Answer with one JSON value and nothing else: no prose, no code fence."
+_JSON_BY_SCHEMA: Final = _JSON_ONLY + " It must be valid against this JSON Schema:\n"
+
+
 def _any_json(body: JsonObject) -> JsonObject:
+    """Any JSON in place of a schema, which is told in words."""
     wanted = body.get("response_format") or {}
     if wanted.get("type") != "json_schema":
         return body
-    return {**body, "response_format": {"type": "json_object"}}
+    return {**_json_in_words(body), "response_format": {"type": "json_object"}}
+
+
+def _json_in_words(body: JsonObject) -> JsonObject:
+    """The wish for JSON as an instruction, where a server has no field for it."""
+    wanted = body.get("response_format") or {}
+    bare = {name: value for name, value in body.items() if name != "response_format"}
+    if wanted.get("type") not in ("json_object", "json_schema"):
+        return bare
+    schema = (wanted.get("json_schema") or {}).get("schema")
+    text = _JSON_BY_SCHEMA + encode(schema).decode() if schema else _JSON_ONLY
+    return {**bare, "messages": _instructed(bare.get("messages", []), text)}
+
+
+def _instructed(messages: list[JsonObject], text: str) -> list[JsonObject]:
+    """With one more instruction, in the first message: several servers take just one of them."""
+    first = messages[0] if messages else {}
+    if first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": text}, *messages]
+    content = first.get("content") or ""
+    if isinstance(content, list):
+        content = [*content, {"type": "text", "text": text}]
+    else:
+        content = f"{content}\n\n{text}"
+    return [{**first, "content": content}, *messages[1:]]
 
 
 DROPPABLE: Final = (
@@ -56,7 +116,6 @@ DROPPABLE: Final = (
     "parallel_tool_calls",
     "reasoning_effort",
     "reasoning",
-    "response_format",
     "temperature",
     "top_p",
     "top_k",
@@ -89,8 +148,14 @@ ADAPTATIONS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
     **{field: _without(field) for field in DROPPABLE},
     "max_tokens->max_completion_tokens": _renamed("max_tokens", "max_completion_tokens"),
     "max_completion_tokens->max_tokens": _renamed("max_completion_tokens", "max_tokens"),
-    "developer->system": _developer_to_system,
+    "max_tokens": _without("max_tokens", "max_completion_tokens"),
+    "stream": _without("stream", "stream_options"),
+    "developer->system": _each_message(_system_role),
+    "images": _each_message(_text_only),
+    "reasoning_content": _each_message(_without_reasoning),
+    "+reasoning_content": _each_message(_with_reasoning),
     "strict": _loose_tools,
+    "response_format": _json_in_words,
     "response_format.json_schema": _any_json,
 }
 

@@ -1,0 +1,116 @@
+"""The shapes in which servers write an error, read into one.
+
+All of providers.md 3, 7 and 8.8: `{"error": {...}}`, `{"error": "text"}`, `{"detail": ...}`,
+`{"object": "error", ...}`, `{"message": ...}`, bare JSON strings, lists of one, plain text, and
+OpenRouter's account of the server behind it. Knows no meaning; never raises.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from mcp_proxy.providers.details import MAX_DETAIL
+
+JsonObject = dict[str, Any]
+
+_LONGEST_MESSAGE: Final = 4 * MAX_DETAIL
+
+
+class ErrorBody(NamedTuple):
+    """One error, as far as it could be read; texts are "" where there are none."""
+
+    status: int
+    """The HTTP status; inside a stream that began with 200, the error's own."""
+    message: str
+    type: str
+    code: str
+    """In text even where servers send a number."""
+    param: str
+    fields: Mapping[str, Any]
+    """The error object itself."""
+
+    def mentions(self, *phrases: str) -> bool:
+        """Whether code, type or message have one of these, which are in lower case."""
+        text = f"{self.code} {self.type} {self.message}".lower()
+        return any(phrase in text for phrase in phrases)
+
+
+def read_error_body(status: int, body: bytes) -> ErrorBody:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _plain(status, body[:_LONGEST_MESSAGE].decode("utf-8", "replace").strip())
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, str):
+        return _plain(status, value)
+    if not isinstance(value, dict):
+        return _plain(status, "")
+    error = value.get("error")
+    if isinstance(error, str):
+        # Beside a bare text some servers have the rest at the top.
+        return _of({**value, "message": error}, status)
+    return _of(error if isinstance(error, dict) else value, status)
+
+
+def _plain(status: int, message: str) -> ErrorBody:
+    return ErrorBody(status, message[:_LONGEST_MESSAGE], "", "", "", {})
+
+
+def _of(fields: JsonObject, status: int) -> ErrorBody:
+    code = fields.get("code")
+    return ErrorBody(
+        status=_status(status, fields),
+        message=_message(fields)[:_LONGEST_MESSAGE],
+        type=_text(fields.get("type")),
+        code=str(code) if type(code) is int else _text(code),
+        param=_text(fields.get("param")),
+        fields=fields,
+    )
+
+
+def _status(status: int, fields: JsonObject) -> int:
+    if status >= 400:
+        return status
+    for key in ("code", "status", "status_code"):
+        told = fields.get(key)
+        if isinstance(told, str) and told.isdecimal():
+            told = int(told[:4])
+        if type(told) is int and 400 <= told < 600:
+            return told
+    return status
+
+
+def _message(fields: JsonObject) -> str:
+    """The message; behind OpenRouter, the one of the server behind it, which says more."""
+    message = _text(fields.get("message")) or _detail(fields.get("detail")) or ""
+    metadata = fields.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not raw:
+        return message
+    inner = raw if isinstance(raw, str) else orjson.dumps(raw).decode()
+    behind = read_error_body(400, inner.encode("utf-8", "replace")).message
+    return f"{message}: {behind}" if behind and behind != message else message
+
+
+def _detail(detail: object) -> str:
+    """FastAPI's `detail`: a text, an object, or pydantic's list of what is wrong where."""
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, dict):
+        return _text(detail.get("message")) or _text(detail.get("msg"))
+    if isinstance(detail, list):
+        return "; ".join(_fault(each) for each in detail[:8] if isinstance(each, dict))
+    return ""
+
+
+def _fault(each: JsonObject) -> str:
+    place = each.get("loc")
+    where = ".".join(str(step) for step in place if step != "body") if place else ""
+    said = f"{_text(each.get('msg'))} ({_text(each.get('type'))})"
+    return f"{where}: {said}" if where else said
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
