@@ -84,7 +84,7 @@ def _status(status: int, fields: JsonObject) -> int:
 
 def _message(fields: JsonObject) -> str:
     """The message; behind OpenRouter, the one of the server behind it, which says more."""
-    message = _text(fields.get("message")) or _detail(fields.get("detail")) or ""
+    message = _detail(fields.get("message")) or _detail(fields.get("detail"))
     metadata = fields.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if not raw:
@@ -95,11 +95,15 @@ def _message(fields: JsonObject) -> str:
 
 
 def _detail(detail: object) -> str:
-    """FastAPI's `detail`: a text, an object, or pydantic's list of what is wrong where."""
+    """A text, an object around it, or (FastAPI, Mistral) a list of what is wrong where."""
     if isinstance(detail, str):
         return detail
     if isinstance(detail, dict):
-        return _text(detail.get("message")) or _text(detail.get("msg"))
+        return (
+            _text(detail.get("message"))
+            or _text(detail.get("msg"))
+            or _detail(detail.get("detail"))
+        )
     if isinstance(detail, list):
         return "; ".join(_fault(each) for each in detail[:8] if isinstance(each, dict))
     return ""

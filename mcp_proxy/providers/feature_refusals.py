@@ -103,11 +103,16 @@ _TELLING: Final = tuple(
             "strict",
         ),
         (
-            r"(?:missing|requires?|must (?:have|be)).{0,60}\breasoning_content\b"
+            r"(?:missing|requires?|must have|must include).{0,20}\breasoning_content\b"
             r"|\breasoning_content\b.{0,40}(?:missing|required|must be (?:passed|provided|sent))",
             "+reasoning_content",
         ),
         (r"parallel tool call", "parallel_tool_calls"),
+        (
+            # Ollama and others, of a model that does not think.
+            r"(?:n't|not) support (?:thinking|reasoning|reasoning effort)(?:$|[\s.,\"'])",
+            "reasoning_effort",
+        ),
         (
             r"(?:n't|not) (?:support|accept|take|have)\w*.{0,30}(?:image|vision|multimodal)"
             r"|(?:image|vision)\w*.{0,30} (?:input )?(?:is|are)(?:n't| not) (?:supported|enabled)"
