@@ -1,0 +1,109 @@
+"""Schemas of tools and answers as OpenAI's APIs take them.
+
+They take nearly all of JSON Schema, so what is sound goes as it is; only what they would refuse is
+rebuilt by `jsonschema.narrow`, which keeps less but is always legal.
+"""
+
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from mcp_proxy.conversation import Tool
+from mcp_proxy.dialects import JsonObject
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.jsonschema import narrow
+from mcp_proxy.schema_levels import SchemaTooLarge
+
+_TYPES: Final = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
+_REFUSED_AT_ROOT: Final = ("anyOf", "oneOf", "allOf", "enum", "not", "$ref")
+_LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
+_MAPS: Final = ("properties", "$defs", "definitions", "patternProperties")
+_DEEPEST: Final = 60
+"""Levels. orjson writes at most 254 brackets, and one level may have three."""
+
+_MAX_KEPT: Final = 32 * 1024
+"""Bytes of a schema; larger ones are read anew each time, so that the cache stays small."""
+
+
+def parameters(tool: Tool) -> tuple[orjson.Fragment, bool]:
+    """The schema for a tool's arguments, and whether it meets the rules of strict mode.
+
+    Clients repeat the same tools with every turn, so finished ones are kept. Raises BadRequest for
+    a schema that cannot be written within bounds.
+    """
+    try:
+        schema = orjson.dumps(tool.schema)
+        read = _parameters if len(schema) <= _MAX_KEPT else _parameters.__wrapped__
+        return read(schema)
+    except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
+        text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
+        raise BadRequest(text, param="tools") from cause
+
+
+@lru_cache(maxsize=512)
+def _parameters(text: bytes) -> tuple[orjson.Fragment, bool]:
+    schema = orjson.loads(text)
+    if not any(key in schema for key in _REFUSED_AT_ROOT):
+        schema = {"type": "object", "properties": {}, **schema}
+    if schema.get("type") != "object" or not _is_sound(schema):
+        schema = narrow(orjson.loads(text), validated=False).schema
+    return orjson.Fragment(orjson.dumps(schema)), is_strict(schema)
+
+
+def _is_sound(node: Any, depth: int = 0) -> bool:
+    """Whether the upstream would take it: types by their names, containers with their contents."""
+    if isinstance(node, bool):
+        return depth > 0
+    if not isinstance(node, dict) or depth > _DEEPEST or not _has_sound_type(node):
+        return False
+    if not _is_names(node.get("required", [])) or node.get("enum", True) == []:
+        return False
+    return all(_is_sound(below, depth + 1) for below in _below(node))
+
+
+def _has_sound_type(node: JsonObject) -> bool:
+    kinds = node.get("type", [])
+    if isinstance(kinds, str):
+        kinds = [kinds]
+    if not isinstance(kinds, list) or not all(isinstance(k, str) and k in _TYPES for k in kinds):
+        return False
+    return "array" not in kinds or isinstance(node.get("items"), dict) or "prefixItems" in node
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _below(node: JsonObject) -> list[Any]:
+    """The schemas directly inside; one that is unsound stands for a container of a wrong kind."""
+    found: list[Any] = []
+    for key in _MAPS:
+        inner = node.get(key, {})
+        found += inner.values() if isinstance(inner, dict) else [None]
+    for key in _LISTS:
+        inner = node.get(key, [True])
+        found += inner if isinstance(inner, list) and inner else [None]
+    for key in ("items", "additionalProperties", "not"):
+        if key in node:
+            found.append(node[key])
+    return found
+
+
+def is_strict(schema: Any, depth: int = 0) -> bool:
+    """Whether strict mode takes it: no object may have further or optional properties."""
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return False
+    if any(key in schema for key in ("oneOf", "allOf", "not", "patternProperties", "prefixItems")):
+        return False
+    if schema.get("type") == "object" or "properties" in schema:
+        properties = schema.get("properties") or {}
+        is_closed = schema.get("additionalProperties") is False
+        if not is_closed or set(schema.get("required") or ()) != set(properties):
+            return False
+    elif depth == 0:
+        return False
+    inner = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())]
+    for key in ("properties", "$defs", "definitions"):
+        inner += (schema.get(key) or {}).values()
+    return all(is_strict(below, depth + 1) for below in inner)
