@@ -1,0 +1,91 @@
+"""Every other provider's API on one loopback port: `async with DemoPlaces() as places`."""
+
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.demo.answers import refusing
+from mcp_proxy.demo.cloudcode import MAX_BODY
+from mcp_proxy.demo.places.allowance import Allowance
+from mcp_proxy.demo.places.anthropic import AnthropicPlace
+from mcp_proxy.demo.places.desk import Desk, RecordedCall
+from mcp_proxy.demo.places.place import Place
+from mcp_proxy.demo.refusals import Answer
+from mcp_proxy.providers import ProviderSettings
+
+_PLACES: tuple[type[Place], ...] = (AnthropicPlace,)
+
+
+class DemoPlaces:
+    """The places of all providers but Antigravity."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.desk = Desk(now)
+        self.url = ""
+        self._places = {made.provider: made for made in (kind(self.desk) for kind in _PLACES)}
+        self._runner: web.AppRunner | None = None
+        self._directory = tempfile.TemporaryDirectory(prefix="mcproxy-places-")
+
+    @property
+    def requests(self) -> deque[RecordedCall]:
+        """The latest calls, oldest first."""
+        return self.desk.requests
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[refusing])
+        for place in self._places.values():
+            app.add_routes(place.routes())
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._directory.cleanup()
+
+    def settings(self) -> dict[str, ProviderSettings]:
+        """`[providers.NAME]` of every place."""
+        return {
+            name: ProviderSettings(base_urls=(self.url + place.prefix,))
+            for name, place in self._places.items()
+        }
+
+    def account(self, provider: str, id: str | None = None, **fields: Any) -> Account:  # noqa: A002
+        """An account that is signed in there. `fields`: further ones of `Account`."""
+        identifier = id or f"demo-{provider}"
+        key = self._places[provider].new_key(identifier)
+        credential = Credential(api_key=Secret(key))
+        return Account(identifier, provider, **{"credential": credential, **fields})
+
+    def play(self, provider: str, answer: Answer, times: int = 1) -> None:
+        """Queues an answer for the next generations of a provider."""
+        self.desk.play(provider, answer, times)
+
+    def play_stream(self, provider: str, records: Sequence[bytes], times: int = 1) -> None:
+        """Queues the raw bytes of a streamed answer, each handed to the socket on its own."""
+        self.desk.play(provider, tuple(records), times)
+
+    def quota(self, provider: str) -> Allowance:
+        """What is used of the provider's windows, to be set."""
+        return self.desk.allowance(provider)
+
+    @property
+    def directory(self) -> Path:
+        """Files that sign-ins need; gone with the places."""
+        return Path(self._directory.name)
