@@ -5,7 +5,6 @@ results are paired. Runs over the whole history with every request, so it makes 
 not sent. Section and pitfall numbers are those of protocols/cloudcode.md.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -23,13 +22,14 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.call_names import legal_id
 from mcp_proxy.dialects.gemini.tools import Toolbox
+from mcp_proxy.dialects.media_forms import mime_type
+from mcp_proxy.dialects.wording import REMINDER, described
 from mcp_proxy.model import Family, ModelInfo
 
 SENTINEL: Final = "skip_thought_signature_validator"
 """Documented by Google for calls whose signature is lost (4.3)."""
-
-_REMINDER: Final = "[Note from the application, not written by the user]\n"
 
 
 class Contents:
@@ -77,7 +77,7 @@ class Contents:
                 if type(part) is ToolResult:
                     results.append(part)
                 elif message.role == "system" and isinstance(part, Text) and part.text.strip():
-                    others.append({"text": _REMINDER + part.text})
+                    others.append({"text": REMINDER + part.text})
                 else:
                     self._add(part, others)
         if len(results) > 1:
@@ -102,7 +102,7 @@ class Contents:
             else:
                 parts.append({"text": text})
         elif isinstance(part, Media):
-            parts.append(_blob(part) if self._takes_images else _described(part))
+            parts.append(_blob(part) if self._takes_images else {"text": described(part)})
         elif isinstance(part, Verbatim) and part.dialect == "gemini":
             parts.append(part.value)
 
@@ -110,7 +110,7 @@ class Contents:
         called = self._called.get(result.call_id)
         if called is None:
             name = self._toolbox.sent_name(result.name or result.call_id)
-            called = 0, _legal_id(result.call_id), name
+            called = 0, legal_id(result.call_id), name
         inner = result.parts
         if len(inner) == 1 and type(inner[0]) is Text:
             # What nearly every result is.
@@ -152,7 +152,7 @@ class Contents:
         return thoughts + texts + calls
 
     def _call(self, call: ToolCall, *, is_first: bool) -> JsonObject:
-        sent_id, sent_name = _legal_id(call.id), self._toolbox.sent_name(call.name)
+        sent_id, sent_name = legal_id(call.id), self._toolbox.sent_name(call.name)
         self._called[call.id] = len(self._called), sent_id, sent_name
         # The arguments are JSON already, and nothing in them is anybody's business here (10).
         arguments = orjson.Fragment(call.arguments or "{}")
@@ -210,44 +210,10 @@ def _has_signature(part: Part, signature: str) -> bool:
     )
 
 
-_ILLEGAL_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
-
-
-def _legal_id(call_id: str) -> str:
-    """Claude takes letters, digits, "_" and "-"; calls and results are mapped alike."""
-    if call_id.isascii() and call_id.isidentifier():
-        return call_id  # what nearly all are; ten times as fast as looking for the others
-    return _ILLEGAL_IN_ID.sub("_", call_id)
-
-
-_MAGIC: Final = {
-    "iVBOR": "image/png",
-    "/9j/": "image/jpeg",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBER": "application/pdf",
-}
-"""How base64 of well-known files begins."""
-
-
 def _blob(media: Media) -> JsonObject:
     if media.url is not None:
-        return {"fileData": {"mimeType": _mime_type(media), "fileUri": media.url}}
-    return {"inlineData": {"mimeType": _mime_type(media), "data": media.data}}
-
-
-def _mime_type(media: Media) -> str:
-    """Mandatory upstream and never a pattern; `image/*` is read off the data."""
-    if media.mime_type and not media.mime_type.endswith("/*"):
-        return media.mime_type
-    for start, mime_type in _MAGIC.items():
-        if media.data.startswith(start):
-            return mime_type
-    return "image/jpeg"
-
-
-def _described(media: Media) -> JsonObject:
-    return {"text": f"[{media.name or media.mime_type}: this model takes text only]"}
+        return {"fileData": {"mimeType": mime_type(media), "fileUri": media.url}}
+    return {"inlineData": {"mimeType": mime_type(media), "data": media.data}}
 
 
 def _trim_prefill(parts: list[JsonObject]) -> None:

@@ -7,14 +7,12 @@ them. Section and pitfall numbers are those of protocols/cloudcode.md.
 from collections.abc import Iterable
 from typing import Final
 
-import orjson
-
-from mcp_proxy.conversation import Conversation, OutputFormat, Text
+from mcp_proxy.conversation import Conversation, Text
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.gemini.contents import Contents
 from mcp_proxy.dialects.gemini.thinking import plan_thinking
 from mcp_proxy.dialects.gemini.tools import Toolbox, searches_the_web, tool_config
-from mcp_proxy.errors import BadRequest
+from mcp_proxy.dialects.wording import bad_answer_schema, json_instruction
 from mcp_proxy.jsonschema import narrow_answer
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.schema_levels import SchemaTooLarge
@@ -25,8 +23,6 @@ MAX_STOPS: Final = 5
 _THINK_BETWEEN_CALLS: Final = (
     "You may think between tool calls, and again after each tool result, before you go on."
 )
-_JSON_ONLY: Final = "Answer with one JSON value and nothing else: no prose, no code fence."
-_JSON_BY_SCHEMA: Final = _JSON_ONLY + " It must be valid against this JSON Schema:\n"
 
 
 def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
@@ -88,7 +84,7 @@ def _aspect_ratio(conversation: Conversation) -> str | None:
 def _system(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> list[JsonObject]:
     parts = _texts(conversation.system)
     if conversation.output is not None and not _has_json_mode(conversation, model):
-        parts.append({"text": _json_instruction(conversation.output)})
+        parts.append({"text": json_instruction(conversation.output)})
     if thinks and model.family is Family.CLAUDE and conversation.tools:
         parts.append({"text": _THINK_BETWEEN_CALLS})
     return parts
@@ -103,24 +99,11 @@ def _has_json_mode(conversation: Conversation, model: ModelInfo) -> bool:
     return model.family is Family.GEMINI and not conversation.tools
 
 
-def _json_instruction(output: OutputFormat) -> str:
-    if output.schema is None:
-        return _JSON_ONLY
-    try:
-        return _JSON_BY_SCHEMA + orjson.dumps(output.schema).decode()
-    except orjson.JSONEncodeError as cause:
-        raise _bad_answer_schema(cause) from cause
-
-
 def _answer_schema(schema: JsonObject) -> JsonObject:
     try:
         return narrow_answer(schema)
     except SchemaTooLarge as cause:
-        raise _bad_answer_schema(cause) from cause
-
-
-def _bad_answer_schema(cause: Exception) -> BadRequest:
-    return BadRequest(f"the schema of the answer cannot be sent: {cause}")
+        raise bad_answer_schema(cause) from cause
 
 
 def _sampling(conversation: Conversation, model: ModelInfo) -> JsonObject:

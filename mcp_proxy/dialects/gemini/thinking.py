@@ -7,19 +7,8 @@ from typing import Final, NamedTuple
 
 from mcp_proxy.conversation import Conversation, Reasoning
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.effort import BUDGETS, nearest
 from mcp_proxy.model import Family, ModelInfo, ThinkingSpec
-
-_BUDGETS: Final = {
-    "minimal": 512,
-    "low": 1024,
-    "medium": 8192,
-    "high": 24_576,
-    "xhigh": 32_768,
-    "max": 128_000,
-}
-"""Effort -> tokens, before they are clamped to the model's range."""
-
-_STRENGTH: Final = {"minimal": 0, "low": 1, "medium": 2, "high": 3, "xhigh": 4, "max": 5}
 
 ROOM_FOR_ANSWER: Final = 8192
 """Tokens that an answer gets beside its thinking when the client's own limit leaves less."""
@@ -81,22 +70,16 @@ def _by_level(reasoning: Reasoning, spec: ThinkingSpec, limit: int | None) -> Js
 def _level(reasoning: Reasoning, spec: ThinkingSpec, limit: int | None) -> str | None:
     """One of the model's levels; None leaves it to the model."""
     if reasoning.effort is not None:
-        return _nearest(reasoning.effort, spec.levels)
+        return nearest(reasoning.effort, spec.levels)
     if reasoning.budget is not None:
-        return _nearest(_effort_of(reasoning.budget), spec.levels)
+        return nearest(_effort_of(reasoning.budget), spec.levels)
     if limit is not None and limit < SMALL_ANSWER:
         return spec.levels[0]
-    return _nearest("high", spec.levels) if reasoning.mode is not None else None
+    return nearest("high", spec.levels) if reasoning.mode is not None else None
 
 
 def _effort_of(budget: int) -> str:
     return "low" if budget <= 8192 else "medium" if budget <= 16_384 else "high"
-
-
-def _nearest(effort: str, levels: tuple[str, ...]) -> str:
-    """The weakest level that is at least as strong, else the strongest there is."""
-    wanted = _STRENGTH[effort]
-    return next((level for level in levels if _STRENGTH[level] >= wanted), levels[-1])
 
 
 def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec) -> ThinkingPlan:
@@ -125,8 +108,8 @@ def _budget(reasoning: Reasoning, spec: ThinkingSpec) -> int:
     if reasoning.budget is not None:
         return reasoning.budget
     if reasoning.effort is not None:
-        return _BUDGETS[reasoning.effort]
-    return spec.default_budget or _BUDGETS["high"]
+        return BUDGETS[reasoning.effort]
+    return spec.default_budget or BUDGETS["high"]
 
 
 def _clamped(budget: int, spec: ThinkingSpec) -> int:

@@ -12,6 +12,7 @@ import orjson
 
 from mcp_proxy.conversation import Conversation, Tool, ToolChoice
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.call_names import SentNames
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import Path, narrow
 from mcp_proxy.model import Family, ModelInfo
@@ -23,7 +24,6 @@ MAX_KEPT: Final = 32 * 1024
 
 # What all families take; Gemini alone would also take "." and ":" (cloudcode.md 3.4).
 _LEGAL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
-_ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 # Models whose arguments the upstream checks against the schema (3.6, step 14).
 _VALIDATED_GEMINI: Final = ("gemini-3-pro", "gemini-3.1-pro", "gemini-pro-agent")
@@ -46,31 +46,16 @@ class Toolbox:
     def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
         self._validated = _is_validated(model)
         self._tools: dict[str, Tool] = {}
-        self._sent: dict[str, str] = {}
-        self._original: dict[str, str] = {}
         for tool in tools:
             # Declared twice: the first counts, the upstream refuses a second one.
             self._tools.setdefault(tool.name, tool)
-            self.sent_name(tool.name)
+        names = SentNames(self._tools, _LEGAL_NAME, MAX_NAME)
+        self.sent_name = names.sent
+        self.original_name = names.original
 
     def declarations(self) -> list[orjson.Fragment]:
         """Raises BadRequest for a schema that cannot be narrowed within bounds."""
         return [self._declaration(tool).json for tool in self._tools.values()]
-
-    def sent_name(self, name: str) -> str:
-        """The name for the upstream; also for calls in the history that nobody declares now."""
-        known = self._sent.get(name)
-        if known is not None:
-            return known
-        legal = _LEGAL_NAME.fullmatch(name) and name not in self._original
-        chosen = name if legal else self._made_legal(name)
-        self._sent[name] = chosen
-        self._original[chosen] = name
-        return chosen
-
-    def original_name(self, sent: str) -> str:
-        """The client's name; a name that was never sent is the model's own invention."""
-        return self._original.get(sent, sent)
 
     def placeholders(self, name: str) -> tuple[Path, ...]:
         """What was added to the schema of the client's tool of this name."""
@@ -82,20 +67,10 @@ class Toolbox:
             schema = orjson.dumps(tool.schema)
             is_small = len(schema) + len(tool.description) <= MAX_KEPT
             declare = _declare if is_small else _declare.__wrapped__
-            return declare(self._sent[tool.name], tool.description, schema, self._validated)
+            return declare(self.sent_name(tool.name), tool.description, schema, self._validated)
         except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
             text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
             raise BadRequest(text, param="tools") from cause
-
-    def _made_legal(self, name: str) -> str:
-        legal = _ILLEGAL.sub("_", name)
-        if not (legal[:1].isalpha() or legal[:1] == "_"):
-            legal = f"_{legal}"
-        chosen, number = legal[:MAX_NAME], 2
-        while chosen in self._original:
-            suffix = f"_{number}"
-            chosen, number = legal[: MAX_NAME - len(suffix)] + suffix, number + 1
-        return chosen
 
 
 @lru_cache(maxsize=512)

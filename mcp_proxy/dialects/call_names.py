@@ -1,0 +1,77 @@
+"""Names and ids of tool calls as an upstream takes them, and the names' way back.
+
+Knows alphabets and lengths; which ones an upstream takes is its dialect's to say.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+NAME_64: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""Tool names at OpenAI and everybody who copies it (providers.md 2)."""
+
+_ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+class SentNames:
+    """The client's names <-> the upstream's, one to one.
+
+    Made from the declared tools alone, so that a request and its answer agree. A name that is
+    legal as it is stays, also when an illegal one that is declared before would become it.
+    """
+
+    __slots__ = ("_legal", "_longest", "_original", "_sent")
+
+    def __init__(
+        self, declared: Iterable[str], legal: re.Pattern[str] = NAME_64, longest: int = 64
+    ) -> None:
+        self._legal = legal
+        self._longest = longest
+        self._sent: dict[str, str] = {}
+        self._original: dict[str, str] = {}
+        names = tuple(declared)
+        for name in names:
+            if legal.fullmatch(name):
+                self._sent[name] = self._original[name] = name
+        for name in names:
+            self.sent(name)
+
+    def sent(self, name: str) -> str:
+        """The name for the upstream; also for calls in the history that nobody declares now."""
+        known = self._sent.get(name)
+        if known is not None:
+            return known
+        legal = self._legal.fullmatch(name) and name not in self._original
+        chosen = name if legal else self._made_legal(name)
+        self._sent[name] = chosen
+        self._original[chosen] = name
+        return chosen
+
+    def original(self, sent: str) -> str:
+        """The client's name; a name that was never sent is the model's own invention."""
+        return self._original.get(sent, sent)
+
+    def _made_legal(self, name: str) -> str:
+        legal = _ILLEGAL.sub("_", name)
+        if not self._legal.fullmatch(legal[:1]):
+            legal = f"_{legal}"
+        chosen, number = legal[: self._longest], 2
+        while chosen in self._original:
+            suffix = f"_{number}"
+            chosen, number = legal[: self._longest - len(suffix)] + suffix, number + 1
+        return chosen
+
+
+def within(longest: int, text: str) -> str:
+    """An id or key as it is, or a digest of it where it is too long; the same one every time."""
+    if len(text) <= longest:
+        return text
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:longest]
+
+
+def legal_id(call_id: str) -> str:
+    """Letters, digits, "_" and "-" only; calls and results are mapped alike."""
+    if call_id.isascii() and call_id.isidentifier():
+        return call_id  # what nearly all are; ten times as fast as looking for the others
+    return _ILLEGAL.sub("_", call_id)
