@@ -5,7 +5,7 @@ results are paired. Runs over the whole history with every request, so it makes 
 not sent. Section and pitfall numbers are those of protocols/cloudcode.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -25,6 +25,7 @@ from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.call_names import legal_id
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.dialects.media_forms import mime_type
+from mcp_proxy.dialects.turns import runs
 from mcp_proxy.dialects.wording import REMINDER, described
 from mcp_proxy.model import Family, ModelInfo
 
@@ -52,7 +53,7 @@ class Contents:
     def of(self, conversation: Conversation) -> list[JsonObject]:
         """Never empty, and no content in it is."""
         turns: list[tuple[str, list[JsonObject]]] = []
-        for is_model, messages in _runs(conversation.messages):
+        for is_model, messages in runs(conversation.messages):
             role = "model" if is_model else "user"
             parts = self._model_parts(messages) if is_model else self._user_parts(messages)
             if parts and turns and turns[-1][0] == role:
@@ -163,18 +164,6 @@ class Contents:
             # Parallel siblings carry no signature, so they get no sentinel either (15).
             return {"functionCall": function, "thoughtSignature": SENTINEL}
         return {"functionCall": function}
-
-
-def _runs(messages: Sequence[Message]) -> Iterator[tuple[bool, Sequence[Message]]]:
-    """Neighbours of one side, and whether it is the model's; nearly always just one message."""
-    start, end = 0, len(messages)
-    while start < end:
-        is_model = messages[start].role == "assistant"
-        stop = start + 1
-        while stop < end and (messages[stop].role == "assistant") is is_model:
-            stop += 1
-        yield is_model, messages[start:stop]
-        start = stop
 
 
 def _thought(text: str, signature: str) -> JsonObject:
