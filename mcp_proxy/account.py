@@ -37,6 +37,11 @@ class Credential:
     file: str | None = None
     """A credentials file of that program or of Google's; None: where it usually is."""
 
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether it is read from elsewhere each time it is needed."""
+        return self.source is not None or self.file is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -75,6 +80,13 @@ class Candidate:
 
     account: Account
     model: str
-    """The id as the upstream spells it."""
+    """The id as this account's upstream spells it."""
     fallback_from: str | None = None
     """The model this one stands in for, when it belongs to another family."""
+    stage: str = ""
+    """The id by which all accounts that serve the model go, where that is another spelling."""
+
+    @property
+    def key(self) -> str:
+        """The same for every account that is asked for the same model."""
+        return self.stage or self.model

@@ -63,8 +63,9 @@ from mcp_proxy.policy.models import info
 from mcp_proxy.policy.repair import repair
 from mcp_proxy.policy.routes import Directory, Routing, resolve
 from mcp_proxy.policy.seals import SealCollector, StoredSeals, settle
-from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.providers import Ask, ProviderSettings
 from mcp_proxy.providers.antigravity import PROVIDER
+from mcp_proxy.providers.google_answers import read_models
 from mcp_proxy.sse import SseReader
 
 ELSEWHERE = {
@@ -117,16 +118,17 @@ def parameters(schema: dict[str, Any], model: str = CLAUDE) -> dict[str, Any]:
 
 
 def sent(conversation: Conversation, model: str = CLAUDE, **fields: Any) -> Any:
-    return PROVIDER.build_call(
-        UPSTREAM.render_request(conversation, info(model)),
+    ask = Ask(
         account=ACCOUNT,
         token=TOKEN,
-        project=fields.get("project", "p"),
         model=info(model),
+        dialect="gemini",
         conversation=conversation,
         host="https://h",
         settings=fields.get("settings", DEFAULTS),
+        project=fields.get("project", "p"),
     )
+    return PROVIDER.build_call(UPSTREAM.render_request(conversation, info(model)), ask)
 
 
 def record(*given: dict[str, Any], reason: str | None = None, usage: Any = None) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def reply(*given: dict[str, Any], model: str = CLAUDE, **fields: Any) -> Reply:
 
 def remembered(answer: tuple[Part, ...], model: str) -> StoredSeals:
     """What is known after a model gave this answer."""
-    collector = SealCollector(info(model).family)
+    collector = SealCollector(info(model))
     collector.add(unfold(Reply(answer, Stop.END)))
     return StoredSeals(dict(collector.found()).get)
 
@@ -299,7 +301,7 @@ def test_pitfall_14_signature_of_a_call_is_remembered_or_stood_in_for():
     lookup = remembered((ToolCall("a", "f", "{}", Seal("gemini", "real")),), GEMINI)
     history = talk(user(Text("go")), says(ToolCall("a", "f", "{}")), user(ToolResult("a")))
     for known, signature in ((lookup, "real"), (StoredSeals(lambda _key: None), SENTINEL)):
-        conversation, _ = settle(history, info(GEMINI).family, known)
+        conversation, _ = settle(history, info(GEMINI), known)
         call = rendered(conversation, GEMINI)["contents"][1]["parts"][0]
         assert call["thoughtSignature"] == signature
 
@@ -323,7 +325,7 @@ def test_pitfall_16_signature_on_empty_text_is_read():
 
 def test_pitfall_17_signature_that_nobody_here_has_issued_is_not_sent():
     history = talk(user(Text("a")), says(Thinking("t", Seal(UNKNOWN_ORIGIN, "x" * 500)), Text("b")))
-    conversation, notes = settle(history, info(CLAUDE).family, StoredSeals(lambda _key: None))
+    conversation, notes = settle(history, info(CLAUDE), StoredSeals(lambda _key: None))
     assert conversation.messages[1].parts == (Text("b"),)
     assert notes
 
@@ -331,7 +333,7 @@ def test_pitfall_17_signature_that_nobody_here_has_issued_is_not_sent():
 def test_pitfall_18_signature_of_another_family_is_not_sent():
     lookup = remembered((Thinking("t", Seal("gemini", "g" * 60)), Text("b")), GEMINI)
     history = talk(user(Text("a")), says(Thinking("t", Seal(UNKNOWN_ORIGIN, "g" * 60)), Text("b")))
-    conversation, _ = settle(history, info(CLAUDE).family, lookup)
+    conversation, _ = settle(history, info(CLAUDE), lookup)
     assert b"g" * 60 not in sent(conversation).body
 
 
@@ -586,12 +588,12 @@ def test_pitfall_48_onboarding_sends_an_allowed_tier_and_no_project():
 
 def test_pitfall_49_missing_fraction_with_a_reset_is_nothing_left():
     models = {"m": {"quotaInfo": {"resetTime": "2026-05-01T07:00:47Z"}}, "n": {"quotaInfo": {}}}
-    m, n = PROVIDER.read_quota(orjson.dumps({"models": models}), now=NOW)
+    m, n = read_models(orjson.dumps({"models": models}), NOW).figures
     assert (m.remaining, n.remaining) == (0.0, None)
 
 
 def test_pitfall_50_quota_is_asked_for_the_project():
-    call = PROVIDER.quota_call(ACCOUNT, TOKEN, "p", "https://h", DEFAULTS)
+    call = PROVIDER.polls(ACCOUNT, TOKEN, "p", "https://h", DEFAULTS)[0].call
     assert orjson.loads(call.body) == {"project": "p"}
 
 

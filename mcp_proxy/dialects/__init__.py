@@ -18,6 +18,9 @@ from mcp_proxy.model import ModelInfo
 JsonObject = dict[str, Any]
 
 
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
     """An error in a dialect's own shape: status, extra headers, JSON body."""

@@ -1,14 +1,22 @@
 """One upstream answer on its way: bytes -> records -> events, and what is learned on the side."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import orjson
 
 from mcp_proxy.dialects import StreamParser
 from mcp_proxy.engine.transport import UpstreamAnswer
 from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.events import Event, Finished, PartOpened, UpstreamBroke, Usage, UsageSeen
+from mcp_proxy.events import (
+    Event,
+    Finished,
+    PartOpened,
+    UpstreamBroke,
+    UpstreamSaidError,
+    Usage,
+    UsageSeen,
+)
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import JsonObject, Provider
 from mcp_proxy.sse import SseReader
@@ -30,8 +38,13 @@ class Answering:
         *,
         stall: float,
         clock: Callable[[], float],
+        keeps_bytes: bool = False,
     ) -> None:
-        """`stall`: seconds without an event after which the upstream counts as hung."""
+        """`stall`: seconds without an event after which the upstream counts as hung.
+
+        `keeps_bytes`: the bytes themselves are wanted, see `take_bytes`; the events then only tell
+        what is in them.
+        """
         self._answer = answer
         self._place = place
         self._parser = parser
@@ -43,11 +56,16 @@ class Answering:
         self._document: bytearray | None = bytearray() if is_document else None
         self._stall = stall
         self._heard_at = time.monotonic()
+        self._bytes: list[bytes] | None = [] if keeps_bytes else None
         self._begun = False
         self._broken: UpstreamBroke | None = None
         self.first: list[Event] = []
         """Events up to the first content; to be handled before those of `more`."""
         self.finished = False
+        self.ended = False
+        """The upstream has nothing more to send."""
+        self.told = False
+        """The upstream itself said, among the bytes that were kept, that its answer broke."""
         self.usage = Usage()
 
     async def begin(self) -> None:
@@ -63,6 +81,19 @@ class Answering:
             raise self._broken
         return await self._read()
 
+    def take_bytes(self) -> bytes:
+        """What came since the last call, as it came."""
+        kept = self._bytes
+        if not kept:
+            return b""
+        self._bytes = []
+        return kept[0] if len(kept) == 1 else b"".join(kept)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those of the upstream's answer."""
+        return self._answer.headers
+
     def found_seals(self) -> list[tuple[str, JsonObject]]:
         """Rows for the state table "seals" that were not given before."""
         return self._collector.found()
@@ -76,7 +107,17 @@ class Answering:
 
     async def _read(self) -> list[Event]:
         events: list[Event] = []
-        chunk = await self._answer.chunk()
+        try:
+            chunk = await self._answer.chunk()
+        except UpstreamBroke:
+            if not self.finished:
+                raise
+            chunk = b""  # the answer is whole; how its connection ends is nobody's business
+        if chunk:
+            if self._bytes is not None:
+                self._bytes.append(chunk)
+        else:
+            self.ended = True
         try:
             if self._document is None:
                 self._feed(self._reader.feed(chunk) if chunk else self._reader.close(), events)
@@ -112,16 +153,20 @@ class Answering:
                 record = decode(data)
             except orjson.JSONDecodeError as cause:
                 if data == DONE:
+                    self._parser.close(events)
                     continue
                 raise UpstreamBroke(_broken_json(cause)) from cause
             if type(record) is not dict:
                 raise UpstreamBroke(_upstream("a stream record is not a JSON object"))
             inner = record.get(envelope)
             if inner is None:
-                if "error" in record:
+                if record.get("error"):
                     raise UpstreamBroke(self._failure_in(record))
                 inner = record
-            feed(inner, events)
+            try:
+                feed(inner, events)
+            except UpstreamSaidError as said:
+                raise UpstreamBroke(self._failure_in(said.record)) from said
 
     def _feed_document(self, document: bytearray, events: list[Event]) -> None:
         if not document.strip():
@@ -130,9 +175,17 @@ class Answering:
             value = decode(document)
         except orjson.JSONDecodeError as cause:
             raise UpstreamBroke(_broken_json(cause)) from cause
-        self._feed(
-            [encode(record) for record in (value if type(value) is list else [value])], events
-        )
+        for record in value if type(value) is list else [value]:
+            if type(record) is not dict:
+                raise UpstreamBroke(_upstream("the upstream's answer is not a JSON object"))
+            inner = record.get(self._place.envelope, record)
+            if inner.get("error"):
+                raise UpstreamBroke(self._failure_in(inner))
+            try:
+                feed = self._parser.feed if type(value) is list else self._parser.feed_whole
+                feed(inner, events)
+            except UpstreamSaidError as said:
+                raise UpstreamBroke(self._failure_in(said.record)) from said
 
     def _finish(self, events: list[Event]) -> None:
         self.finished = True
@@ -142,9 +195,10 @@ class Answering:
 
     def _failure_in(self, record: JsonObject) -> Failure:
         """An error object inside a 200 means what it would mean with its own status."""
+        self.told = True
         error = record["error"]
         code = error.get("code") if isinstance(error, dict) else None
-        status = code if isinstance(code, int) and 400 <= code < 600 else 502
+        status = code if isinstance(code, int) and 400 <= code < 600 else 500
         return self._place.read_failure(status, {}, encode(record), now=self._clock())
 
 

@@ -8,13 +8,19 @@ failure ends it, and is never mended by splicing in a second answer.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from mcp_proxy.account import Account, Candidate, Secret
-from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.answering import Answering
-from mcp_proxy.engine.rendering import Rendered, explained, render_for
+from mcp_proxy.engine.rendering import (
+    Incoming,
+    Prepared,
+    call_for,
+    dialect_of,
+    explained,
+    prepare,
+)
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
@@ -22,11 +28,14 @@ from mcp_proxy.events import Folder, Reply, UpstreamBroke, Usage
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
-from mcp_proxy.providers import Provider, provider
+from mcp_proxy.providers import Ask, Provider, provider
 
 log = logging.getLogger(__name__)
 
 NO_USAGE = Usage()
+
+WHOLE_ANSWER = 600.0
+"""Seconds that an answer which is not streamed may take: as long as the SDKs wait for one."""
 
 BROKEN_STREAM = {
     FailureKind.SLOW: ErrorKind.SLOW,
@@ -49,24 +58,27 @@ class Outcome:
     usage: Usage = NO_USAGE
     first_event_at: float | None = None
     notes: tuple[str, ...] = ()
+    forwarded: bool = False
+    """The client's and the upstream's own bytes went through."""
 
 
 class Exchange:
     """One client request on its way through the upstreams. Has to be closed."""
 
-    def __init__(self, runtime: Runtime, conversation: Conversation, *, body_size: int) -> None:
-        """`body_size`: bytes of the request as it came, for estimating its tokens.
-
-        Raises UnknownModel when nothing of that name can be asked for.
-        """
+    def __init__(self, runtime: Runtime, incoming: Incoming) -> None:
+        """Raises UnknownModel when nothing of that name can be asked for."""
+        conversation = incoming.conversation
         self.outcome = Outcome()
         self._runtime = runtime
+        self._incoming = incoming
         self._conversation = conversation
         self._has_media = conversation.has_media()
         # The bytes of media say little about their tokens.
-        self._wire_size = quick_units(conversation, body_size) if self._has_media else body_size
+        self._wire_size = (
+            quick_units(conversation, incoming.size) if self._has_media else incoming.size
+        )
         self._plan: AttemptPlan = runtime.plan(conversation)
-        self._rendered: Rendered | None = None
+        self._prepared: Prepared | None = None
         self._answering: Answering | None = None
         self._place_at: str | None = None
 
@@ -75,6 +87,18 @@ class Exchange:
         """Tokens that the prompt will probably have."""
         return self._runtime.estimate(self._conversation.model, self._wire_size)
 
+    @property
+    def relayed(self) -> dict[str, str]:
+        """Headers of the upstream's answer that a client of the same API may know."""
+        if self._answering is None or not self.outcome.forwarded:
+            return {}
+        prefixes = provider(self.outcome.provider).relayed
+        return {
+            name: value
+            for name, value in self._answering.headers.items()
+            if name.lower().startswith(prefixes)
+        }
+
     async def stream(self) -> Answering:
         """An answer that has begun. Raises ProxyError when no account can give one."""
         while True:
@@ -82,11 +106,15 @@ class Exchange:
             if answering is not None:
                 self._plan.succeeded(self._runtime.clock())
                 # A stream may last for minutes; what it was asked with is of no more use.
-                self._rendered = None
+                self._prepared = None
+                self._incoming = replace(self._incoming, body=b"", parsed={})
                 return answering
 
-    async def reply(self) -> Reply:
-        """A whole answer. A cut one is tried again: nothing has been promised yet."""
+    async def reply(self) -> tuple[Reply, bytes]:
+        """A whole answer, and its bytes when the request was forwarded.
+
+        A cut one is tried again: nothing has been promised yet.
+        """
         while True:
             answering = await self._next()
             if answering is None:
@@ -94,7 +122,7 @@ class Exchange:
             folder = Folder()
             try:
                 folder.add(answering.first)
-                while not answering.finished:
+                while not (answering.ended if self.outcome.forwarded else answering.finished):
                     folder.add(await answering.more())
                 reply = folder.reply()
             except UpstreamBroke as broke:
@@ -102,7 +130,7 @@ class Exchange:
                 continue
             self._plan.succeeded(self._runtime.clock())
             self.completed(answering)
-            return reply
+            return reply, answering.take_bytes()
 
     def completed(self, answering: Answering) -> None:
         """Keeps what a whole answer taught: seals, and how long its prompt really was."""
@@ -155,7 +183,7 @@ class Exchange:
             return None
         self.outcome.first_event_at = time.perf_counter()
         self.outcome.fallback_from = candidate.fallback_from
-        repaired = self._rendered.notes if self._rendered is not None else ()
+        repaired = self._prepared.notes if self._prepared is not None else ()
         self.outcome.notes = (*self._plan.notes, *repaired)
         return answering
 
@@ -163,46 +191,66 @@ class Exchange:
         runtime, account = self._runtime, candidate.account
         place = provider(account.provider)
         token = await runtime.tokens.fresh(account)
-        project = await runtime.projects.of(account, token)
-        rendered = await self._render(candidate)
-        hosts = place.hosts(account, runtime.provider_settings(account.provider))
-        call = place.build_call(
-            rendered.body,
-            account=account,
-            token=token,
-            project=project,
-            model=rendered.model,
-            conversation=rendered.conversation,
-            host=hosts[host % len(hosts)],
-            settings=runtime.provider_settings(account.provider),
-        )
+        ask = await self._ask(candidate, place, token, host)
+        prepared = await self._prepare(candidate, ask)
+        call = call_for(prepared, self._incoming, ask)
+        self.outcome.forwarded = prepared.forwarded
         runtime.quota.used(account)
-        answer = await runtime.transport.send(call)
+        whole = prepared.forwarded and not self._conversation.wants_stream
+        answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
+        runtime.read_headers(account, prepared.model, answer.headers)
         if answer.status != HTTPStatus.OK:
             raise UpstreamBroke(await self._refusal(place, account, token, answer))
         self._answering = Answering(
             answer,
             place,
-            rendered.parser(),
-            SealCollector(rendered.model.family),
+            prepared.parser(),
+            SealCollector(prepared.model),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
+            keeps_bytes=prepared.forwarded,
         )
         await self._answering.begin()
         return self._answering
 
-    async def _render(self, candidate: Candidate) -> Rendered:
+    async def _ask(self, candidate: Candidate, place: Provider, token: Secret, host: int) -> Ask:
+        runtime, account = self._runtime, candidate.account
+        settings = runtime.provider_settings(account.provider)
+        model = runtime.model_of(candidate)
+        avoided = runtime.avoided(account, model)
+        hosts = runtime.tokens.hosts(account) or place.hosts(account, settings)
+        return Ask(
+            account=account,
+            token=token,
+            model=model,
+            dialect=dialect_of(place, model, self._conversation, avoided),
+            conversation=self._conversation,
+            host=hosts[host % len(hosts)],
+            settings=settings,
+            project=await runtime.projects.of(account, token),
+            avoided=avoided,
+        )
+
+    async def _prepare(self, candidate: Candidate, ask: Ask) -> Prepared:
         strip = self._plan.strip_thinking
-        held = self._rendered
-        if held is None or held.model.id != candidate.model or held.stripped != strip:
-            held = await render_for(
+        held = self._prepared
+        fits = (
+            held is not None
+            and not held.forwarded
+            and held.model == ask.model
+            and held.dialect == ask.dialect
+            and held.stripped == strip
+        )
+        if held is None or not fits:
+            held = await prepare(
                 self._runtime,
-                self._conversation,
+                self._incoming,
                 candidate,
+                ask,
                 strip_thinking=strip,
                 has_media=self._has_media,
             )
-            self._rendered = held
+            self._prepared = held
         return held
 
     async def _refusal(
@@ -220,8 +268,12 @@ class Exchange:
             self._runtime.tokens.reject(account, token)
         if _disowns_project(failure):
             self._runtime.projects.forget(account)
-        if failure.kind is FailureKind.BAD_REQUEST and self._rendered is not None:
-            return explained(failure, self._rendered)
+        if failure.kind is FailureKind.UNSUPPORTED and failure.feature and self._prepared:
+            self._runtime.avoid(account, self._prepared.model, failure.feature)
+        if failure.crowded:
+            self._runtime.gates.narrow(account.id)
+        if failure.kind is FailureKind.BAD_REQUEST and self._prepared is not None:
+            return explained(failure, self._prepared)
         return failure
 
     def _failed(self, failure: Failure) -> None:

@@ -7,14 +7,17 @@ from collections import deque
 class _Gate:
     """Calls in flight at one account, and those that wait for a place, in order of arrival."""
 
-    __slots__ = ("inside", "waiting")
+    __slots__ = ("alone", "inside", "waiting")
 
     def __init__(self) -> None:
         self.inside = 0
+        self.alone = False
+        """One call at a time: its upstream said that more are too many."""
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     def admit(self, limit: int) -> None:
         """Gives the free places to those who wait longest."""
+        limit = 1 if self.alone else limit
         while self.waiting and self.inside < limit:
             first = self.waiting.popleft()
             if not first.done():
@@ -40,12 +43,16 @@ class Gates:
         for gate in self._gates.values():
             gate.admit(limit)
 
+    def narrow(self, account_id: str) -> None:
+        """From now on the account gets one call at a time (providers.md 1, code 1302)."""
+        self._gates.setdefault(account_id, _Gate()).alone = True
+
     async def enter(self, account_id: str) -> None:
         """Waits for a place. Every `enter` that returned needs one `leave`."""
         gate = self._gates.get(account_id)
         if gate is None:
             gate = self._gates[account_id] = _Gate()
-        if gate.inside < self._limit and not gate.waiting:
+        if gate.inside < (1 if gate.alone else self._limit) and not gate.waiting:
             gate.inside += 1
             return
         place = asyncio.get_running_loop().create_future()

@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
-from mcp_proxy.account import Account
+from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.projects import Projects
 from mcp_proxy.engine.tokens import Tokens
 from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Ledger
-from mcp_proxy.providers import ProviderSettings, QuotaReading, provider
+from mcp_proxy.providers import Poll, ProviderSettings, Reading, provider
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class QuotaPoller:
         projects: Projects,
         ledger: Ledger,
         provider_settings: Callable[[str], ProviderSettings],
-        models_seen: Callable[[Account, list[QuotaReading]], None],
+        models_seen: Callable[[Account, Sequence[ModelInfo]], None],
         failed: Callable[[Account, Failure], None],
         clock: Callable[[], float],
     ) -> None:
@@ -103,11 +105,13 @@ class QuotaPoller:
                 return broke.failure
         # Figures are as old as the question: an answer since then knows better.
         self._read_at[account.id] = asked_at
-        self._ledger.observe_quota(account.id, readings, asked_at, "quota poll")
-        self._models_seen(account, readings)
+        for reading in readings:
+            self._ledger.observe_quota(account.id, reading.figures, asked_at, "quota poll")
+            if reading.models is not None:
+                self._models_seen(account, reading.models)
         return None
 
-    async def _ask_twice(self, account: Account) -> list[QuotaReading]:
+    async def _ask_twice(self, account: Account) -> list[Reading]:
         """A token that was refused has been let go: the second time there is a fresh one."""
         try:
             return await self._ask(account)
@@ -116,32 +120,51 @@ class QuotaPoller:
                 raise
         return await self._ask(account)
 
-    async def _ask(self, account: Account) -> list[QuotaReading]:
+    async def _ask(self, account: Account) -> list[Reading]:
+        """The answers of all polls. Raises UpstreamBroke when a required one has none."""
         place = provider(account.provider)
         settings = self._provider_settings(account.provider)
         token = await self._tokens.fresh(account)
         project = await self._projects.of(account, token)
-        failure = Failure(FailureKind.UPSTREAM, "no host answered")
-        for host in place.hosts(account, settings):
-            call = place.quota_call(account, token, project, host, settings)
+        broke = UpstreamBroke(Failure(FailureKind.UPSTREAM, "no host answered"))
+        for host in self._tokens.hosts(account) or place.hosts(account, settings):
             try:
-                async with self._transport.opened(call, timeout=TIMEOUT) as answer:
-                    body = await answer.document()
-            except UpstreamBroke as broke:
-                failure = broke.failure
-                continue
-            if answer.status == 200:
-                return self._readings(account, body)
-            failure = place.read_failure(answer.status, answer.headers, body, now=self._clock())
-            failure = failure.concealing(call.secrets)
-            if failure.kind is FailureKind.AUTH_EXPIRED:
-                self._tokens.reject(account, token)
-                break
-        raise UpstreamBroke(failure)
+                return [
+                    reading
+                    for poll in place.polls(account, token, project, host, settings)
+                    if (reading := await self._answer(account, token, poll)) is not None
+                ]
+            except UpstreamBroke as failed:
+                broke = failed
+                if failed.failure.kind is FailureKind.AUTH_EXPIRED:
+                    self._tokens.reject(account, token)
+                    break
+        raise broke
 
-    def _readings(self, account: Account, body: bytes) -> list[QuotaReading]:
+    async def _answer(self, account: Account, token: Secret, poll: Poll) -> Reading | None:
         try:
-            return provider(account.provider).read_quota(body, now=self._clock())
+            return await self._answer_of(account, token, poll)
+        except UpstreamBroke as broke:
+            # Accounts work without figures; one that is turned away does not.
+            if poll.required or broke.failure.kind in _TELLING:
+                raise
+            log.debug("%s: %s", account.id, broke.failure.detail)
+            return None
+
+    async def _answer_of(self, account: Account, token: Secret, poll: Poll) -> Reading:
+        async with self._transport.opened(poll.call, timeout=TIMEOUT) as answer:
+            body = await answer.document()
+        now = self._clock()
+        if answer.status != HTTPStatus.OK:
+            place = provider(account.provider)
+            failure = place.read_failure(answer.status, answer.headers, body, now=now)
+            raise UpstreamBroke(failure.concealing((*poll.call.secrets, token)))
+        try:
+            return poll.read(body, now)
         except ValueError as cause:
-            detail = f"the quota answer is not readable: {cause}"
+            detail = f"the answer about models or quota is not readable: {cause}"
             raise UpstreamBroke(Failure(FailureKind.UPSTREAM, detail)) from cause
+
+
+_TELLING = frozenset({FailureKind.AUTH_EXPIRED, FailureKind.AUTH_REVOKED, FailureKind.SUSPENDED})
+"""What a poll says of its account whether or not the account could do without the answer."""

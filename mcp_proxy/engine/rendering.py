@@ -1,6 +1,13 @@
-"""Makes a conversation ready for one model: seals settled, history repaired, media inlined."""
+"""Makes a request ready for one candidate: forwarded as it came, or rendered in another dialect.
 
-from dataclasses import dataclass, replace
+A client's own bytes go on when the upstream speaks its dialect, with only the model's name
+replaced. Otherwise: seals settled, history repaired, media inlined, and the dialect renders.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import orjson
 
 from mcp_proxy.account import Candidate
 from mcp_proxy.conversation import Conversation, Message, Part, Thinking, ToolCall
@@ -8,55 +15,179 @@ from mcp_proxy.dialects import StreamParser, upstream_dialect
 from mcp_proxy.dialects.gemini.tools import explain_bad_request
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import Failure
-from mcp_proxy.model import ModelInfo
-from mcp_proxy.policy.models import info
+from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.repair import repair
-from mcp_proxy.policy.seals import settle
-from mcp_proxy.providers import JsonObject, provider
+from mcp_proxy.policy.seals import has_foreign_seals, settle
+from mcp_proxy.providers import Ask, JsonObject, Provider, UpstreamCall, provider
+from mcp_proxy.providers.features import DIALECT
+from mcp_proxy.strict_json import encode
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """A request in the upstream's dialect, and what it was made of."""
+class Incoming:
+    """One client request, before anybody has been chosen to answer it."""
+
+    conversation: Conversation
+    size: int
+    """Bytes of the body."""
+    body: bytes = field(default=b"", repr=False)
+    """As it came, when an account might take it so; else it has been let go."""
+    parsed: JsonObject = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request for one model of one provider, and what it was made of."""
 
     model: ModelInfo
-    conversation: Conversation
-    body: JsonObject
     dialect: str
+    conversation: Conversation
+    body: JsonObject | bytes = field(repr=False)
+    """Bytes: the client's own. An object: rendered."""
     stripped: bool
     """Whether all thinking was taken out of the history."""
-    notes: tuple[str, ...]
+    avoided: frozenset[str]
+    notes: tuple[str, ...] = ()
     """What was repaired or left out, in words."""
+
+    @property
+    def forwarded(self) -> bool:
+        return isinstance(self.body, bytes)
 
     def parser(self) -> StreamParser:
         return upstream_dialect(self.dialect).stream_parser(self.conversation, self.model)
 
 
-async def render_for(
+async def prepare(
     runtime: Runtime,
-    conversation: Conversation,
+    incoming: Incoming,
     candidate: Candidate,
+    ask: Ask,
     *,
     strip_thinking: bool,
     has_media: bool,
-) -> Rendered:
-    """The conversation as `candidate.model` can take it. Raises BadRequest for what it cannot."""
-    model = info(candidate.model)
-    dialect = provider(candidate.account.provider).dialect_for(model.id)
+) -> Prepared:
+    """The request as the candidate can take it. Raises BadRequest for what it cannot.
+
+    `ask.dialect` is the dialect it will be in; see `dialect_of`.
+    """
+    place = provider(candidate.account.provider)
+    conversation = incoming.conversation
+    if incoming.body and not strip_thinking and ask.dialect == conversation.dialect:
+        body = _forwarded(runtime, incoming, ask, place)
+        if body is not None:
+            return Prepared(ask.model, ask.dialect, conversation, body, False, ask.avoided)
+    return await _rendered(
+        runtime, conversation, ask, strip_thinking=strip_thinking, has_media=has_media
+    )
+
+
+def dialect_of(
+    place: Provider, model: ModelInfo, conversation: Conversation, avoided: frozenset[str]
+) -> str:
+    """The client's own dialect where the place speaks it, else the place's first."""
+    spoken = [name for name in place.dialects(model) if DIALECT + name not in avoided]
+    spoken = spoken or list(place.dialects(model))
+    return conversation.dialect if conversation.dialect in spoken else spoken[0]
+
+
+def call_for(prepared: Prepared, incoming: Incoming, ask: Ask) -> UpstreamCall:
+    """The HTTP call that asks for it."""
+    if prepared.forwarded:
+        wants_stream = prepared.conversation.wants_stream
+        ask = replace(ask, stream=wants_stream, client_headers=incoming.headers)
+    elif prepared.conversation is not ask.conversation:
+        ask = replace(ask, conversation=prepared.conversation)
+    return provider(ask.account.provider).build_call(prepared.body, ask)
+
+
+def _forwarded(runtime: Runtime, incoming: Incoming, ask: Ask, place: Provider) -> bytes | None:
+    """The client's body with this place's name of the model; None when it has to be rendered."""
+    conversation = incoming.conversation
+    if conversation.wants_array or has_foreign_seals(conversation, ask.model, runtime.seals):
+        return None
+    repaired, _ = repair(conversation, ask.model.family)
+    if repaired is not conversation:
+        return None
+    ask = replace(ask, stream=conversation.wants_stream, client_headers=incoming.headers)
+    body = place.forwardable(incoming.parsed, ask)
+    if body is None:
+        return None
+    if body is incoming.parsed:
+        return with_model(incoming.body, incoming.parsed, ask.model.id)
+    return encode({**body, "model": ask.model.id} if "model" in body else body)
+
+
+def with_model(raw: bytes, parsed: JsonObject, model: str) -> bytes:
+    """The bytes of a body with another value of its top-level `model`, all else untouched."""
+    name = parsed.get("model")
+    if name is None or name == model:
+        return raw
+    start = raw.find(b'"model"')
+    while start != -1:
+        if _is_top_level(raw[:start]):
+            value = raw.index(b'"', raw.index(b":", start))
+            end = _end_of_string(raw, value)
+            replaced = raw[:value] + encode(model) + raw[end:]
+            # A key that is there twice counts where it is last.
+            if b'"model"' not in raw[end:] or orjson.loads(replaced)["model"] == model:
+                return replaced
+            break
+        start = raw.find(b'"model"', start + 1)
+    return encode({**parsed, "model": model})
+
+
+def _is_top_level(before: bytes) -> bool:
+    """Whether what follows these first bytes of an object is a key of that object itself."""
+    try:
+        return isinstance(orjson.loads(before.rstrip().removesuffix(b",") + b"}"), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _end_of_string(raw: bytes, start: int) -> int:
+    """The place after the JSON string that begins at `start`."""
+    at = start + 1
+    while raw[at] != 0x22:
+        at += 2 if raw[at] == 0x5C else 1
+    return at + 1
+
+
+async def _rendered(
+    runtime: Runtime,
+    conversation: Conversation,
+    ask: Ask,
+    *,
+    strip_thinking: bool,
+    has_media: bool,
+) -> Prepared:
+    model = ask.model
     if strip_thinking:
         conversation = without_thinking(conversation)
-    conversation, dropped = settle(conversation, model.family, runtime.seals)
-    conversation, repaired = repair(conversation, model.family)
+    # Chat Completions has no seals; some of its servers want their reasoning back all the same.
+    keeps_unsigned = ask.dialect == "openai_chat" and not strip_thinking
+    conversation, dropped = settle(
+        conversation, model, runtime.seals, keeps_unsigned=keeps_unsigned
+    )
+    conversation, repaired = repair(conversation, _strictness(ask))
     if has_media:
         conversation = await runtime.media.inline(conversation)
-    body = upstream_dialect(dialect).render_request(conversation, model)
+    body = upstream_dialect(ask.dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
-    return Rendered(model, conversation, body, dialect, strip_thinking, notes)
+    return Prepared(model, ask.dialect, conversation, body, strip_thinking, ask.avoided, notes)
 
 
-def explained(failure: Failure, rendered: Rendered) -> Failure:
+def _strictness(ask: Ask) -> Family:
+    """The family whose rules for histories hold. Chat Completions knows no thinking to miss."""
+    return Family.OTHER if ask.dialect == "openai_chat" else ask.model.family
+
+
+def explained(failure: Failure, prepared: Prepared) -> Failure:
     """A refused request in terms of what the client sent: the tool's name, not its number."""
-    return replace(failure, detail=explain_bad_request(failure.detail, rendered.conversation))
+    if prepared.forwarded:
+        return failure
+    return replace(failure, detail=explain_bad_request(failure.detail, prepared.conversation))
 
 
 def without_thinking(conversation: Conversation) -> Conversation:

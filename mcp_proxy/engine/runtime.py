@@ -9,9 +9,10 @@ from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
-from mcp_proxy.account import Account, Secret
+from mcp_proxy.account import Account, Candidate, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.gates import Gates
+from mcp_proxy.engine.live_models import restored_models, stored_models
 from mcp_proxy.engine.media import MediaFetcher
 from mcp_proxy.engine.projects import Projects
 from mcp_proxy.engine.quota import QuotaPoller
@@ -19,11 +20,14 @@ from mcp_proxy.engine.tokens import Tokens
 from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, UserError
 from mcp_proxy.events import Usage
+from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
 from mcp_proxy.policy.estimate import Calibration, raw_units
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.ledger import Ledger
+from mcp_proxy.policy.models import info
 from mcp_proxy.policy.routes import (
+    Chain,
     Directory,
     RouteTarget,
     Routing,
@@ -34,7 +38,7 @@ from mcp_proxy.policy.routes import (
 )
 from mcp_proxy.policy.seals import StoredSeals
 from mcp_proxy.policy.selection import Chooser, chooser
-from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, QuotaReading
+from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, provider
 from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
 from mcp_proxy.store.settings import Settings
 from mcp_proxy.store.state import StateStore
@@ -56,11 +60,14 @@ TIDY_EVERY = 600.0
 """Seconds between looks for rows that are too old."""
 
 DAY = 86_400.0
-KEPT_FOR = {"seals": 30 * DAY, "sessions": 7 * DAY}
+KEPT_FOR = {"seals": 30 * DAY, "sessions": 7 * DAY, "features": 7 * DAY}
 """Seconds. A conversation is seldom resumed after a month; without its seals it still goes on."""
 
 RETRY_SAVE_EVERY = 5.0
 """Seconds between attempts to save a rotated refresh token that could not be written."""
+
+
+_NONE_AVOIDED: frozenset[str] = frozenset()
 
 
 class Runtime:
@@ -92,7 +99,9 @@ class Runtime:
         self._reload_settings = reload_settings
         self._watched = tuple(watched)
         self._stamps = [_stamp(path) for path in self._watched]
-        self._live: dict[str, frozenset[str]] = {}
+        self._live: dict[str, dict[str, ModelInfo]] = {}
+        """Account id -> model id -> what its upstream says of it; absent when never read."""
+        self._avoided: dict[tuple[str, str], frozenset[str]] = {}
         self._stages: dict[str, tuple[Stage, ...]] = {}
         self._lessons: dict[str, int] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -126,8 +135,12 @@ class Runtime:
             clock=clock,
         )
         for account_id, row in state.items("models").items():
-            self._live[account_id] = frozenset(row["models"])
+            self._live[account_id] = restored_models(self.account(account_id), row)
+        for key, row in state.items("features").items():
+            endpoint, _, model_id = key.rpartition("|")
+            self._avoided[endpoint, model_id] = frozenset(row["avoided"])
         self.directory = self._new_directory()
+        self._forwarding = self._dialects_forwarded()
 
     @classmethod
     def for_accounts(
@@ -195,7 +208,45 @@ class Runtime:
             session_key=session_key(conversation),
             busy=self.gates.load,
             now=self.clock(),
+            info=self.model_of,
         )
+
+    # ---- what upstreams have said of models
+
+    def model_of(self, candidate: Candidate) -> ModelInfo:
+        """A candidate's model as its own upstream describes it, else as the catalogue does."""
+        return self.model(candidate.account, candidate.model)
+
+    def model(self, account: Account, model_id: str) -> ModelInfo:
+        """A model as this account has it."""
+        live = self._live.get(account.id)
+        found = live.get(model_id) if live is not None else None
+        return found if found is not None else info(model_id, account.provider)
+
+    def forwards(self, dialect: str) -> bool:
+        """Whether some account's upstream takes requests of this dialect as they come."""
+        return dialect in self._forwarding
+
+    def avoided(self, account: Account, model: ModelInfo) -> frozenset[str]:
+        """Features that the account's upstream has refused for this model."""
+        if not self._avoided:
+            return _NONE_AVOIDED
+        return self._avoided.get((_endpoint(account), model.id), _NONE_AVOIDED)
+
+    def avoid(self, account: Account, model: ModelInfo, feature: str) -> None:
+        """Remembers that the upstream refuses a feature."""
+        key = _endpoint(account), model.id
+        avoided = self._avoided.get(key, _NONE_AVOIDED) | {feature}
+        self._avoided[key] = avoided
+        self.state.put("features", "|".join(key), {"avoided": sorted(avoided)})
+        log.info("%s takes no %s for %s; it is left out from now on", key[0], feature, model.id)
+
+    def read_headers(self, account: Account, model: ModelInfo, headers: Mapping[str, str]) -> None:
+        """Figures that the headers of an answer give."""
+        now = self.clock()
+        figures = provider(account.provider).read_headers(headers, model, now=now)
+        if figures:
+            self.ledger.observe_quota(account.id, figures, now, "answer headers")
 
     def estimate(self, model: str, wire_size: int) -> int:
         """Tokens that a prompt of that size will probably have."""
@@ -224,6 +275,16 @@ class Runtime:
         table = {**DEFAULT_FALLBACKS, **self.settings.fallback.models}
         return fallback_stages(model, self.directory, table)
 
+    def _dialects_forwarded(self) -> frozenset[str]:
+        return frozenset(
+            dialect
+            for account in self.usable_accounts()
+            if account.enabled
+            for model_id in self.directory.models_of(account)
+            for dialect in provider(account.provider).dialects(self.model(account, model_id))
+            if account.provider != "antigravity"
+        )
+
     def _routing(self) -> Routing:
         routes = {
             name: tuple(
@@ -232,7 +293,11 @@ class Runtime:
             )
             for name, entries in self.settings.routes.items()
         }
-        return Routing(aliases=self.settings.aliases, routes=routes)
+        chains = {
+            model: Chain(tuple(entry["accounts"]), bool(entry.get("smart_switch", False)))
+            for model, entry in self.settings.chains.items()
+        }
+        return Routing(aliases=self.settings.aliases, routes=routes, chains=chains)
 
     # ---- accounts and models
 
@@ -250,20 +315,22 @@ class Runtime:
         if mark is not None:
             self.ledger.mark(account.id, mark)
 
-    def _models_seen(self, account: Account, readings: list[QuotaReading]) -> None:
-        models = frozenset(reading.model for reading in readings)
-        if models and models != self._live.get(account.id):
-            self._live[account.id] = models
-            self.state.put("models", account.id, {"models": sorted(models)})
+    def _models_seen(self, account: Account, models: Sequence[ModelInfo]) -> None:
+        seen = {model.id: model for model in models}
+        if seen and seen != self._live.get(account.id):
+            self._live[account.id] = seen
+            self.state.put("models", account.id, stored_models(account, models))
             self._redirect()
 
     def _redirect(self) -> None:
         """Accounts, their models or the settings changed: names may lead elsewhere."""
         self.directory = self._new_directory()
+        self._forwarding = self._dialects_forwarded()
         self._stages.clear()
 
     def _new_directory(self) -> Directory:
-        return Directory(self.usable_accounts(), self._live)
+        live = {account_id: frozenset(models) for account_id, models in self._live.items()}
+        return Directory(self.usable_accounts(), live)
 
     def _save(self, table: str, key: str, value: Mapping[str, object] | None) -> None:
         if value is None:
@@ -388,6 +455,11 @@ async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secr
         await asyncio.sleep(RETRY_SAVE_EVERY)
         if await _saved(store, account_id, refresh_token):
             return
+
+
+def _endpoint(account: Account) -> str:
+    """What accounts share whose servers refuse the same features."""
+    return account.base_url or account.provider
 
 
 def _by_wire(model: str) -> str:

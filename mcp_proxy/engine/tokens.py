@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from mcp_proxy.account import Account, Secret
@@ -17,18 +18,21 @@ from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, FailureKind, UserError
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import ProviderSettings, TokenAnswer, provider
-from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
+from mcp_proxy.signin import borrowed
 from mcp_proxy.store.accounts import credential_id
 from mcp_proxy.store.locks import account_lock
-from mcp_proxy.store.tokens import TokenCache
+from mcp_proxy.store.tokens import CachedToken, TokenCache
 
 log = logging.getLogger(__name__)
 
 EARLY = 300.0
 """Seconds before expiry at which a token is renewed; less for tokens that live short."""
 
-APP_TOKEN_LIFETIME = 300.0
-"""Seconds after which a login borrowed from an installed app is read again; the app renews it."""
+BORROWED_LIFETIME = 300.0
+"""Seconds after which a login borrowed from another program is read again; that one renews it."""
+
+NO_TOKEN = Secret("")
+"""What is sent to servers that want none."""
 
 REFRESH_TIMEOUT = 20.0
 """Seconds for one call of a token endpoint."""
@@ -54,6 +58,8 @@ class _Held:
     token: Secret | None = None
     expires_at: float = 0.0
     renew_at: float = 0.0
+    host: str | None = None
+    """Where the token is good, when its endpoint said so."""
     rejected: Secret | None = None
     failure: Failure | None = None
     failed_at: float = 0.0
@@ -89,8 +95,9 @@ class Tokens:
 
     async def fresh(self, account: Account) -> Secret:
         """A token that is good for now. Raises UpstreamBroke when there is none to be had."""
-        if account.credential.api_key is not None:
-            return account.credential.api_key
+        credential = account.credential
+        if not credential.is_borrowed and not provider(account.provider).makes_tokens:
+            return credential.api_key or NO_TOKEN
         held = self._of(account)
         now = self._clock()
         if held.token is not None and now < held.renew_at:
@@ -104,6 +111,11 @@ class Tokens:
         if is_pausing and held.failure is not None:
             raise UpstreamBroke(held.failure)
         return await self._renew(account)
+
+    def hosts(self, account: Account) -> tuple[str, ...]:
+        """The addresses that its token is good for; none when any of the provider's is."""
+        held = self._held.get(account.id)
+        return (held.host,) if held is not None and held.host and not account.base_url else ()
 
     def reject(self, account: Account, token: Secret) -> None:
         """The upstream refused this token; the next `fresh` gets another one."""
@@ -149,12 +161,14 @@ class Tokens:
     def _adopt(self, account: Account, held: _Held) -> None:
         """Takes over a token that this or another process obtained earlier."""
         cached = self._cache.get(account)
-        if cached is not None and cached[0] != held.rejected and cached[1] > self._clock():
-            self._keep(held, *cached)
+        if cached and cached.token != held.rejected and cached.expires_at > self._clock():
+            self._keep(held, cached)
 
-    def _keep(self, held: _Held, token: Secret, expires_at: float) -> None:
+    def _keep(self, held: _Held, got: CachedToken) -> None:
+        expires_at = got.expires_at
         lifetime = max(expires_at - self._clock(), 0.0)
-        held.token, held.expires_at, held.failure = token, expires_at, None
+        held.token, held.expires_at, held.failure = got.token, expires_at, None
+        held.host = got.host
         held.renew_at = expires_at - min(EARLY, lifetime / 6)
 
     async def _renew(self, account: Account) -> Secret:
@@ -175,24 +189,26 @@ class Tokens:
     async def _renew_once(self, account: Account) -> Secret:
         held = self._of(account)
         try:
-            if account.credential.source == APP_SOURCE:
-                token, expires_at = await self._read_from_app(account)
+            if account.credential.is_borrowed:
+                got = await self._borrow(account)
             else:
                 async with self._locked(account.id):
-                    token, expires_at = await self._refresh(account, held)
+                    got = await self._refresh(account, held)
         except UpstreamBroke as broke:
             held.failure, held.failed_at = broke.failure, self._clock()
             raise
-        self._keep(held, token, expires_at)
-        return token
+        self._keep(held, got)
+        return got.token
 
-    async def _read_from_app(self, account: Account) -> tuple[Secret, float]:
+    async def _borrow(self, account: Account) -> CachedToken:
+        """Reads another program's login anew; it is that program which renews it."""
         try:
-            _email, token = await asyncio.to_thread(read_app_token)
+            lent = await asyncio.to_thread(borrowed.read, account)
         except (OSError, LookupError, ValueError) as cause:
-            detail = f"the installed app has no usable login: {cause}"
+            detail = f"the login of {account.credential.source} is not usable: {cause}"
             raise UpstreamBroke(Failure(FailureKind.AUTH_REVOKED, detail)) from cause
-        return token, self._clock() + APP_TOKEN_LIFETIME
+        now = self._clock()
+        return CachedToken(lent.token, min(lent.expires_at or inf, now + BORROWED_LIFETIME))
 
     @asynccontextmanager
     async def _locked(self, account_id: str) -> AsyncIterator[None]:
@@ -213,19 +229,21 @@ class Tokens:
         finally:
             lock.__exit__(None, None, None)
 
-    async def _refresh(self, account: Account, held: _Held) -> tuple[Secret, float]:
+    async def _refresh(self, account: Account, held: _Held) -> CachedToken:
         # While this process waited, another one may have refreshed, or the user signed in.
         account = await self._reread(account.id) or account
         cached = self._cache.get(account)
-        if cached and cached[0] not in (held.rejected, held.token) and cached[1] > self._clock():
+        spent = (held.rejected, held.token)
+        if cached and cached.token not in spent and cached.expires_at > self._clock():
             return cached
         answer = await self._ask(account)
         if answer.refresh_token is not None:
             # Saved before the access token is used: a rotated token exists only once.
             account = await self._save_rotation(account, answer.refresh_token)
         expires_at = self._clock() + answer.expires_in
-        await asyncio.to_thread(self._cache.put, account, answer.access_token, expires_at)
-        return answer.access_token, expires_at
+        got = CachedToken(answer.access_token, expires_at, answer.host)
+        await asyncio.to_thread(self._cache.put, account, got)
+        return got
 
     async def _ask(self, account: Account) -> TokenAnswer:
         place = provider(account.provider)

@@ -154,12 +154,19 @@ class Transport:
         """Counts for calls from now on."""
         self._timeout = _patience(seconds)
 
-    async def send(self, call: UpstreamCall, *, timeout: float | None = None) -> UpstreamAnswer:
-        """The answer once its headers are there, whatever its status. Raises UpstreamBroke."""
+    async def send(
+        self, call: UpstreamCall, *, timeout: float | None = None, silence: float | None = None
+    ) -> UpstreamAnswer:
+        """The answer once its headers are there, whatever its status. Raises UpstreamBroke.
+
+        `timeout`: seconds in all. `silence`: seconds without a byte, when not the usual.
+        """
         if self._session is None:
             raise RuntimeError("the transport is not open")
         # An absent argument and None differ: None would switch the session's time-out off.
         limit = self._timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
+        if silence is not None:
+            limit = _patience(silence)
         url = urlsplit(call.url)
         try:
             response = await self._session.request(

@@ -11,27 +11,32 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mcp_proxy.account import Account, Secret
+from mcp_proxy.engine.live_models import stored_models
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.standing import Mark, MarkKind
 from mcp_proxy.providers import (
     KNOWN_PROVIDERS,
     JsonObject,
+    Poll,
+    Provider,
     ProviderSettings,
     QuotaReading,
+    Reading,
     SignIn,
     TokenAnswer,
     provider,
 )
+from mcp_proxy.signin import borrowed
 from mcp_proxy.signin.asking import Send, asked, exchanged
 from mcp_proxy.signin.http import send as send_once
-from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
 from mcp_proxy.signin.project import discover_project
 from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.locks import account_lock
 from mcp_proxy.store.state import StateStore
-from mcp_proxy.store.tokens import TokenCache
+from mcp_proxy.store.tokens import CachedToken, TokenCache
 
 
 class Step(StrEnum):
@@ -49,7 +54,9 @@ class Verdict:
     failure: Failure | None = None
     project: str | None = None
     tier: str | None = None
-    models: tuple[QuotaReading, ...] = ()
+    """The subscription, by the provider's name for it."""
+    models: tuple[ModelInfo, ...] = ()
+    figures: tuple[QuotaReading, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -71,6 +78,8 @@ class Renewed(NamedTuple):
     token: Secret
     expires_in: float | None = None
     """Seconds; None for what is not kept: keys, and tokens that somebody else looks after."""
+    host: str | None = None
+    """The only address that the token is good for, if there is one."""
 
 
 class Verifier:
@@ -108,15 +117,15 @@ class Verifier:
             if renewed.account != account:
                 self._save_rotation(renewed.account)
             self.remember_token(renewed)
-        return self.check(renewed.account, renewed.token)
+        return self.check(renewed.account, renewed.token, host=renewed.host)
 
     def renew(self, account: Account) -> Renewed | Failure:
         """An access token, and the account with the refresh token that is good from now on."""
-        if account.credential.api_key is not None:
-            return Renewed(account, account.credential.api_key)
-        if account.credential.source == APP_SOURCE:
-            return self._borrow(account)
+        if account.credential.is_borrowed:
+            return _lent(account)
         place, settings = provider(account.provider), self._provider_settings(account.provider)
+        if not place.makes_tokens:
+            return Renewed(account, account.credential.api_key or Secret(""))
         try:
             call = place.refresh_call(account, settings)
         except UpstreamBroke as broke:
@@ -129,8 +138,8 @@ class Verifier:
             return read.concealing(call.secrets)
         return _renewed(account, read)
 
-    def check(self, account: Account, token: Secret) -> Verdict:
-        """The project and the models, with a token that is fresh."""
+    def check(self, account: Account, token: Secret, *, host: str | None = None) -> Verdict:
+        """The project, the models and the quota, with a token that is fresh."""
         project, tier = account.project or self._known_project(account), None
         if project is None and provider(account.provider).sign_in is SignIn.GOOGLE:
             settings = self._provider_settings(account.provider)
@@ -141,10 +150,16 @@ class Verifier:
                 return Verdict(account, Step.PROJECT, _no_project(account), tier=found.tier)
             project, tier = found.project, found.tier
             self.remember_project(account, project)
-        readings = self._read_models(account, token, project)
+        readings = self._read_all(account, token, project, host)
         if isinstance(readings, Failure):
             return Verdict(account, Step.MODELS, readings, project, tier)
-        return Verdict(account, project=project, tier=tier, models=tuple(readings))
+        return Verdict(
+            account,
+            project=project,
+            tier=tier or next((each.plan for each in readings if each.plan), None),
+            models=next((each.models for each in readings if each.models is not None), ()),
+            figures=tuple(figure for each in readings for figure in each.figures),
+        )
 
     def record(self, verdict: Verdict) -> None:
         """Leave what was learned for `accounts list`, `limits` and a running server."""
@@ -154,9 +169,9 @@ class Verifier:
         kind = MARKS.get(verdict.failure.kind) if verdict.failure else None
         if verdict.failure is None:
             ledger.clear_mark(account.id)
-            ledger.observe_quota(account.id, verdict.models, now, "quota poll")
-            models = sorted(reading.model for reading in verdict.models)
-            self._state.put("models", account.id, {"models": models})
+            ledger.observe_quota(account.id, verdict.figures, now, "quota poll")
+            if verdict.models:
+                self._state.put("models", account.id, stored_models(account, verdict.models))
         elif kind is not None:
             failure = verdict.failure
             mark = Mark(kind, failure.detail, now, credential_id(account), failure.url)
@@ -166,7 +181,7 @@ class Verifier:
         """A running server takes it over instead of asking for another."""
         if renewed.expires_in is not None:
             expires_at = self._clock() + renewed.expires_in
-            self._tokens.put(renewed.account, renewed.token, expires_at)
+            self._tokens.put(renewed.account, CachedToken(renewed.token, expires_at, renewed.host))
 
     def remember_project(self, account: Account, project: str) -> None:
         row = {"project": project, "credential": credential_id(account)}
@@ -189,12 +204,6 @@ class Verifier:
         if refresh_token is not None:
             self._store.update_fields(account.id, {"refresh_token": refresh_token.value})
 
-    def _borrow(self, account: Account) -> Renewed | Failure:
-        try:
-            return Renewed(account, read_app_token()[1])
-        except (OSError, LookupError, ValueError) as cause:
-            return Failure(FailureKind.AUTH_REVOKED, str(cause))
-
     def _known_project(self, account: Account) -> str | None:
         row = self._state.get("projects", account.id)
         if row is None or row.get("credential") != credential_id(account):
@@ -202,19 +211,29 @@ class Verifier:
         project = row.get("project")
         return project if isinstance(project, str) else None
 
-    def _read_models(
-        self, account: Account, token: Secret, project: str | None
-    ) -> list[QuotaReading] | Failure:
+    def _read_all(
+        self, account: Account, token: Secret, project: str | None, host: str | None
+    ) -> list[Reading] | Failure:
+        """The answers to the provider's polls at the first host that has those it requires."""
         place, settings = provider(account.provider), self._provider_settings(account.provider)
-        result: list[QuotaReading] | Failure = Failure(FailureKind.NETWORK, "no host to ask")
-        for host in place.hosts(account, settings):
-            call = place.quota_call(account, token, project, host, settings)
-            result = asked(
-                place, call, self._send, lambda body: place.read_quota(body, now=self._clock())
-            )
+        hosts = (host,) if host and not account.base_url else place.hosts(account, settings)
+        result: list[Reading] | Failure = Failure(FailureKind.NETWORK, "no host to ask")
+        for each in hosts:
+            result = self._read_at(place, place.polls(account, token, project, each, settings))
             if not isinstance(result, Failure) or result.kind in MARKS:
                 break
         return result
+
+    def _read_at(self, place: Provider, polls: tuple[Poll, ...]) -> list[Reading] | Failure:
+        readings: list[Reading] = []
+        for poll in polls:
+            read = poll.read
+            answer = asked(place, poll.call, self._send, lambda body: read(body, self._clock()))  # noqa: B023 - called at once
+            if not isinstance(answer, Failure):
+                readings.append(answer)
+            elif poll.required or answer.kind in MARKS:
+                return answer
+        return readings
 
     def _save(self, table: str, key: str, row: JsonObject | None) -> None:
         if row is None:
@@ -227,7 +246,15 @@ def _renewed(account: Account, answer: TokenAnswer) -> Renewed:
     if answer.refresh_token is not None:
         credential = replace(account.credential, refresh_token=answer.refresh_token)
         account = replace(account, credential=credential)
-    return Renewed(account, answer.access_token, answer.expires_in)
+    return Renewed(account, answer.access_token, answer.expires_in, answer.host)
+
+
+def _lent(account: Account) -> Renewed | Failure:
+    """What another program's login gives now."""
+    try:
+        return Renewed(account, borrowed.read(account).token)
+    except (OSError, LookupError, ValueError) as cause:
+        return Failure(FailureKind.AUTH_REVOKED, str(cause))
 
 
 def _no_project(account: Account) -> Failure:

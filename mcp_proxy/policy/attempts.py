@@ -2,7 +2,8 @@
 
 The caller alternates `next` with `failed` or `succeeded`. Rules, in the order they are applied:
 
-1. A request that an upstream calls wrong is given up at once; no other account would take it.
+1. A request that an upstream calls wrong is given up at once; no other account would take it. A
+   feature that it refuses is left out once; a prompt that is too long may go to a wider stand-in.
 2. Limits: each account that can serve is asked at most once. A hint under 3 s is waited for on
    the same account, twice at most; then, and with a longer one, the next account is asked.
 3. Faults: `fault_tries` tries for a model in all, other accounts and other hosts first. An
@@ -14,7 +15,7 @@ The caller alternates `next` with `failed` or `succeeded`. Rules, in the order t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -105,6 +106,8 @@ class _Trail:
     faulted: bool = False
     refreshed: bool = False
     moved: bool = False
+    refused: set[str] = field(default_factory=set)
+    """Features that it does not take."""
     out: Failure | None = None
     """Why it is not asked again at all."""
 
@@ -115,6 +118,11 @@ class _Again(NamedTuple):
     candidate: Candidate
     despite: float = 0.0
     """Seconds of cooldown that do not keep it from it."""
+
+
+def catalogued(candidate: Candidate) -> ModelInfo:
+    """What is known of a candidate's model without having asked its upstream."""
+    return models.info(candidate.model, candidate.account.provider)
 
 
 class AttemptPlan:
@@ -131,7 +139,7 @@ class AttemptPlan:
         session_key: str,
         busy: Busy,
         now: float,
-        info: Callable[[str], ModelInfo] = models.info,
+        info: Callable[[Candidate], ModelInfo] = catalogued,
     ) -> None:
         """`fallbacks`: stages that may stand in for a model; asked once, and only when needed."""
         self.asked = stages[0].model
@@ -152,6 +160,8 @@ class AttemptPlan:
         self._info = info
         self._window_ends = now + RETRY_WINDOW
         self._waited = 0.0
+        self._needed_window = 0
+        """Tokens that a stand-in must be able to take; 0: any will do."""
         self._trails: dict[tuple[str, str], _Trail] = {}
         self._fault_counts: dict[str, int] = {}
         self._dead: dict[str, Failure] = {}
@@ -184,15 +194,16 @@ class AttemptPlan:
         candidate = self._tried()
         account = candidate.account
         self.notes.append(f"{account.id}: {failure.kind}")
-        self._ledger.observe_failure(account.id, self._info(candidate.model), failure, now)
+        self._ledger.observe_failure(account.id, self._info(candidate), failure, now)
         _AFTER[failure.kind](self, failure, now)
 
     def succeeded(self, now: float) -> None:
         """The last try's answer has begun."""
         candidate = self._tried()
-        model, account_id = self._info(candidate.model), candidate.account.id
+        account_id = candidate.account.id
         passing = bool(self._fault_counts) or self._ledger.anybody_rests(now)
-        self._ledger.observe_success(account_id, model, now)
+        self._ledger.observe_success(account_id, self._info(candidate), now)
+        model = models.info(candidate.key)
         self._chooser.bound(self._session_key, model, account_id, now, passing=passing)
 
     # ------------------------------------------------------------------ whom to ask
@@ -219,7 +230,7 @@ class AttemptPlan:
             if stage.model not in self._dead:
                 usable = [c for c in stage.candidates if self._usable(c, now)]
                 if usable:
-                    return self._best(usable, now)
+                    return self._best(usable, now, is_ordered=stage.is_ordered)
         return None
 
     def _usable(self, candidate: Candidate, now: float) -> bool:
@@ -231,18 +242,23 @@ class AttemptPlan:
             and self._ledger.mark_of(candidate.account) is None
         )
 
-    def _best(self, usable: list[Candidate], now: float) -> Candidate:
-        """Those without a recent fault first; among equals the strategy decides."""
+    def _best(self, usable: list[Candidate], now: float, *, is_ordered: bool) -> Candidate:
+        """Those without a recent fault first; among equals the strategy decides, or their order."""
         calm = usable
         if self._fault_counts:
             calm = [c for c in calm if not self._faulted(c)] or calm
         if self._ledger.anybody_rests(now):
             calm = [c for c in calm if not self._ledger.resting(c.account.id, now)] or calm
-        if len(calm) == 1:
+        if len(calm) == 1 or is_ordered:
             return calm[0]
-        model = self._info(calm[0].model)
         situation = Situation(
-            self._session_key, model, self._ledger, self._busy, self._rules.soft_limit, now
+            self._session_key,
+            models.info(calm[0].key),
+            self._info,
+            self._ledger,
+            self._busy,
+            self._rules.soft_limit,
+            now,
         )
         return self._chooser.choose(calm, situation)
 
@@ -263,11 +279,11 @@ class AttemptPlan:
 
     def _after_fault(self, failure: Failure, now: float) -> None:
         candidate = self._tried()
-        tries = self._fault_counts.get(candidate.model, 0) + 1
-        self._fault_counts[candidate.model] = tries
+        tries = self._fault_counts.get(candidate.key, 0) + 1
+        self._fault_counts[candidate.key] = tries
         pause = _pause(failure, tries, now)
         if tries >= self._rules.fault_tries or now + pause > self._window_ends:
-            self._dead[candidate.model] = failure
+            self._dead[candidate.key] = failure
             return
         trail = self._trail(candidate)
         trail.faulted = True
@@ -310,6 +326,21 @@ class AttemptPlan:
 
     def _after_refusal(self, failure: Failure, now: float) -> None:
         self._verdict = refusals.refused(failure)
+
+    def _after_unsupported(self, failure: Failure, now: float) -> None:
+        """The caller leaves the feature out from now on; each is refused once at most."""
+        trail = self._trail(self._tried())
+        if failure.feature is None or failure.feature in trail.refused:
+            self._verdict = refusals.refused(failure)
+        else:
+            trail.refused.add(failure.feature)
+            self._again = _Again(self._tried())
+
+    def _after_too_long(self, failure: Failure, now: float) -> None:
+        """No account takes it; a model with a larger window might, if the map has one."""
+        window = self._info(self._tried()).context_window
+        self._dead[self._tried().key] = failure
+        self._needed_window = max(self._needed_window, window + 1)
 
     def _after_seal(self, failure: Failure, now: float) -> None:
         if self.strip_thinking:
@@ -357,19 +388,31 @@ class AttemptPlan:
             return False
         self._fell_back = True
         own = {stage.model for stage in self._own}
-        more = [stage for stage in self._fallbacks(self.asked) if stage.model not in own]
+        more = [
+            stage
+            for stage in self._fallbacks(self.asked)
+            if stage.model not in own and self._is_wide_enough(stage)
+        ]
         self._stages = (*self._own, *more)
         return bool(more)
+
+    def _is_wide_enough(self, stage: Stage) -> bool:
+        return all(
+            self._info(candidate).context_window >= self._needed_window
+            for candidate in stage.candidates
+        )
 
     def _conclusion(self, now: float) -> ProxyError:
         """The one error that tells why. What became of the model asked for decides."""
         for stage in self._own:
             if stage.model in self._dead:
+                if self._dead[stage.model].kind is FailureKind.TOO_LONG:
+                    return refusals.refused(self._dead[stage.model])
                 return refusals.faulty(stage.model, self._dead[stage.model], self.attempts, now)
         opens_at = self._opens_at(now)
         if opens_at is not None:
             # In the order of the stages, each once.
-            limited = list(dict.fromkeys(candidate.model for candidate in self._waiting()))
+            limited = list(dict.fromkeys(candidate.key for candidate in self._waiting()))
             return refusals.limited(limited, opens_at, now)
         left_out = [
             trail.out
@@ -406,7 +449,7 @@ class AttemptPlan:
         return trail is not None and trail.faulted
 
     def _limited_until(self, candidate: Candidate, now: float) -> float | None:
-        return self._ledger.limited_until(candidate.account.id, self._info(candidate.model), now)
+        return self._ledger.limited_until(candidate.account.id, self._info(candidate), now)
 
     def _affordable(self, seconds: float) -> bool:
         return self._waited + seconds <= self._rules.max_wait
@@ -445,7 +488,8 @@ _AFTER: Final[Mapping[FailureKind, Callable[[AttemptPlan, Failure, float], None]
     FailureKind.MISCONFIGURED: AttemptPlan._after_missing,
     FailureKind.NOT_FOUND: AttemptPlan._after_missing,
     FailureKind.BAD_REQUEST: AttemptPlan._after_refusal,
-    FailureKind.TOO_LONG: AttemptPlan._after_refusal,
+    FailureKind.TOO_LONG: AttemptPlan._after_too_long,
+    FailureKind.UNSUPPORTED: AttemptPlan._after_unsupported,
     FailureKind.SEAL: AttemptPlan._after_seal,
 }
 """Every kind has its rule; a new kind without one fails the test that walks them."""

@@ -14,7 +14,7 @@ told which rows changed. Rules (cloudcode.md 6.4, 6.8, 7.4; faults.md 3.2):
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from mcp_proxy.account import Account
 from mcp_proxy.errors import Failure, FailureKind, Scope
@@ -53,20 +53,36 @@ REST: Final = 60.0
 
 _SUCCESS_GRAIN: Final = 60.0
 _EVERY_MODEL: Final = "*"
+_WINDOW: Final = "window:"
 
 OnChange = Callable[[str, str, JsonObject | None], None]
 """(table, key, row); a row of None is to be removed."""
 
 
 class QuotaLike(Protocol):
-    """One model's figure in a quota answer; `providers.QuotaReading` is one."""
+    """One figure in a quota answer; `providers.QuotaReading` is one, and says what it is of."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str | None: ...
+    @property
+    def window(self) -> str | None: ...
+    @property
+    def bucket(self) -> str | None: ...
     @property
     def remaining(self) -> float | None: ...
     @property
     def resets_at(self) -> float | None: ...
+
+
+class Window(NamedTuple):
+    """A span whose figure is shared: by all models of an account, or by those of a bucket."""
+
+    name: str
+    bucket: str | None
+
+    @property
+    def row(self) -> str:
+        return f"{_WINDOW}{self.name}" + (f"@{self.bucket}" if self.bucket else "")
 
 
 def _ignore(_table: str, _key: str, _row: JsonObject | None) -> None:
@@ -85,7 +101,9 @@ class Ledger:
         self._on_change = on_change
         self._standings: dict[str, dict[str, Standing]] = {}
         """By account id, then by row name; rows of one account are read together, and often."""
-        self._names: dict[str, tuple[str, ...]] = {}
+        self._names: dict[tuple[str, str | None], tuple[str, ...]] = {}
+        self._windows: dict[str, tuple[Window, ...]] = {}
+        """Spans over which an account's figures are counted, by account id; few have any."""
         self._marks: dict[str, Mark] = {}
         self._faults: dict[str, deque[float]] = {}
 
@@ -96,6 +114,7 @@ class Ledger:
     ) -> None:
         """Figures of a quota answer that was asked for at `now`."""
         refilled = set()
+        shared_left = []
         for reading in readings:
             remaining = reading.remaining
             if remaining is None and reading.resets_at is not None:
@@ -103,9 +122,17 @@ class Ledger:
             if remaining is None:
                 continue
             remaining = min(1.0, max(0.0, remaining))
+            if reading.model is None:
+                window = Window(reading.window or "quota", reading.bucket)
+                self._read(account_id, window.row, remaining, reading.resets_at, now, source)
+                if reading.bucket is None:
+                    shared_left.append(remaining)
+                continue
             self._read(account_id, reading.model, remaining, reading.resets_at, now, source)
             if remaining > 0:
                 refilled.add(_scope_key(Scope.BUCKET, models.info(reading.model)))
+        if shared_left and min(shared_left) > 0:
+            refilled.add(_EVERY_MODEL)
         for name in refilled:
             self._refill(account_id, name, now, source)
 
@@ -126,7 +153,7 @@ class Ledger:
         self._faults.pop(account_id, None)
         rows = self._standings.get(account_id)
         if rows is not None:
-            for name in self._row_names(model):
+            for name in self._row_names(account_id, model):
                 standing = rows.get(name)
                 if standing is not None:
                     self._succeed(account_id, name, standing, now)
@@ -156,14 +183,35 @@ class Ledger:
         return None if figure is None else figure.remaining
 
     def figure(self, account_id: str, model: ModelInfo, now: float) -> Standing | None:
-        """The row behind `remaining`: the newest one with a figure whose reset has not passed."""
+        """The row behind `remaining`: the newest one with a figure whose reset has not passed.
+
+        Of several windows the one with least left decides, since each of them can end the use.
+        """
         newest: Standing | None = None
-        for row in self._rows(account_id, model):
+        for row in self._rows(account_id, model, windows=False):
             if row.remaining_now(now) is None:
                 continue
             if newest is None or (row.remaining_at or 0.0) > (newest.remaining_at or 0.0):
                 newest = row
-        return newest
+        if account_id not in self._windows:
+            return newest
+        figures = [newest] if newest is not None else []
+        figures += [row for _, row in self.windows(account_id, model)]
+        left = [(row.remaining_now(now), row) for row in figures]
+        known = [(remaining, row) for remaining, row in left if remaining is not None]
+        return min(known, key=lambda each: each[0])[1] if known else None
+
+    def windows(
+        self, account_id: str, model: ModelInfo | None = None
+    ) -> list[tuple[Window, Standing]]:
+        """The account's shared figures; only those that `model` draws on, when it is given."""
+        rows = self._standings.get(account_id, {})
+        return [
+            (window, rows[window.row])
+            for window in self._windows.get(account_id, ())
+            if window.row in rows
+            and (model is None or window.bucket is None or window.bucket == model.bucket)
+        ]
 
     def soft_limited(
         self, account: Account, model: ModelInfo, soft_limit: float | None, now: float
@@ -251,7 +299,7 @@ class Ledger:
             stored = standing_from_json(row)
             held = self._held(account_id, name)
             if stored is not None and name and stored.changed_at > held.changed_at:
-                self._standings.setdefault(account_id, {})[name] = stored
+                self._hold(account_id, name, stored)
         if marks is not None:
             read = {account_id: mark_from_json(row) for account_id, row in marks.items()}
             self._marks = {account_id: mark for account_id, mark in read.items() if mark}
@@ -261,6 +309,7 @@ class Ledger:
         self.clear_mark(account_id)
         self._faults.pop(account_id, None)
         self.health.forget(account_id)
+        self._windows.pop(account_id, None)
         for name in self._standings.pop(account_id, {}):
             self._on_change("standings", f"{account_id}|{name}", None)
 
@@ -351,27 +400,44 @@ class Ledger:
             for row in self._rows(account_id, model)
         )
 
-    def _rows(self, account_id: str, model: ModelInfo) -> Iterable[Standing]:
+    def _rows(
+        self, account_id: str, model: ModelInfo, *, windows: bool = True
+    ) -> Iterable[Standing]:
         rows = self._standings.get(account_id)
         if rows is None:
             return ()
-        return [rows[name] for name in self._row_names(model) if name in rows]
+        names = self._row_names(account_id if windows else "", model)
+        return [rows[name] for name in names if name in rows]
 
-    def _row_names(self, model: ModelInfo) -> tuple[str, ...]:
+    def _row_names(self, account_id: str, model: ModelInfo) -> tuple[str, ...]:
         """Names of the rows that concern a model: its own, its bucket's, the whole account's."""
-        names = self._names.get(model.id)
+        key = model.id, model.bucket
+        names = self._names.get(key)
         if names is None:
             bucket = _scope_key(Scope.BUCKET, model)
-            names = self._names[model.id] = tuple(dict.fromkeys((model.id, bucket, _EVERY_MODEL)))
-        return names
+            names = self._names[key] = tuple(dict.fromkeys((model.id, bucket, _EVERY_MODEL)))
+        windows = self._windows.get(account_id)
+        if windows is None:
+            return names
+        shared = [w.row for w in windows if w.bucket is None or w.bucket == model.bucket]
+        return (*names, *shared)
 
     def _held(self, account_id: str, name: str) -> Standing:
         rows = self._standings.get(account_id)
         return _NOTHING if rows is None else rows.get(name, _NOTHING)
 
+    def _hold(self, account_id: str, name: str, standing: Standing) -> None:
+        self._standings.setdefault(account_id, {})[name] = standing
+        if name.startswith(_WINDOW):
+            window, _, bucket = name.removeprefix(_WINDOW).partition("@")
+            held = Window(window, bucket or None)
+            known = self._windows.get(account_id, ())
+            if held not in known:
+                self._windows[account_id] = (*known, held)
+
     def _put(self, account_id: str, name: str, standing: Standing, now: float) -> None:
         standing = replace(standing, changed_at=now)
-        self._standings.setdefault(account_id, {})[name] = standing
+        self._hold(account_id, name, standing)
         self._on_change("standings", f"{account_id}|{name}", standing_to_json(standing))
 
 

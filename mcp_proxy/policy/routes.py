@@ -8,8 +8,9 @@ any of its spellings (cloudcode.md 8.3), a class (haiku, sonnet, opus, and any c
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Final
 
 from mcp_proxy.account import Account, Candidate
@@ -29,6 +30,8 @@ class Stage:
     candidates: tuple[Candidate, ...]
     disabled: tuple[Account, ...] = ()
     """Accounts that would serve it if their owner had not switched them off."""
+    is_ordered: bool = False
+    """The candidates are to be asked in this order; else the strategy chooses among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,23 @@ class RouteTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """One `[chains."MODEL"]` section."""
+
+    accounts: tuple[str, ...]
+    smart_switch: bool = False
+    """After these every other account that serves the model, in the order they were added."""
+
+
+@dataclass(frozen=True, slots=True)
 class Routing:
     """The part of config.toml that gives names a meaning."""
 
     aliases: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     """Name or glob pattern -> name, or names of which the first that is served is taken."""
     routes: Mapping[str, Sequence[RouteTarget]] = field(default_factory=dict)
+    chains: Mapping[str, Chain] = field(default_factory=dict)
+    """By model id: whose accounts are asked for it, and in which order."""
 
 
 class Directory:
@@ -61,6 +75,11 @@ class Directory:
         self.accounts = tuple(accounts)
         self._live = live or {}
         self._offers = {account.id: self._offered_by(account) for account in self.accounts}
+        self._folds = {
+            account.id: {folded(model): model for model in sorted(self._offers[account.id])}
+            for account in self.accounts
+        }
+        """Account id -> folded id -> the id as the account's upstream spells it."""
         self._stages: dict[tuple[str, str | None], Stage] = {}
         self.models: frozenset[str] = frozenset().union(
             *(self._offers[account.id] for account in self.accounts if account.enabled)
@@ -73,6 +92,7 @@ class Directory:
             *self._offers.values(), *self._live.values(), *_CATALOGUE_IDS.values()
         )
         """Every id that means something, whether or not anybody serves it now."""
+        self._known_folds = {folded(model): model for model in sorted(self.known)}
 
     def serving(self, model: str) -> tuple[Account, ...]:
         """Enabled accounts whose upstream lists the model, or may, as long as nobody has looked."""
@@ -84,9 +104,25 @@ class Directory:
             return Stage(model, ())
         found = self._stages.get((model, provider))
         if found is None:
-            offering = [a for a in self._of(provider) if model in self._offers[a.id]]
-            found = self._stages[model, provider] = _stage(model, offering)
+            offers = [(a, self.spelled_by(a, model)) for a in self._of(provider)]
+            found = _stage(model, [(a, own) for a, own in offers if own is not None])
+            self._stages[model, provider] = found
         return found
+
+    def known_as(self, name: str) -> str:
+        """The id of the same model that means something here; the name itself when none does."""
+        return name if name in self.known else self._known_folds.get(folded(name), name)
+
+    def spelled_by(self, account: Account, model: str) -> str | None:
+        """The id by which this account serves the model; None: it does not."""
+        if model in self._offers[account.id]:
+            return model
+        return self._folds[account.id].get(folded(model))
+
+    def age_of(self, account: Account) -> tuple[float, int]:
+        """Sorts accounts by when they were added; those without a date by their place."""
+        added = account.added_at.timestamp() if account.added_at is not None else 0.0
+        return added, self.accounts.index(account)
 
     def models_of(self, account: Account) -> tuple[str, ...]:
         """What the account serves: catalogued ids in the catalogue's order, then the others."""
@@ -97,7 +133,7 @@ class Directory:
     def last_resort(self, model: str, provider: str | None = None) -> Stage:
         """The model with accounts that might serve it although their lists do not have it."""
         allowing = [
-            account
+            (account, model)
             for account in self._of(provider)
             if model in _CATALOGUE_IDS.get(account.provider, ())
             and (not account.models or model in account.models)
@@ -130,16 +166,41 @@ def resolve(name: str, directory: Directory, routing: Routing) -> tuple[Stage, .
     found = _Lookup(directory, routing).find(wanted, _ALIAS_HOPS) if wanted else None
     if found is None:
         raise UnknownModel(name, nearest=nearest(wanted, directory, routing))
-    return found
+    if not routing.chains or name.startswith("route:") or routing.routes.get(wanted):
+        return found
+    return tuple(_chained(stage, routing.chains, directory) for stage in found)
+
+
+def _chained(stage: Stage, chains: Mapping[str, Chain], directory: Directory) -> Stage:
+    """The stage with its candidates in the order that a chain for its model gives."""
+    chain = chains.get(stage.model)
+    if chain is None:
+        folds = {folded(model): chain for model, chain in chains.items()}
+        chain = folds.get(folded(stage.model))
+    if chain is None:
+        return stage
+    by_account = {candidate.account.id: candidate for candidate in stage.candidates}
+    first = [by_account[name] for name in chain.accounts if name in by_account]
+    others: list[Candidate] = []
+    if chain.smart_switch:
+        others = [each for each in stage.candidates if each.account.id not in chain.accounts]
+        others.sort(key=lambda each: directory.age_of(each.account))
+    return replace(stage, candidates=(*first, *others), is_ordered=True)
 
 
 def fallback_stages(model: str, directory: Directory, table: FallbackTable) -> tuple[Stage, ...]:
     """The stand-ins for a model that some enabled account serves, in the table's order."""
-    stages = (directory.stage(other) for other in fallback_models(model, table, frozenset()))
+    if model not in table:
+        named = folded(model)
+        model = next((each for each in table if folded(each) == named), model)
+    stages = (
+        directory.stage(directory.known_as(other))
+        for other in fallback_models(model, table, frozenset())
+    )
     return tuple(
         Stage(
             stage.model,
-            tuple(Candidate(c.account, c.model, fallback_from=model) for c in stage.candidates),
+            tuple(replace(c, fallback_from=model) for c in stage.candidates),
         )
         for stage in stages
         if stage.candidates
@@ -161,7 +222,6 @@ class _Lookup:
         return self._route(name) or self._alias(name, hops) or self._named(name, hops)
 
     def _route(self, name: str) -> tuple[Stage, ...] | None:
-        """Account chains (`[chains]`) would narrow candidates at this point."""
         targets = self.routing.routes.get(name)
         return tuple(self._target(target) for target in targets) if targets else None
 
@@ -216,7 +276,7 @@ class _Lookup:
         """The first spelling that is served; or, not `served`, the first that means something."""
         for model in spellings(name):
             if served:
-                stage = self.directory.stage(model, provider)
+                stage = self.directory.stage(self.directory.known_as(model), provider)
                 if stage.candidates:
                     return (stage,)
             elif model in self.directory.known:
@@ -254,6 +314,18 @@ _OTHER_IDS: Final[Mapping[str, tuple[str, ...]]] = {
 """Ids that do not follow from their spelling."""
 
 
+_CLAUDE_THINKERS: Final = re.compile(r"^(claude-opus-4-[56])-thinking$")
+
+
+@cache
+def folded(model: str) -> str:
+    """What the spellings of one model at different places have in common."""
+    lower = _PREVIEW.sub("", _DATE.sub("", model.lower().removeprefix("models/")))
+    if "claude" in lower:
+        lower = _CLAUDE_THINKERS.sub(r"\1", lower.replace(".", "-"))
+    return _GEMINI_HYPHENS.sub(r"gemini-\1.\2", lower)
+
+
 def spellings(name: str) -> Iterator[str]:
     """Ways in which the upstream may spell what a client wrote, the client's own first."""
     yield name
@@ -279,12 +351,19 @@ _CATALOGUE_IDS: Final = {
 }
 
 
-def _stage(model: str, offering: Iterable[Account]) -> Stage:
-    accounts = tuple(offering)
+def _stage(model: str, offering: Sequence[tuple[Account, str]]) -> Stage:
+    """`offering`: accounts, and how each spells the model. One spelling of all is the stage's."""
+    spelled = {own for _, own in offering}
+    if len(spelled) == 1:
+        model = spelled.pop()
     return Stage(
         model,
-        tuple(Candidate(account, model) for account in accounts if account.enabled),
-        tuple(account for account in accounts if not account.enabled),
+        tuple(
+            Candidate(account, own, stage="" if own == model else model)
+            for account, own in offering
+            if account.enabled
+        ),
+        tuple(account for account, _ in offering if not account.enabled),
     )
 
 

@@ -25,7 +25,7 @@ from mcp_proxy.conversation import (
     ToolResult,
 )
 from mcp_proxy.events import Event, PartClosed, PartKind, PartOpened, TextDelta, ThinkingDelta
-from mcp_proxy.model import Family
+from mcp_proxy.model import Family, ModelInfo
 
 JsonObject = dict[str, Any]
 
@@ -50,15 +50,20 @@ class SealLookup(Protocol):
 
 
 def settle(
-    conversation: Conversation, family: Family, lookup: SealLookup
+    conversation: Conversation,
+    model: ModelInfo,
+    lookup: SealLookup,
+    *,
+    keeps_unsigned: bool = False,
 ) -> tuple[Conversation, list[str]]:
-    """The conversation with just those seals that `family` takes, and notes of what was left out.
+    """The conversation with just those seals that `model` takes, and notes of what was left out.
 
     The same object when nothing has to go or come: a seal that may stay is left as it is, since
-    what stays is the family's by definition.
+    what stays is the model's by definition. `keeps_unsigned`: thinking without a seal may stay,
+    too, where the upstream's dialect has none.
     """
-    work = _Settling(family, lookup)
-    open_from = _open_loop(conversation.messages) if family is Family.CLAUDE else 0
+    work = _Settling(model, lookup, keeps_unsigned=keeps_unsigned)
+    open_from = 0 if model.family is Family.GEMINI else _open_loop(conversation.messages)
     messages = tuple(
         [
             work.message(message, in_open_loop=index >= open_from)
@@ -70,10 +75,21 @@ def settle(
     return replace(conversation, messages=messages), work.notes()
 
 
+def has_foreign_seals(conversation: Conversation, model: ModelInfo, lookup: SealLookup) -> bool:
+    """Whether a seal in the history is known to be another's, so that `model` would refuse it."""
+    for message in conversation.messages:
+        for part in message.parts:
+            if type(part) is Thinking or type(part) is ToolCall:
+                seal = part.seal
+                if seal is not None and lookup.origin_of(seal.value) not in (None, model.origin):
+                    return True
+    return False
+
+
 def _open_loop(messages: Sequence[Message]) -> int:
     """Where the tool loop begins that the next answer goes on with.
 
-    Claude has no use for the thinking of turns before it, and wants it within.
+    Models that sign their thinking have no use for that of turns before it, and want it within.
     """
     for index in range(len(messages) - 1, -1, -1):
         message = messages[index]
@@ -85,9 +101,12 @@ def _open_loop(messages: Sequence[Message]) -> int:
 class _Settling:
     """One pass over a conversation; counts what it leaves out."""
 
-    def __init__(self, family: Family, lookup: SealLookup) -> None:
-        self._family = family
+    def __init__(self, model: ModelInfo, lookup: SealLookup, *, keeps_unsigned: bool) -> None:
+        self._origin = model.origin
+        # Gemini signs its calls and texts, everybody else the thinking.
+        self._signs_calls = model.family is Family.GEMINI
         self._lookup = lookup
+        self._keeps_unsigned = keeps_unsigned
         self._thinking_dropped = 0
         self._seals_dropped = 0
         self._restored = 0
@@ -103,15 +122,17 @@ class _Settling:
     def message(self, message: Message, *, in_open_loop: bool) -> Message:
         if message.role != "assistant":
             return message
-        is_claude = self._family is Family.CLAUDE
+        signs_thinking = not self._signs_calls
         parts: list[Part] = []
         for part in message.parts:
             # Nearly all of a history is text, and calls that carry no seal.
-            if (type(part) is Text or (is_claude and type(part) is ToolCall)) and not part.seal:
+            if (type(part) is Text and not part.seal) or (
+                signs_thinking and type(part) is ToolCall and not part.seal
+            ):
                 parts.append(part)
             elif (settled := self._part(part)) is not None:
                 parts.append(settled)
-        if is_claude and in_open_loop:
+        if signs_thinking and in_open_loop:
             self._restore_thinking(parts)
         if len(parts) == len(message.parts) and all(map(is_, parts, message.parts)):
             return message
@@ -119,8 +140,7 @@ class _Settling:
 
     def _part(self, part: Part) -> Part | None:
         if isinstance(part, Thinking):
-            # Redacted thinking is a blob that these upstreams neither issue nor take (3.3).
-            if not part.redacted and self._is_own(part.seal):
+            if self._is_own(part.seal) or (part.seal is None and self._keeps_unsigned):
                 return part
             self._thinking_dropped += 1
             return None
@@ -132,12 +152,12 @@ class _Settling:
         return part
 
     def _call(self, call: ToolCall) -> ToolCall:
-        # Claude signs its thinking only; a signature on one of its calls is of another family.
-        if self._family is not Family.CLAUDE:
+        # Where thinking is signed, a signature on a call is of another family.
+        if self._signs_calls:
             if self._is_own(call.seal):
                 return call
             known = self._lookup.of_call(call.id)
-            if known and known.origin == self._family and known.thinking_text is None:
+            if known and known.origin == self._origin and known.thinking_text is None:
                 self._restored += 1
                 return replace(call, seal=Seal(known.origin, known.signature))
         if call.seal is None:
@@ -148,7 +168,7 @@ class _Settling:
     def _is_own(self, seal: Seal | None) -> bool:
         if seal is None:
             return False
-        return (seal.origin or self._lookup.origin_of(seal.value)) == self._family
+        return (seal.origin or self._lookup.origin_of(seal.value)) == self._origin
 
     def _restore_thinking(self, parts: list[Part]) -> None:
         """Puts back what preceded the first call, for clients that could not carry it."""
@@ -161,7 +181,7 @@ class _Settling:
 
     def _thinking_of(self, call: ToolCall) -> list[Thinking]:
         known = self._lookup.of_call(call.id)
-        if known is None or known.origin != self._family or known.thinking_text is None:
+        if known is None or known.origin != self._origin or known.thinking_text is None:
             return []
         self._restored += 1
         return [Thinking(known.thinking_text, Seal(known.origin, known.signature))]
@@ -170,9 +190,9 @@ class _Settling:
 class SealCollector:
     """Watches the events of one answer for what has to be remembered."""
 
-    def __init__(self, family: Family) -> None:
-        # Gemini's thoughts are summaries that never go back; only Claude's text is needed.
-        self._keeps_thinking = family is Family.CLAUDE
+    def __init__(self, model: ModelInfo) -> None:
+        # Gemini's thoughts are summaries that never go back.
+        self._keeps_thinking = model.family is not Family.GEMINI
         self._found: list[tuple[str, JsonObject]] = []
         self._opened: PartOpened | None = None
         self._pieces: list[str] = []
@@ -200,6 +220,8 @@ class SealCollector:
         opened = self._opened
         if opened is None:
             return
+        if isinstance(opened.whole, Thinking):
+            seal = opened.whole.seal
         if seal is not None:
             self._found.append((_signature_key(seal.value), {"origin": str(seal.origin)}))
         if opened.kind is PartKind.THINKING and seal is not None and self._keeps_thinking:

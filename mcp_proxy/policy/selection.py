@@ -32,6 +32,9 @@ class Situation:
 
     session_key: str
     model: ModelInfo
+    """The model asked for; conversations are bound by its bucket."""
+    info: Callable[[Candidate], ModelInfo]
+    """The model as each account has it."""
     ledger: Ledger
     busy: Busy
     soft_limit: float | None
@@ -195,7 +198,7 @@ class Hybrid:
 
         def rank(candidate: Candidate) -> tuple[int, float, float]:
             account_id = candidate.account.id
-            score = self._merit(account_id, at)
+            score = self._merit(candidate, at)
             if account_id == home:
                 score += 0.1 * LONGEST_IDLE + STAY_BONUS
             else:
@@ -206,8 +209,9 @@ class Hybrid:
         return min(candidates, key=rank)
 
     @staticmethod
-    def _merit(account_id: str, at: Situation) -> float:
-        remaining = at.ledger.remaining(account_id, at.model, at.now)
+    def _merit(candidate: Candidate, at: Situation) -> float:
+        account_id = candidate.account.id
+        remaining = at.ledger.remaining(account_id, at.info(candidate), at.now)
         quota = UNKNOWN_QUOTA if remaining is None else remaining
         return 2.0 * at.ledger.health.of(account_id, at.now) + 3.0 * 100.0 * quota
 
@@ -250,7 +254,7 @@ _ENOUGH: Final = (0, 0.0)
 
 def _reserve(candidate: Candidate, at: Situation) -> tuple[int, float]:
     """Sorts accounts with enough left before those at their soft limit, and these by fullness."""
-    remaining = at.ledger.remaining(candidate.account.id, at.model, at.now)
+    remaining = at.ledger.remaining(candidate.account.id, at.info(candidate), at.now)
     if remaining is None:
         return _ENOUGH
     threshold = soft_threshold(candidate.account, at.soft_limit)

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.conversation import Conversation
+from mcp_proxy.conversation import Conversation, value
 from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo
 
@@ -108,7 +108,7 @@ class Poll:
     """False: the account works without the answer (an endpoint that many servers lack)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ask:
     """Everything beside the body that a generation call is made of."""
 

@@ -19,7 +19,9 @@ from mcp_proxy.ids import new_uuid
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.models import ANTIGRAVITY
 from mcp_proxy.providers import (
+    Ask,
     JsonObject,
+    Poll,
     ProviderSettings,
     QuotaReading,
     SignIn,
@@ -31,8 +33,8 @@ from mcp_proxy.providers.google_answers import (
     Onboarding,
     read_code_assist,
     read_email,
+    read_models,
     read_onboarding,
-    read_quota_figures,
     read_token,
 )
 from mcp_proxy.providers.google_failures import read_google_failure
@@ -59,6 +61,12 @@ USER_AGENT: Final = _default_user_agent()
 _LOAD_BODY: Final = encode({"metadata": {"ideType": "ANTIGRAVITY"}})
 
 
+RISK: Final = """\
+Google's terms for this service do not foresee other clients. Google has suspended accounts for
+using it this way, sometimes for good and without warning. Do not use an account whose loss would
+hurt you. The alternative without this risk is an official API key with its own prices."""
+
+
 class _Envelope(NamedTuple):
     """How one kind of request is labelled (1.4)."""
 
@@ -72,12 +80,13 @@ class Antigravity:
 
     name = "antigravity"
     sign_in = SignIn.GOOGLE
-    restricts_clients = True
-    sends_thinking_signatures = True
+    risk: str | None = RISK
     envelope: str | None = "response"
+    relayed: tuple[str, ...] = ()
+    makes_tokens = True
 
-    def dialect_for(self, model: str) -> str:
-        return "gemini"
+    def dialects(self, model: ModelInfo) -> tuple[str, ...]:
+        return ("gemini",)
 
     def models(self) -> tuple[ModelInfo, ...]:
         return ANTIGRAVITY
@@ -90,50 +99,52 @@ class Antigravity:
         """loadCodeAssist: production knows accounts that were never provisioned (1.1)."""
         return _own_hosts(account, settings) or (PROD, DAILY)
 
-    def build_call(
-        self,
-        body: JsonObject,
-        *,
-        account: Account,
-        token: Secret,
-        project: str | None,
-        model: ModelInfo,
-        conversation: Conversation,
-        host: str,
-        settings: ProviderSettings,
-    ) -> UpstreamCall:
+    def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
+        """Nothing is forwarded as it is: bodies go into an envelope, and schemas are narrowed."""
+        return None
+
+    def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
         """Always the SSE path: `generateContent` leaves thinking out (1.2)."""
+        if isinstance(body, bytes):
+            raise TypeError("Cloud Code takes no body that is forwarded")
+        model, account = ask.model, ask.account
         label = _label(body, model)
         envelope: JsonObject = {
-            "project": project,
+            "project": ask.project,
             "model": model.id,
             "userAgent": "antigravity",
             "requestType": label.request_type,
             "requestId": label.request_id,
             "request": body,
         }
-        if project is None:
+        if ask.project is None:
             del envelope["project"]
         if label.request_id is None:
             del envelope["requestId"]
         if label.has_session:
-            envelope["request"] = {**body, "sessionId": _session_id(account, conversation)}
-        headers = _headers(token, settings)
+            envelope["request"] = {**body, "sessionId": _session_id(account, ask.conversation)}
+        headers = _headers(ask.token, ask.settings)
         headers["Accept"] = "text/event-stream"
         if model.family is Family.CLAUDE and "thinkingConfig" in body.get("generationConfig", ()):
             headers["anthropic-beta"] = "interleaved-thinking-2025-05-14"
         return UpstreamCall(
-            url=f"{host}/v1internal:streamGenerateContent?alt=sse",
+            url=f"{ask.host}/v1internal:streamGenerateContent?alt=sse",
             headers=headers,
             body=encode(envelope),
             proxy=account.proxy,
-            secrets=(token,),
+            secrets=(ask.token,),
         )
 
     def read_failure(
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
     ) -> Failure:
         return read_google_failure(status, headers, body, now=now)
+
+    def read_headers(
+        self, headers: Mapping[str, str], model: ModelInfo, *, now: float
+    ) -> tuple[QuotaReading, ...]:
+        """Cloud Code says nothing of limits there."""
+        return ()
 
     def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
         """Raises UpstreamBroke (MISCONFIGURED) when there is nothing to refresh with.
@@ -168,20 +179,18 @@ class Antigravity:
     ) -> TokenAnswer | Failure:
         return read_token(status, headers, body, now=now)
 
-    def quota_call(
+    def polls(
         self,
         account: Account,
         token: Secret,
         project: str | None,
         host: str,
         settings: ProviderSettings,
-    ) -> UpstreamCall:
+    ) -> tuple[Poll, ...]:
         """With the project the figures are the account's own; without, they are guesses (6.8)."""
         body = encode({"project": project} if project else {})
-        return _post("fetchAvailableModels", body, account, token, host, settings)
-
-    def read_quota(self, body: bytes, *, now: float) -> list[QuotaReading]:
-        return read_quota_figures(body)
+        call = _post("fetchAvailableModels", body, account, token, host, settings)
+        return (Poll(call, read_models),)
 
     def load_code_assist_call(
         self, account: Account, token: Secret, host: str, settings: ProviderSettings

@@ -6,6 +6,7 @@ protocols/cloudcode.md.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +14,9 @@ import orjson
 
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.providers import JsonObject, QuotaReading, TokenAnswer
+from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy.models import info
+from mcp_proxy.providers import JsonObject, QuotaReading, Reading, TokenAnswer
 from mcp_proxy.providers.details import scrubbed
 from mcp_proxy.providers.google_failures import read_google_failure
 
@@ -140,33 +143,45 @@ _INTERNAL_MODELS: Final = ("chat_", "tab_")
 """Prefixes of ids that the IDE uses for itself (6.8): chat_20706, tab_flash_lite_preview, ..."""
 
 
-def read_quota_figures(body: bytes) -> list[QuotaReading]:
+def read_models(body: bytes, _now: float) -> Reading:
     """fetchAvailableModels in its display order (6.8). ValueError for anything else."""
     models = _object(body).get("models")
     if not isinstance(models, dict):
         raise ValueError("the answer has no models")  # noqa: TRY004 - the interface's word
-    return [
-        _reading(model_id, facts)
+    listed = [
+        (model_id, facts)
         for model_id, facts in models.items()
         if isinstance(facts, dict) and not model_id.startswith(_INTERNAL_MODELS)
     ]
+    return Reading(
+        models=tuple(_model(model_id, facts) for model_id, facts in listed),
+        figures=tuple(_figure(model_id, facts) for model_id, facts in listed),
+    )
 
 
-def _reading(model_id: str, facts: JsonObject) -> QuotaReading:
+def _model(model_id: str, facts: JsonObject) -> ModelInfo:
+    """The catalogue's row with what the upstream knows better."""
+    known = info(model_id)
+    name = facts.get("displayName")
+    return replace(
+        known,
+        display_name=name if isinstance(name, str) and name else known.display_name,
+        max_output=_count(facts.get("maxOutputTokens")) or known.max_output,
+        context_window=_count(facts.get("maxTokens")) or known.context_window,
+    )
+
+
+def _figure(model_id: str, facts: JsonObject) -> QuotaReading:
     info = facts.get("quotaInfo")
     quota = info if isinstance(info, dict) else {}
     resets_at = _unix_time(quota.get("resetTime"))
     remaining = _number(quota.get("remainingFraction"))
     if remaining is None and resets_at is not None:
         remaining = 0.0  # the upstream leaves a zero out
-    name = facts.get("displayName")
     return QuotaReading(
         model=model_id,
         remaining=None if remaining is None else min(max(remaining, 0.0), 1.0),
         resets_at=resets_at,
-        display_name=name if isinstance(name, str) and name else None,
-        max_output=_count(facts.get("maxOutputTokens")),
-        context_window=_count(facts.get("maxTokens")),
     )
 
 

@@ -54,6 +54,16 @@ def json_answer(
     )
 
 
+def raw_answer(call: Call, body: bytes, *, headers: Mapping[str, str]) -> web.Response:
+    """JSON that another server wrote."""
+    call.status = 200
+    return web.Response(
+        body=body,
+        content_type="application/json",
+        headers={**call.headers(), **headers},
+    )
+
+
 def text_answer(call: Call, text: str) -> web.Response:
     call.status = 200
     return web.Response(text=text, content_type="text/plain", headers=call.headers())

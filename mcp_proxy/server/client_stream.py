@@ -20,7 +20,7 @@ class _LateHeaders(web.StreamResponse):
 
 
 class ClientStream:
-    """A server-sent event response. Nothing is sent before `commit`."""
+    """A streamed response. Nothing is sent before `commit`."""
 
     def __init__(
         self, request: web.BaseRequest, *, keep_alive: bytes, write_timeout: float
@@ -46,12 +46,19 @@ class ClientStream:
             raise RuntimeError("the stream is not committed yet")
         return self._response
 
-    async def commit(self, headers: Mapping[str, str]) -> None:
-        """Decides for a 200; its headers go out with the first `write`."""
+    async def commit(
+        self, headers: Mapping[str, str], content_type: str, *, foreign: bool = False
+    ) -> None:
+        """Decides for a 200; its headers go out with the first `write`.
+
+        `foreign`: the bytes are another server's, and may not be interrupted by signs of life.
+        """
+        if foreign:
+            self._sign = b""
         response = _LateHeaders(
             headers={
                 **headers,
-                "Content-Type": "text/event-stream; charset=utf-8",
+                "Content-Type": content_type,
                 "Cache-Control": "no-cache",
                 "X-Accel-Buffering": "no",
             }

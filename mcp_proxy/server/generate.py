@@ -3,18 +3,26 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import ClientDialect, ReplyFrame, StreamRenderer, client_dialect
+from mcp_proxy.dialects import (
+    ClientDialect,
+    PathTarget,
+    ReplyFrame,
+    StreamRenderer,
+    client_dialect,
+)
 from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.exchange import Exchange
+from mcp_proxy.engine.rendering import Incoming
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.ids import new_id
-from mcp_proxy.server.answers import Call, json_answer, read_body
+from mcp_proxy.server.answers import Call, json_answer, raw_answer, read_body
 from mcp_proxy.server.client_stream import ClientStream
 from mcp_proxy.server.debug_log import shown
 from mcp_proxy.strict_json import read_object
@@ -25,10 +33,23 @@ COMMIT_AFTER = 10.0
 """Seconds without an answer after which a stream is committed, so that it can be kept alive."""
 
 
-async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
-    """Answers one generation request. Raises ProxyError while nothing has been sent."""
-    dialect, conversation, body_size = await _parsed(runtime, call)
-    exchange = Exchange(runtime, conversation, body_size=body_size)
+async def generate(
+    runtime: Runtime, call: Call, target: PathTarget | None = None
+) -> web.StreamResponse:
+    """Answers one generation request. Raises ProxyError while nothing has been sent.
+
+    `target`: what the path says, in dialects that name the model there.
+    """
+    dialect, incoming = await _received(runtime, call, target)
+    return await answer(runtime, call, dialect, incoming)
+
+
+async def answer(
+    runtime: Runtime, call: Call, dialect: ClientDialect, incoming: Incoming
+) -> web.StreamResponse:
+    """Answers a request that has been read."""
+    conversation = incoming.conversation
+    exchange = Exchange(runtime, incoming)
     call.outcome = exchange.outcome
     frame = ReplyFrame(
         id=new_id(),
@@ -40,28 +61,41 @@ async def generate(runtime: Runtime, call: Call) -> web.StreamResponse:
     try:
         if conversation.wants_stream:
             return await _stream(runtime, call, exchange, dialect, frame)
-        reply = await exchange.reply()
-        answer = dialect.render_reply(reply, frame)
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s answer: %s", call.id, shown(answer))
-        return json_answer(call, answer, headers=_facts(exchange))
+        return await _whole(call, exchange, dialect, frame)
     finally:
         exchange.close()
 
 
-async def _parsed(runtime: Runtime, call: Call) -> tuple[ClientDialect, Conversation, int]:
-    """The request, and its size in bytes; the bytes themselves are let go."""
+async def _whole(
+    call: Call, exchange: Exchange, dialect: ClientDialect, frame: ReplyFrame
+) -> web.Response:
+    reply, document = await exchange.reply()
+    facts = _facts(exchange)
+    if exchange.outcome.forwarded:
+        return raw_answer(call, document, headers={**exchange.relayed, **facts})
+    rendered = dialect.render_reply(reply, frame)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("%s answer: %s", call.id, shown(rendered))
+    return json_answer(call, rendered, headers=facts)
+
+
+async def _received(
+    runtime: Runtime, call: Call, target: PathTarget | None
+) -> tuple[ClientDialect, Incoming]:
+    """The request; its bytes are let go unless somebody may take them as they are."""
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
     parsed = read_object(body)
     if log.isEnabledFor(logging.DEBUG):
         log.debug("%s request: %s", call.id, shown(parsed))
-    conversation = dialect.parse_request(parsed, call.request.headers)
+    conversation = dialect.parse_request(parsed, call.request.headers, target)
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
-    return dialect, conversation, len(body)
+    if not runtime.forwards(call.dialect):
+        return dialect, Incoming(conversation, len(body))
+    return dialect, Incoming(conversation, len(body), body, parsed, call.request.headers)
 
 
 async def _stream(
@@ -92,10 +126,14 @@ async def _stream(
 async def _stream_to(
     client: ClientStream, call: Call, exchange: Exchange, renderer: StreamRenderer
 ) -> web.StreamResponse:
-    answering = await _begun(client, call, exchange)
+    answering = await _begun(client, call, exchange, renderer.content_type)
+    forwarded = exchange.outcome.forwarded
     if not client.committed:
-        await client.commit({**call.headers(), **_facts(exchange)})
+        headers = {**call.headers(), **exchange.relayed, **_facts(exchange)}
+        await client.commit(headers, renderer.content_type, foreign=forwarded)
     call.status = 200
+    if forwarded:
+        return await _forward_to(client, call, exchange, answering, renderer)
     try:
         data = renderer.render(answering.first)
         while not answering.finished:
@@ -108,13 +146,40 @@ async def _stream_to(
     return await client.end(data)
 
 
-async def _begun(client: ClientStream, call: Call, exchange: Exchange) -> Answering:
+async def _forward_to(
+    client: ClientStream,
+    call: Call,
+    exchange: Exchange,
+    answering: Answering,
+    renderer: StreamRenderer,
+) -> web.StreamResponse:
+    """The upstream's own bytes, to their end. Its events only say how the answer went."""
+    try:
+        while not answering.ended:
+            data = answering.take_bytes()
+            if data:
+                await client.write(data)
+            await answering.more()
+    except UpstreamBroke as broke:
+        error = exchange.broke(answering, broke.failure)
+        if answering.told:
+            # The client hears of it in the upstream's own words.
+            call.error = error
+            return await client.end(answering.take_bytes())
+        return await _fail(client, renderer, error, call)
+    exchange.completed(answering)
+    return await client.end(answering.take_bytes())
+
+
+async def _begun(
+    client: ClientStream, call: Call, exchange: Exchange, content_type: str
+) -> Answering:
     """The answer once it has content; a long wait commits the stream so that it can ping."""
     opening = asyncio.ensure_future(exchange.stream())
     try:
         done, _ = await asyncio.wait((opening,), timeout=COMMIT_AFTER)
         if not done:
-            await client.commit(call.headers())
+            await client.commit(call.headers(), content_type)
             await client.keep_alive()
             call.status = 200
         return await opening
@@ -145,13 +210,26 @@ def _facts(exchange: Exchange) -> dict[str, str]:
     return facts
 
 
-async def count_tokens(runtime: Runtime, call: Call) -> web.Response:
-    """Anthropic's token count, from a calibrated estimate; no upstream is asked."""
+COUNTS: Mapping[str, Callable[[int], dict[str, object]]] = {
+    "anthropic": lambda tokens: {"input_tokens": tokens},
+    "openai_responses": lambda tokens: {
+        "object": "response.input_tokens",
+        "input_tokens": tokens,
+    },
+    "gemini": lambda tokens: {"totalTokens": tokens},
+}
+"""How each API that counts tokens says it."""
+
+
+async def count_tokens(
+    runtime: Runtime, call: Call, target: PathTarget | None = None
+) -> web.Response:
+    """How long a prompt is, from a calibrated estimate; no upstream is asked."""
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
     conversation: Conversation = dialect.parse_count_request(
-        read_object(body), call.request.headers
+        read_object(body), call.request.headers, target
     )
     call.model = conversation.model
-    return json_answer(call, {"input_tokens": runtime.count(conversation)})
+    return json_answer(call, COUNTS[call.dialect](runtime.count(conversation)))

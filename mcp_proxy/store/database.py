@@ -26,6 +26,8 @@ TABLES = (
     "calibration",
     "tokens",
     "notices",
+    "features",
+    "threads",
 )
 FILE_NAME = "state.db"
 

@@ -7,7 +7,7 @@ directory alone gives nothing away, and signing in anew makes old tokens unreada
 import base64
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.store.state import StateStore
@@ -19,27 +19,39 @@ _TABLE = "tokens"
 _NONCE_BYTES = 12
 
 
+class CachedToken(NamedTuple):
+    """An access token, and how long and where it is good."""
+
+    token: Secret
+    expires_at: float
+    """Unix time."""
+    host: str | None = None
+
+
 class TokenCache:
     """Tokens by account. Accounts without a refresh token have nothing to be kept with."""
 
     def __init__(self, state: StateStore) -> None:
         self._state = state
 
-    def get(self, account: Account) -> tuple[Secret, float] | None:
-        """The token and its expiry in Unix time, expired or not."""
+    def get(self, account: Account) -> CachedToken | None:
+        """The token, expired or not."""
         row = self._state.get(_TABLE, account.id)
         if row is None or account.credential.refresh_token is None:
             return None
         try:
-            return open_token(account, row["sealed"]), float(row["expires_at"])
+            token = open_token(account, row["sealed"])
+            return CachedToken(token, float(row["expires_at"]), row.get("host"))
         except (KeyError, TypeError, ValueError):
             return None  # another sign-in's, or not ours: as good as none
 
-    def put(self, account: Account, token: Secret, expires_at: float) -> None:
+    def put(self, account: Account, got: CachedToken) -> None:
         """On the disk when this returns: a process waiting for the refresh lock reads it there."""
         if account.credential.refresh_token is None:
             return
-        row = {"sealed": seal_token(account, token), "expires_at": expires_at}
+        row = {"sealed": seal_token(account, got.token), "expires_at": got.expires_at}
+        if got.host is not None:
+            row["host"] = got.host
         self._state.put(_TABLE, account.id, row)
         self._state.flush()
 

@@ -52,7 +52,7 @@ def conversations() -> list[Any]:
 def test_recorded_request_is_taken_by_the_upstream(conversation):
     for target in TARGETS:
         model = info(target)
-        settled, _ = settle(conversation, model.family, StoredSeals(lambda _key: None))
+        settled, _ = settle(conversation, model, StoredSeals(lambda _key: None))
         mended, _ = repair(settled, model.family)
         call = PROVIDER.build_call(
             UPSTREAM.render_request(mended, model),

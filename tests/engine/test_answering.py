@@ -42,7 +42,7 @@ def answering(wire, *, stall=60.0):
         wire,
         provider("antigravity"),
         upstream_dialect("gemini").stream_parser(ASKED, MODEL),
-        SealCollector(MODEL.family),
+        SealCollector(MODEL),
         stall=stall,
         clock=lambda: 0.0,
     )

@@ -17,16 +17,22 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.events import Reply, Stop, unfold
 from mcp_proxy.model import Family
+from mcp_proxy.policy.models import info
 from mcp_proxy.policy.seals import SealCollector, SealLookup, StoredSeals, settle
 
 CLAUDE, GEMINI, GPT = Family.CLAUDE, Family.GEMINI, Family.GPT
+MODELS = {
+    CLAUDE: info("claude-sonnet-4-6"),
+    GEMINI: info("gemini-3-flash"),
+    GPT: info("gpt-5", "openai"),
+}
 
 
 def remembered(*answers: tuple[Family, tuple[Part, ...]]) -> SealLookup:
     """What a store knows after these answers were streamed through it, as JSON has it."""
     rows: dict[str, Any] = {}
     for family, parts in answers:
-        collector = SealCollector(family)
+        collector = SealCollector(MODELS[family])
         for event in unfold(Reply(parts, Stop.END)):
             collector.add([event])
         for key, value in collector.found():
@@ -41,7 +47,7 @@ def settled(
     conversation = Conversation(
         "anthropic", "m", (Message("user", (Text("q"),)), Message("assistant", parts))
     )
-    found, notes = settle(conversation, family, lookup or remembered())
+    found, notes = settle(conversation, MODELS[family], lookup or remembered())
     return found.messages[-1].parts, notes
 
 
@@ -61,7 +67,7 @@ class TestThinking:
         conversation = Conversation(
             "anthropic", "m", (Message("assistant", (Thinking("hm", unknown("c-sig")),)),)
         )
-        found, notes = settle(conversation, CLAUDE, self.LOOKUP)
+        found, notes = settle(conversation, MODELS[CLAUDE], self.LOOKUP)
         assert found is conversation
         assert notes == []
 
@@ -167,7 +173,7 @@ def test_conversation_without_seals_is_the_same_object(family):
             Message("assistant", (Text("a"), ToolCall("z", "f", "{}"))),
         ),
     )
-    assert settle(conversation, family, remembered())[0] is conversation
+    assert settle(conversation, MODELS[family], remembered())[0] is conversation
 
 
 def test_settling_twice_changes_nothing_more():
@@ -175,14 +181,14 @@ def test_settling_twice_changes_nothing_more():
     conversation = Conversation(
         "openai_chat", "m", (Message("assistant", (Thinking("x"), ToolCall("a", "f", "{}"))),)
     )
-    once, _ = settle(conversation, CLAUDE, lookup)
-    assert settle(once, CLAUDE, lookup) == (once, [])
-    assert settle(once, CLAUDE, lookup)[0] is once
+    once, _ = settle(conversation, MODELS[CLAUDE], lookup)
+    assert settle(once, MODELS[CLAUDE], lookup) == (once, [])
+    assert settle(once, MODELS[CLAUDE], lookup)[0] is once
 
 
 class TestCollector:
     def test_stores_hashes_of_signatures_and_never_the_text_of_geminis_thoughts(self):
-        collector = SealCollector(GEMINI)
+        collector = SealCollector(MODELS[GEMINI])
         collector.add(unfold(Reply((Thinking("secret", Seal(GEMINI, "s")),), Stop.END)))
         ((key, value),) = collector.found()
         assert key.startswith("sig:")
@@ -190,7 +196,7 @@ class TestCollector:
         assert value == {"origin": "gemini"}
 
     def test_gives_each_row_once(self):
-        collector = SealCollector(CLAUDE)
+        collector = SealCollector(MODELS[CLAUDE])
         events = list(unfold(Reply(CLAUDE_ANSWER, Stop.END)))
         collector.add(events[:4])
         early = collector.found()
@@ -201,7 +207,7 @@ class TestCollector:
         assert collector.found() == []
 
     def test_unsigned_answer_has_nothing_to_store(self):
-        collector = SealCollector(CLAUDE)
+        collector = SealCollector(MODELS[CLAUDE])
         collector.add(unfold(Reply((Thinking("t"), Text("a"), ToolCall("a", "f", "{}")), Stop.END)))
         assert collector.found() == []
 

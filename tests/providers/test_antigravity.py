@@ -13,9 +13,9 @@ from mcp_proxy.dialects.gemini import UPSTREAM
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.policy.models import info
-from mcp_proxy.providers import ProviderSettings, TokenAnswer, UpstreamCall, provider
+from mcp_proxy.providers import Ask, ProviderSettings, TokenAnswer, UpstreamCall, provider
 from mcp_proxy.providers.antigravity import DAILY, PROD, PROVIDER, USER_AGENT
-from mcp_proxy.providers.google_answers import CodeAssist, Onboarding
+from mcp_proxy.providers.google_answers import CodeAssist, Onboarding, read_models
 from mcp_proxy.providers.details import MAX_DETAIL, scrubbed
 
 NOW = 1_760_000_000.0
@@ -41,16 +41,17 @@ def sent(
     project: str | None = "proj",
 ) -> UpstreamCall:
     conversation = conversation or talk()
-    return PROVIDER.build_call(
-        UPSTREAM.render_request(conversation, info(model)),
+    ask = Ask(
         account=account,
         token=TOKEN,
-        project=project,
         model=info(model),
+        dialect="gemini",
         conversation=conversation,
         host="https://host",
         settings=settings,
+        project=project,
     )
+    return PROVIDER.build_call(UPSTREAM.render_request(conversation, info(model)), ask)
 
 
 def envelope(*args: Any, **fields: Any) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def envelope(*args: Any, **fields: Any) -> dict[str, Any]:
 
 def test_is_listed_under_its_name():
     assert provider("antigravity") is PROVIDER
-    assert PROVIDER.dialect_for(CLAUDE) == "gemini"
+    assert PROVIDER.dialects(info(CLAUDE)) == ("gemini",)
     assert CLAUDE in {model.id for model in PROVIDER.models()}
 
 
@@ -474,14 +475,14 @@ class TestProjectDiscovery:
 
 class TestQuota:
     def test_call_names_the_project(self):
-        call = PROVIDER.quota_call(ACCOUNT, TOKEN, "p", "https://h", DEFAULTS)
+        call = PROVIDER.polls(ACCOUNT, TOKEN, "p", "https://h", DEFAULTS)[0].call
         assert call.url == "https://h/v1internal:fetchAvailableModels"
         assert orjson.loads(call.body) == {"project": "p"}
-        assert PROVIDER.quota_call(ACCOUNT, TOKEN, None, "https://h", DEFAULTS).body == b"{}"
+        assert PROVIDER.polls(ACCOUNT, TOKEN, None, "https://h", DEFAULTS)[0].call.body == b"{}"
 
     def figure(self, **quota: Any) -> tuple[float | None, float | None]:
         body = orjson.dumps({"models": {"m": {"quotaInfo": quota}}})
-        (reading,) = PROVIDER.read_quota(body, now=NOW)
+        (reading,) = read_models(body, NOW).figures
         return reading.remaining, reading.resets_at
 
     RESET = "2026-05-01T07:00:47Z"
@@ -512,19 +513,16 @@ class TestQuota:
             "a": {"displayName": "", "maxTokens": "x", "quotaInfo": None},
             "odd": 1,
         }
-        b, a = PROVIDER.read_quota(orjson.dumps({"models": models}), now=NOW)
-        assert (b.model, b.display_name, b.context_window, b.max_output) == (
-            "b",
-            "B",
-            200_000,
-            64_000,
-        )
-        assert (a.model, a.display_name, a.context_window, a.remaining) == ("a", None, None, None)
+        read = read_models(orjson.dumps({"models": models}), NOW)
+        b, a = read.models or ()
+        assert (b.id, b.display_name, b.context_window, b.max_output) == ("b", "B", 200_000, 64_000)
+        assert a == info("a")
+        assert [(each.model, each.remaining) for each in read.figures] == [("b", None), ("a", None)]
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"models": []}', b"<html>"])
     def test_something_else_is_a_value_error(self, body):
         with pytest.raises(ValueError, match=r".+"):
-            PROVIDER.read_quota(body, now=NOW)
+            read_models(body, NOW)
 
 
 def test_no_secret_is_printed():

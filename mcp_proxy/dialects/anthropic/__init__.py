@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import ClientDialect, ErrorReply, ReplyFrame
+from mcp_proxy.dialects import ClientDialect, ErrorReply, PathTarget, ReplyFrame
 from mcp_proxy.dialects.anthropic.blocks import DIALECT
 from mcp_proxy.dialects.anthropic.errors import render_error
 from mcp_proxy.dialects.anthropic.reply import render_reply
@@ -20,11 +20,15 @@ class AnthropicClient(ClientDialect):
     name = DIALECT
     keep_alive = PING
 
-    def parse_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+    def parse_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
         """The request in the neutral model. BadRequest names the field at fault by JSON path."""
         return parse(body, headers)
 
-    def parse_count_request(self, body: JsonObject, headers: Mapping[str, str]) -> Conversation:
+    def parse_count_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
         """The same for count_tokens, whose bodies have no `max_tokens`."""
         return parse(body, headers, counting=True)
 

@@ -7,7 +7,7 @@ a part that the client is not to see takes no number.
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from mcp_proxy.dialects import ReplyFrame
+from mcp_proxy.dialects import EVENT_STREAM, ReplyFrame
 from mcp_proxy.dialects.anthropic.errors import error_body
 from mcp_proxy.dialects.anthropic.reply import (
     message_id,
@@ -51,6 +51,8 @@ class MessageStream:
     A delta is bytes put together around its JSON text: everything before the text is the same for
     all deltas of a block and is made when the block opens.
     """
+
+    content_type = EVENT_STREAM
 
     __slots__ = ("_at", "_delta_head", "_frame", "_has_arguments", "_kind", "_usage")
 

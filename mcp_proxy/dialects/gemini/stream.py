@@ -130,6 +130,10 @@ class GeminiStreamParser:
         except (AttributeError, TypeError, KeyError) as cause:
             raise _broke(FailureKind.UPSTREAM, "a stream record has an unknown shape") from cause
 
+    def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
+        """A document is one record that has everything."""
+        self.feed(document, out)
+
     def close(self, out: list[Event]) -> None:
         """Raises UpstreamBroke when the finish reason never came."""
         if self._finished:
@@ -159,7 +163,7 @@ class GeminiStreamParser:
         self._start(record, out)
         # Read before an empty text is passed over: Gemini signs those, too (pitfall 16).
         signature = part.get("thoughtSignature") or part.get("thought_signature")
-        seal = Seal(self._model.family, signature) if signature else None
+        seal = Seal(self._model.origin, signature) if signature else None
         text = part.get("text") or ""
         if type(text) is not str:
             raise TypeError("a text part without text")

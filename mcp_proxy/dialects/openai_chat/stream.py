@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from mcp_proxy.conversation import JsonObject, Media
-from mcp_proxy.dialects import ReplyFrame
+from mcp_proxy.dialects import EVENT_STREAM, ReplyFrame
 from mcp_proxy.dialects.openai_chat.reply import Manner, answer_id, image_object, usage_object
 from mcp_proxy.dialects.openai_errors import error_body
 from mcp_proxy.dialects.openai_tools import free_text
@@ -39,7 +39,7 @@ _dumps = orjson.dumps
 class ChatStream:
     """The renderer of one answer."""
 
-    content_type = "text/event-stream"
+    content_type = EVENT_STREAM
 
     def __init__(self, frame: ReplyFrame) -> None:
         conversation = frame.conversation
