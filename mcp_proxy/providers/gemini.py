@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from mcp_proxy.account import Account, Secret
@@ -18,8 +18,9 @@ from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, JsonObject, Poll, ProviderSettings, Reading, UpstreamCall
 from mcp_proxy.providers.gemini_bodies import fitted, without
 from mcp_proxy.providers.gemini_failures import read_gemini_failure
+from mcp_proxy.providers.loose_json import count, object_of, objects, text
 from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
-from mcp_proxy.strict_json import decode, encode
+from mcp_proxy.strict_json import encode
 
 _MOST_MODELS: Final = 1000
 """The largest page that the list of models has; there are about fifty of them."""
@@ -110,36 +111,27 @@ def _headers(key: Secret, settings: ProviderSettings) -> dict[str, str]:
 
 
 def _read_models(provider: str, body: bytes, now: float) -> Reading:
-    answer = decode(body)
-    rows = answer.get("models") if isinstance(answer, dict) else None
+    rows = object_of(body).get("models")
     if not isinstance(rows, list):
         raise ValueError("the answer has no list of models")  # noqa: TRY004 - the interface's word
-    return Reading(
-        models=tuple(_model(provider, row) for row in rows if _generates(row)),
-    )
+    return Reading(models=tuple(_model(provider, row) for row in objects(rows) if _generates(row)))
 
 
-def _generates(row: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
-        return False
+def _generates(row: JsonObject) -> bool:
     methods = row.get("supportedGenerationMethods")
-    return isinstance(methods, list) and "generateContent" in methods
+    is_listed = isinstance(methods, list) and "generateContent" in methods
+    return is_listed and text(row.get("name")) is not None
 
 
 def _model(provider: str, row: JsonObject) -> ModelInfo:
     usual = info(row["name"].removeprefix("models/"), provider)
-    name = row.get("displayName")
     return replace(
         usual,
-        display_name=name if isinstance(name, str) and name else usual.display_name,
-        context_window=_count(row.get("inputTokenLimit")) or usual.context_window,
-        max_output=_count(row.get("outputTokenLimit")) or usual.max_output,
+        display_name=text(row.get("displayName")) or usual.display_name,
+        context_window=count(row.get("inputTokenLimit")) or usual.context_window,
+        max_output=count(row.get("outputTokenLimit")) or usual.max_output,
         thinking=None if row.get("thinking") is False else usual.thinking,
     )
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and value > 0 else None
 
 
 PROVIDER: Final = Gemini()

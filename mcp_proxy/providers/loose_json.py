@@ -1,0 +1,54 @@
+"""Fields of upstreams' answers, whatever is in them: a value of the wanted kind, or nothing.
+
+Answers about accounts are read in good faith and without trust; one odd field must not cost the
+others. Knows no provider.
+"""
+
+import math
+from typing import Any
+
+import orjson
+
+JsonObject = dict[str, Any]
+
+
+def object_of(body: bytes) -> JsonObject:
+    """ValueError when the body is not a JSON object."""
+    value = orjson.loads(body)  # its error is a ValueError
+    if not isinstance(value, dict):
+        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 - the interface's word
+    return value
+
+
+def object_or_empty(body: bytes) -> JsonObject:
+    try:
+        return object_of(body)
+    except ValueError:
+        return {}
+
+
+def part(holder: JsonObject, name: str) -> JsonObject:
+    """The object of that name; {} when there is none."""
+    value = holder.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[JsonObject]:
+    """The objects in a list; [] for anything else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str | None:
+    """A text that says something."""
+    return value if isinstance(value, str) and value else None
+
+
+def number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def count(value: object) -> int | None:
+    """A whole number above zero."""
+    return value if type(value) is int and value > 0 else None
