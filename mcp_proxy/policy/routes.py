@@ -88,8 +88,11 @@ class Directory:
         self.providers = frozenset(CATALOGUES) | {account.provider for account in self.accounts}
         self.by_class = {kind: self._of_class(kind) for kind in CLASS_DEFAULTS}
         """Class name -> ids in order of preference: the catalogue, then others that are served."""
+        places = {account.provider for account in self.accounts} or CATALOGUES.keys()
         self.known = frozenset().union(
-            *self._offers.values(), *self._live.values(), *_CATALOGUE_IDS.values()
+            *self._offers.values(),
+            *self._live.values(),
+            *(_CATALOGUE_IDS.get(place, ()) for place in places),
         )
         """Every id that means something, whether or not anybody serves it now."""
         self._known_folds = {folded(model): model for model in sorted(self.known)}

@@ -71,7 +71,7 @@ async def test_sign_in_project_and_models_are_asked_for_in_turn(bench: Bench) ->
     assert verdict.ok
     assert verdict.project == "demo-project-ann"
     assert bench.sent == ["token", "loadCodeAssist", "fetchAvailableModels"]
-    assert any(reading.model == "gemini-3-flash" for reading in verdict.models)
+    assert any(model.id == "gemini-3-flash" for model in verdict.models)
 
 
 async def test_a_project_of_the_file_is_used_as_it_is(bench: Bench) -> None:
@@ -173,9 +173,9 @@ async def test_a_token_endpoint_that_quotes_what_it_was_sent_gives_nothing_away(
 
 
 async def test_a_provider_of_another_day_is_told_as_such(bench: Bench) -> None:
-    verdict = await bench.verify(Account("glm", "zai", Credential(api_key=Secret("k"))))
+    verdict = await bench.verify(Account("new", "brand-new", Credential(api_key=Secret("k"))))
     assert verdict.failure is not None
-    assert "zai is not served" in verdict.failure.detail
+    assert "brand-new is not served" in verdict.failure.detail
     assert bench.sent == []
 
 

@@ -318,17 +318,35 @@ def test_a_project_without_permission_is_no_unknown_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "told", "fallback"),
     [
-        (FailureKind.BAD_REQUEST, ErrorKind.BAD_REQUEST),
-        (FailureKind.TOO_LONG, ErrorKind.TOO_LONG),
+        (FailureKind.BAD_REQUEST, ErrorKind.BAD_REQUEST, True),
+        (FailureKind.TOO_LONG, ErrorKind.TOO_LONG, False),
     ],
 )
 def test_a_wrong_request_is_given_up_at_once_in_the_upstreams_words(
-    kind: FailureKind, told: ErrorKind
+    kind: FailureKind, told: ErrorKind, fallback: bool
 ) -> None:
-    request = play(plan(["a", "b"], fallback=True)).tries("a").fails(fault(kind, "tools.0: bad"))
+    asked = plan(["a", "b"], fallback=fallback)
+    request = play(asked).tries("a").fails(fault(kind, "tools.0: bad"))
     request.gives_up(told, "^tools.0: bad$")
+
+
+def test_a_prompt_that_is_too_long_goes_to_a_stand_in_with_a_larger_window() -> None:
+    too_long = fault(FailureKind.TOO_LONG, "prompt is too long: 210000 tokens > 200000 maximum")
+    wider = play(plan(["a", "b"], fallback=True)).tries("a").fails(too_long)
+    wider.tries("a", model="gemini-pro-agent")
+    narrower = plan(["a"], model="gemini-pro-agent", fallback=True)
+    play(narrower).tries("a").fails(too_long).gives_up(ErrorKind.TOO_LONG, "prompt is too long")
+
+
+def test_a_refused_feature_is_left_out_once_and_then_given_up() -> None:
+    def refused(feature: str) -> Failure:
+        return Failure(FailureKind.UNSUPPORTED, f"no {feature}", feature=feature)
+
+    request = play(plan(["a", "b"])).tries("a").fails(lambda _now: refused("stop"))
+    request = request.tries("a").fails(lambda _now: refused("temperature")).tries("a")
+    request.fails(lambda _now: refused("stop")).gives_up(ErrorKind.BAD_REQUEST, "^no stop$")
 
 
 def test_a_request_too_large_for_the_upstream_is_told_as_that() -> None:

@@ -25,6 +25,7 @@ MODELS = {
     CLAUDE: info("claude-sonnet-4-6"),
     GEMINI: info("gemini-3-flash"),
     GPT: info("gpt-5", "openai"),
+    Family.OTHER: info("glm-4.7", "zai"),
 }
 
 
@@ -84,9 +85,21 @@ class TestThinking:
     def test_without_a_signature_is_left_out(self):
         assert settled((Thinking("hm"),), CLAUDE, self.LOOKUP)[0] == ()
 
-    def test_that_is_redacted_is_left_out(self):
+    def test_that_is_redacted_goes_back_to_its_family_only(self):
         redacted = Thinking("", unknown("c-sig"), redacted=True)
-        assert settled((redacted,), CLAUDE, self.LOOKUP)[0] == ()
+        assert settled((redacted,), CLAUDE, self.LOOKUP)[0] == (redacted,)
+        assert settled((redacted,), GPT, self.LOOKUP)[0] == ()
+
+    def test_that_is_redacted_is_remembered_when_it_is_issued(self):
+        blob = Thinking("", Seal(CLAUDE, "blob"), redacted=True)
+        lookup = remembered((CLAUDE, (blob,)))
+        assert lookup.origin_of("blob") == CLAUDE
+
+    def test_without_a_signature_may_stay_where_there_are_none(self):
+        talk = Conversation("anthropic", "m", (Message("assistant", (Thinking("hm"),)),))
+        other = MODELS[Family.OTHER]
+        assert settle(talk, other, self.LOOKUP, keeps_unsigned=True)[0] is talk
+        assert settle(talk, other, self.LOOKUP)[0] is not talk
 
 
 class TestCalls:

@@ -7,6 +7,7 @@ from playbook import FLASH, OPUS, SONNET, START, Scene, account, fault, plan, pl
 
 from mcp_proxy.account import Candidate
 from mcp_proxy.policy import selection
+from mcp_proxy.policy.attempts import catalogued
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.selection import STRATEGIES, Situation, chooser
 from mcp_proxy.strict_json import JsonObject
@@ -20,6 +21,7 @@ def order(scene: Scene, session: str = "a conversation", model: str = OPUS) -> s
     situation = Situation(
         session,
         info(model),
+        catalogued,
         scene.ledger,
         lambda account_id: scene.busy.get(account_id, 0),
         scene.rules.soft_limit,
