@@ -16,7 +16,7 @@ from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, JsonObject, Poll, ProviderSettings, Reading, UpstreamCall
-from mcp_proxy.providers.gemini_bodies import fitted, without
+from mcp_proxy.providers.gemini_bodies import ADAPTATIONS, fitted, without
 from mcp_proxy.providers.gemini_failures import read_gemini_failure
 from mcp_proxy.providers.loose_json import count, object_of, objects, text
 from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
@@ -76,11 +76,11 @@ class Gemini(PlainProvider):
 def forwardable_contents(body: JsonObject, ask: Ask) -> JsonObject | None:
     """A client's own `generateContent` body; None for a stream that is to be a JSON list.
 
-    Upstream streams are SSE, so that what goes by can be read.
+    Upstream streams are SSE, so that what goes by can be read. Clients spell fields in two ways, so
+    a body that something has to be taken out of is rendered, too.
     """
-    if ask.stream and ask.conversation.wants_array:
-        return None
-    return without(body, ask.avoided)
+    is_listing = ask.stream and ask.conversation.wants_array
+    return None if is_listing or ask.avoided & ADAPTATIONS.keys() else body
 
 
 def encoded_contents(body: JsonObject | bytes, ask: Ask) -> bytes:

@@ -28,7 +28,7 @@ def fitted(body: JsonObject, conversation: Conversation, model: ModelInfo) -> Js
 def without(body: JsonObject, avoided: Iterable[str]) -> JsonObject:
     """The body without the features that were refused; the same object when there are none."""
     for feature in sorted(avoided):
-        adapt = _ADAPTATIONS.get(feature)
+        adapt = ADAPTATIONS.get(feature)
         if adapt is not None:
             body = adapt(body)
     return body
@@ -156,7 +156,7 @@ def _less(fields: JsonObject, name: str) -> JsonObject:
     return {key: value for key, value in fields.items() if key != name}
 
 
-_ADAPTATIONS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
+ADAPTATIONS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
     "thinkingConfig": _without_thinking,
     "googleSearch": _without_search,
     "systemInstruction": _instruction_in_contents,

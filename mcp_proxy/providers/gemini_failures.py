@@ -18,9 +18,7 @@ from mcp_proxy.providers.google_failures import (
     read_error,
     read_google_failure,
 )
-
-BILLING_REST: Final = 24 * 3600.0
-"""Seconds. Nothing but a payment ends it, and nobody is told of one."""
+from mcp_proxy.providers.openai_failures import BILLING_REST
 
 _UNPAID: Final = 402
 
