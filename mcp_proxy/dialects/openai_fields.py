@@ -3,15 +3,11 @@
 Knows single values and their bounds; what a whole request looks like is each format's own matter.
 """
 
-import base64
-import binascii
-import mimetypes
 from typing import Any, Literal, cast, get_args
 
 import orjson
 
-from mcp_proxy.conversation import JsonObject, Media, Message, Reasoning, Text
-from mcp_proxy.dialects.inline_data import is_data_url, media_at, read_base64
+from mcp_proxy.conversation import JsonObject, Message, Reasoning, Text
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, kind_of, one_of, spell
 
@@ -72,23 +68,6 @@ def object_text(text: str, where: Where) -> str:
             f"expected the JSON text of an object, got {kind_of(value)}", param=spell(where)
         )
     return text
-
-
-def read_file(data: str, name: str | None, where: Where) -> Text | Media:
-    """A file by its data or address. Plain text becomes text, which every model reads."""
-    mime_type = mimetypes.guess_type(name or "")[0] or "application/pdf"
-    if is_data_url(data) or "://" in data[:12]:
-        return _text_if_plain(media_at(data, where, mime_type, name))
-    return _text_if_plain(Media(mime_type, read_base64(data, where), name=name))
-
-
-def _text_if_plain(media: Media) -> Text | Media:
-    if media.data and media.mime_type.startswith("text/"):
-        try:
-            return Text(base64.b64decode(media.data).decode())
-        except (UnicodeDecodeError, binascii.Error):
-            return media
-    return media
 
 
 def split_system(messages: list[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:

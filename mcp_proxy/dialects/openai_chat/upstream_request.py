@@ -1,0 +1,156 @@
+"""Conversation -> Chat Completions request (client-apis.md 2.1), as OpenAI and its many kin take it.
+
+The messages are rendered in `upstream_messages.py`; here are the tools and settings around them.
+Nothing is sent that only some servers know unless it is needed: what one of them refuses all the
+same, `providers.features` leaves out the next time.
+"""
+
+from typing import Final
+
+from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Tool
+from mcp_proxy.dialects.call_names import SentNames, legal_id, within
+from mcp_proxy.dialects.effort import effort_of, nearest
+from mcp_proxy.dialects.openai_chat.content import NAME
+from mcp_proxy.dialects.openai_chat.upstream_messages import LONGEST_ID, Messages, is_openais
+from mcp_proxy.dialects.openai_schemas import is_strict, parameters
+from mcp_proxy.model import ModelInfo
+
+MAX_STOPS: Final = 4
+
+SMALL_ANSWER: Final = 2048
+"""A limit below this is spent on reasoning alone unless that is kept short: it counts both."""
+
+_MODES: Final = {"any": "required", "none": "none"}
+_LEGACY: Final = "functions"
+"""Kept among the extras for the client's own sake; the tools say the same."""
+
+
+def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
+    """The request body. Raises BadRequest for a schema beyond all bounds."""
+    names = SentNames(tool.name for tool in conversation.tools)
+    request: JsonObject = {
+        "model": model.id,
+        "messages": Messages(names, model).of(conversation),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    _add_tools(request, conversation, names)
+    if conversation.output is not None:
+        request["response_format"] = _format(conversation.output)
+    if is_openais(model):
+        _add_openais_settings(request, conversation, model)
+    else:
+        _add_settings(request, conversation, model)
+    if conversation.dialect == NAME:
+        extras = {key: value for key, value in conversation.extras.items() if key != _LEGACY}
+        request = {**extras, **request}
+    return request
+
+
+# Tools
+
+
+def _add_tools(request: JsonObject, conversation: Conversation, names: SentNames) -> None:
+    choice = conversation.tool_choice
+    tools: dict[str, Tool] = {}
+    for tool in conversation.tools:
+        # Of several that may be called only those are offered: not all servers know allowed_tools.
+        if choice.mode != "any" or not choice.names or tool.name in choice.names:
+            tools.setdefault(tool.name, tool)
+    if not tools:
+        return
+    request["tools"] = [_declaration(tool, names) for tool in tools.values()]
+    if choice.mode == "any" and len(choice.names) == 1:
+        function = {"name": names.sent(choice.names[0])}
+        request["tool_choice"] = {"type": "function", "function": function}
+    elif choice.mode != "auto":
+        request["tool_choice"] = _MODES[choice.mode]
+    if not choice.parallel:
+        request["parallel_tool_calls"] = False
+
+
+def _declaration(tool: Tool, names: SentNames) -> JsonObject:
+    schema, may_be_strict = parameters(tool)
+    function: JsonObject = {"name": names.sent(tool.name)}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = schema
+    if tool.strict and may_be_strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _format(output: OutputFormat) -> JsonObject:
+    if output.schema is None:
+        return {"type": "json_object"}
+    described = {
+        "name": within(LONGEST_ID, legal_id(output.name or "answer")),
+        "schema": output.schema,
+        # Strict mode refuses schemas that leave anything open.
+        "strict": is_strict(output.schema),
+    }
+    return {"type": "json_schema", "json_schema": described}
+
+
+# Settings
+
+
+def _add_openais_settings(
+    request: JsonObject, conversation: Conversation, model: ModelInfo
+) -> None:
+    """Models that reason refuse sampling settings, except with no reasoning at all (2)."""
+    if conversation.session is not None:
+        request["prompt_cache_key"] = within(LONGEST_ID, conversation.session)
+    if model.thinking is None or not model.thinking.levels:
+        _add_settings(request, conversation, model)
+        return
+    limit = _limit(conversation, model)
+    if limit is not None:
+        request["max_completion_tokens"] = limit
+    effort = _effort(conversation, model)
+    if effort is None and limit is not None and limit < SMALL_ANSWER:
+        effort = model.thinking.levels[0]
+    if effort is not None:
+        request["reasoning_effort"] = effort
+    if effort == "none":
+        _add_sampling(request, conversation)
+
+
+def _add_settings(request: JsonObject, conversation: Conversation, model: ModelInfo) -> None:
+    limit = _limit(conversation, model)
+    if limit is not None:
+        request["max_tokens"] = limit
+    effort = _effort(conversation, model)
+    if effort is not None:
+        request["reasoning_effort"] = effort
+    _add_sampling(request, conversation)
+    if conversation.sampling.stop:
+        request["stop"] = list(conversation.sampling.stop[:MAX_STOPS])
+
+
+def _limit(conversation: Conversation, model: ModelInfo) -> int | None:
+    wanted = conversation.sampling.max_tokens
+    return None if wanted is None else min(max(wanted, 1), model.max_output)
+
+
+def _add_sampling(request: JsonObject, conversation: Conversation) -> None:
+    sampling = conversation.sampling
+    if sampling.temperature is not None:
+        request["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        request["top_p"] = sampling.top_p
+
+
+def _effort(conversation: Conversation, model: ModelInfo) -> str | None:
+    """One of the model's levels; None leaves it to the model, or there is no way to say it."""
+    spec, wanted = model.thinking, conversation.reasoning
+    if spec is None or not spec.levels:
+        return None
+    if wanted.mode == "off" or (wanted.mode is None and not wanted.by_default):
+        must_say = "none" in spec.levels or not spec.can_be_off
+        return spec.levels[0] if must_say else None
+    if wanted.effort is not None:
+        return nearest(wanted.effort, spec.levels)
+    if wanted.budget is not None:
+        return nearest(effort_of(wanted.budget), spec.levels)
+    return None
