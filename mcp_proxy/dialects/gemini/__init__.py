@@ -1,19 +1,55 @@
-"""Gemini `generateContent`, the upstream side: what Cloud Code, Gemini and Vertex take and answer.
+"""Gemini `generateContent`, both ways: clients such as Gemini CLI, and Google's own upstreams.
 
-Knows nothing of envelopes, addresses and accounts; those are the providers'.
+The upstream side is what Cloud Code, Gemini and Vertex take and answer; envelopes, addresses and
+accounts are the providers'. Modules of the side that faces clients are named `client_*`.
 """
 
+from collections.abc import Mapping
+
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects import ErrorReply, JsonObject, PathTarget, ReplyFrame
+from mcp_proxy.dialects.gemini.client_contents import DIALECT
+from mcp_proxy.dialects.gemini.client_errors import render_error
+from mcp_proxy.dialects.gemini.client_reply import render_reply
+from mcp_proxy.dialects.gemini.client_request import parse_count_request, parse_request
+from mcp_proxy.dialects.gemini.client_stream import KEEP_ALIVE, GeminiStream
 from mcp_proxy.dialects.gemini.request import render_request
 from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
+from mcp_proxy.errors import ProxyError
+from mcp_proxy.events import Reply
 from mcp_proxy.model import ModelInfo
+
+
+class GeminiClient:
+    """Implements `ClientDialect`."""
+
+    name = DIALECT
+    keep_alive = KEEP_ALIVE
+
+    def parse_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
+        return parse_request(body, target)
+
+    def parse_count_request(
+        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
+    ) -> Conversation:
+        return parse_count_request(body, target)
+
+    def stream_renderer(self, frame: ReplyFrame) -> GeminiStream:
+        return GeminiStream(frame)
+
+    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
+        return render_reply(reply, frame)
+
+    def render_error(self, error: ProxyError, request_id: str) -> ErrorReply:
+        return render_error(error)
 
 
 class GeminiUpstream:
     """Implements `UpstreamDialect`."""
 
-    name = "gemini"
+    name = DIALECT
 
     def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
         return render_request(conversation, model)
@@ -22,4 +58,5 @@ class GeminiUpstream:
         return GeminiStreamParser(conversation, model)
 
 
+CLIENT = GeminiClient()
 UPSTREAM = GeminiUpstream()

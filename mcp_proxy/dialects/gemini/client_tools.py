@@ -1,0 +1,113 @@
+"""`tools` and `toolConfig` of a Gemini request (client-apis.md 4.1).
+
+Functions are the client's own. Of what Google itself would run only web search has counterparts
+elsewhere; the others are left out and named.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from mcp_proxy.conversation import Tool, ToolChoice, Verbatim
+from mcp_proxy.dialects.gemini.client_contents import DIALECT, read_name
+from mcp_proxy.dialects.gemini.client_fields import camel, get, listed, spelling, value_of
+from mcp_proxy.dialects.gemini.client_schemas import as_json_schema
+from mcp_proxy.errors import BadRequest
+from mcp_proxy.jsonschema import as_schema
+from mcp_proxy.strict_json import JsonObject, Where, check, one_of, spell
+
+_FUNCTIONS: Final = "functionDeclarations"
+_SEARCHES: Final = ("googleSearch", "googleSearchRetrieval")
+
+
+class Declared(NamedTuple):
+    """What a request declares."""
+
+    tools: tuple[Tool, ...] = ()
+    server_tools: tuple[Verbatim, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """JSON paths of the tools that were left out."""
+
+
+def read_tools(body: JsonObject, where: Where = ()) -> Declared:
+    """The declared tools in order. Of several with one name the first counts."""
+    tools: dict[str, Tool] = {}
+    searches: list[Verbatim] = []
+    ignored: list[str] = []
+    entries, where = listed(body, "tools", where)
+    for at, item in enumerate(entries):
+        here = (*where, at)
+        entry = check(item, dict, here)
+        for key, value in entry.items():
+            name = camel(key)
+            if value is None:
+                continue
+            if name == _FUNCTIONS:
+                for tool in _functions(entry, here):
+                    tools.setdefault(tool.name, tool)
+            elif name in _SEARCHES and not searches:
+                searches.append(Verbatim(DIALECT, {"googleSearch": as_schema(value)}))
+            elif name not in _SEARCHES:
+                ignored.append(spell((*here, key)))
+    return Declared(tuple(tools.values()), tuple(searches), tuple(ignored))
+
+
+def _functions(entry: JsonObject, where: Where) -> list[Tool]:
+    declarations, where = listed(entry, _FUNCTIONS, where)
+    return [
+        _function(check(item, dict, (*where, at)), (*where, at))
+        for at, item in enumerate(declarations)
+    ]
+
+
+def _function(declaration: JsonObject, where: Where) -> Tool:
+    schema = value_of(declaration, "parametersJsonSchema")
+    if schema is None:
+        schema = declaration.get("parameters")
+    return Tool(
+        read_name(declaration, where),
+        get(declaration, "description", str, where, ""),
+        as_json_schema(as_schema(schema)),
+    )
+
+
+_Mode = Literal["auto", "any", "none"]
+
+_MODES: Final[dict[str, _Mode]] = {
+    "MODE_UNSPECIFIED": "auto",
+    "AUTO": "auto",
+    # Arguments are to be checked against the schema: a matter of how, not of whether.
+    "VALIDATED": "auto",
+    "ANY": "any",
+    "NONE": "none",
+}
+
+
+def read_choice(body: JsonObject, declared: Declared) -> tuple[ToolChoice, tuple[Tool, ...]]:
+    """The choice, and the tools that remain to choose from.
+
+    BadRequest when it names a function that is not declared.
+    """
+    config: JsonObject = get(body, "toolConfig", dict, (), {})
+    where: Where = (spelling(body, "toolConfig"),)
+    calling = get(config, "functionCallingConfig", dict, where, {})
+    where = (*where, spelling(config, "functionCallingConfig"))
+    asked = get(calling, "mode", str, where, "AUTO").upper()
+    mode = _MODES[one_of(asked, tuple(_MODES), (*where, "mode"))]
+    names = _allowed(calling, declared.tools, where)
+    if mode == "any":
+        if not (declared.tools or declared.server_tools):
+            raise BadRequest("a call is required, but no tool is declared", param=spell(where))
+        return ToolChoice("any", names), declared.tools
+    if mode == "auto" and names:
+        # Names bind a forced choice only, so the others are not offered at all.
+        return ToolChoice(), tuple([tool for tool in declared.tools if tool.name in names])
+    return ToolChoice(mode), declared.tools
+
+
+def _allowed(calling: JsonObject, tools: tuple[Tool, ...], where: Where) -> tuple[str, ...]:
+    items, where = listed(calling, "allowedFunctionNames", where)
+    names = tuple([check(item, str, (*where, at)) for at, item in enumerate(items)])
+    declared = {tool.name for tool in tools}
+    for at, name in enumerate(names):
+        if name not in declared:
+            raise BadRequest(f'no tool "{name[:64]}" is declared', param=spell((*where, at)))
+    return names
