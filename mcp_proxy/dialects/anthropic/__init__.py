@@ -1,4 +1,4 @@
-"""The Anthropic Messages API, as clients such as Claude Code and the SDKs speak it."""
+"""The Anthropic Messages API: towards clients such as Claude Code, and towards upstreams."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,7 @@ from mcp_proxy.dialects.anthropic.errors import render_error
 from mcp_proxy.dialects.anthropic.reply import render_reply
 from mcp_proxy.dialects.anthropic.request import parse
 from mcp_proxy.dialects.anthropic.stream import PING, MessageStream
+from mcp_proxy.dialects.anthropic.upstream import UPSTREAM
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import Reply
 from mcp_proxy.strict_json import JsonObject
@@ -44,3 +45,5 @@ class AnthropicClient(ClientDialect):
 
 
 CLIENT = AnthropicClient()
+
+__all__ = ["CLIENT", "UPSTREAM", "AnthropicClient"]

@@ -1,0 +1,12 @@
+"""Token counts as upstreams write them. An answer is not lost over a strange one (faults.md 71)."""
+
+from typing import Any, Final
+
+MOST_TOKENS: Final = 2**53
+"""Above it JavaScript clients would read another number than was sent."""
+
+
+def token_count(counts: Any, name: str) -> int:
+    """A count that clients can read; 0 for one that is missing, negative, or no number."""
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else 0
