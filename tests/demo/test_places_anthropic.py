@@ -212,8 +212,8 @@ async def test_models_and_tokens_are_counted_and_calls_remembered(
 async def test_a_marked_conversation_is_read_from_the_cache_next_time(
     api: anthropic.AsyncAnthropic,
 ) -> None:
-    text = {"type": "text", "text": "word " * 400, "cache_control": {"type": "ephemeral"}}
+    text = {"type": "text", "text": "word " * 1200, "cache_control": {"type": "ephemeral"}}
     body = asked("hi") | {"messages": [{"role": "user", "content": [text]}]}
     first, second = [(await api.messages.create(**body)).usage for _ in range(2)]
-    assert first.cache_creation_input_tokens > 400
-    assert second.cache_read_input_tokens > 400
+    assert first.cache_creation_input_tokens > 1024
+    assert second.cache_read_input_tokens > 1024

@@ -15,12 +15,14 @@ from mcp_proxy.demo.answers import refusing
 from mcp_proxy.demo.cloudcode import MAX_BODY
 from mcp_proxy.demo.places.allowance import Allowance
 from mcp_proxy.demo.places.anthropic import AnthropicPlace
+from mcp_proxy.demo.places.compatible import CompatiblePlace
 from mcp_proxy.demo.places.desk import Desk, RecordedCall
+from mcp_proxy.demo.places.openai import OpenAiPlace
 from mcp_proxy.demo.places.place import Place
 from mcp_proxy.demo.refusals import Answer
 from mcp_proxy.providers import ProviderSettings
 
-_PLACES: tuple[type[Place], ...] = (AnthropicPlace,)
+_PLACES: tuple[type[Place], ...] = (AnthropicPlace, OpenAiPlace)
 
 
 class DemoPlaces:
@@ -29,7 +31,9 @@ class DemoPlaces:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.desk = Desk(now)
         self.url = ""
-        self._places = {made.provider: made for made in (kind(self.desk) for kind in _PLACES)}
+        self._compatible = CompatiblePlace(self.desk)
+        places = (*(kind(self.desk) for kind in _PLACES), self._compatible)
+        self._places: dict[str, Place] = {place.provider: place for place in places}
         self._runner: web.AppRunner | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="mcproxy-places-")
 
@@ -80,6 +84,10 @@ class DemoPlaces:
     def play_stream(self, provider: str, records: Sequence[bytes], times: int = 1) -> None:
         """Queues the raw bytes of a streamed answer, each handed to the socket on its own."""
         self.desk.play(provider, tuple(records), times)
+
+    def reject(self, *fields: str) -> None:
+        """Top-level fields that the compatible server answers with a 400 from now on."""
+        self._compatible.rejected |= set(fields)
 
     def quota(self, provider: str) -> Allowance:
         """What is used of the provider's windows, to be set."""

@@ -32,6 +32,9 @@ from mcp_proxy.strict_json import decode
 
 REMEMBERED = 1_000
 
+SMALLEST_CACHED = 1_024
+"""Tokens that a prompt must have to be cached."""
+
 _ALTERS_DELIVERY = frozenset(
     {
         FaultKind.NOTHING,
@@ -149,8 +152,9 @@ class Desk:
     def grant(self, provider: str, account: str, asked: Generation, prompt: int) -> Granted:
         """The model's turn; a conversation that goes on finds its last prompt in the cache."""
         key = (f"{provider}/{account}", asked.session or "")
-        before = self._prompts.get(key, 0) if asked.session else 0
-        self._prompts[key] = prompt
+        before = self._prompts.get(key, 0)
+        if asked.session and prompt >= SMALLEST_CACHED:
+            self._prompts[key] = prompt
         return Granted(asked, perform(asked), prompt, before if before <= prompt else 0)
 
     async def deliver(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mcp_proxy.demo import signatures
 from mcp_proxy.demo.generation import CHARACTERS_PER_TOKEN
-from mcp_proxy.demo.places.desk import Granted
+from mcp_proxy.demo.places.desk import SMALLEST_CACHED, Granted
 from mcp_proxy.demo.refusals import JsonObject
 from mcp_proxy.demo.script import in_pieces
 from mcp_proxy.ids import new_id
@@ -169,7 +169,7 @@ def _written(granted: Granted) -> int:
 
 def _usage(granted: Granted, *, written: int) -> JsonObject:
     """The prompt is counted in three parts: read from the cache, written to it, neither."""
-    caches = granted.asked.session is not None
+    caches = granted.asked.session is not None and granted.prompt >= SMALLEST_CACHED
     fresh = granted.prompt - granted.cached
     usage: JsonObject = {
         "input_tokens": min(fresh, 3) if caches else fresh,
