@@ -11,8 +11,8 @@ from typing import Any
 from mcp_proxy.account import Account
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.model import ModelInfo
-from mcp_proxy.policy.models import info
-from mcp_proxy.policy.standing import State
+from mcp_proxy.policy.ledger import Window
+from mcp_proxy.policy.standing import Standing, State
 
 JsonObject = dict[str, Any]
 
@@ -46,6 +46,21 @@ def account_row(runtime: Runtime, account: Account) -> JsonObject:
         "url": mark.url if mark is not None else None,
         "read_at": moment(runtime.quota.read_at(account.id)),
         "models": [limit_row(runtime, account, model) for model in served],
+        "windows": [
+            window_row(window, standing, now)
+            for window, standing in runtime.ledger.windows(account.id)
+        ],
+    }
+
+
+def window_row(window: Window, standing: Standing, now: float) -> JsonObject:
+    """A span of a subscription that many models share, and what is left of it."""
+    return {
+        "window": window.name,
+        "bucket": window.bucket,
+        "remaining": standing.remaining_now(now),
+        "resets_at": moment(standing.resets_at),
+        "age_seconds": round(now - standing.remaining_at, 1) if standing.remaining_at else None,
     }
 
 
@@ -104,17 +119,17 @@ def quota_of(runtime: Runtime, model: ModelInfo, accounts: Iterable[Account]) ->
 
 def served_models(runtime: Runtime) -> dict[ModelInfo, list[Account]]:
     """Models in catalogue order, with the accounts that serve each."""
-    found: dict[str, list[Account]] = {}
+    found: dict[str, tuple[ModelInfo, list[Account]]] = {}
     for account in runtime.accounts:
         if account.enabled:
             for model in models_of(runtime, account):
-                found.setdefault(model.id, []).append(account)
-    return {info(model_id): accounts for model_id, accounts in found.items()}
+                found.setdefault(model.id, (model, []))[1].append(account)
+    return dict(found.values())
 
 
 def models_of(runtime: Runtime, account: Account) -> list[ModelInfo]:
     """What one account serves, as far as is known."""
-    return [info(model_id) for model_id in runtime.directory.models_of(account)]
+    return [runtime.model(account, model_id) for model_id in runtime.directory.models_of(account)]
 
 
 def states(runtime: Runtime) -> dict[str, int]:

@@ -371,7 +371,11 @@ def _stage(model: str, offering: Sequence[tuple[Account, str]]) -> Stage:
 
 
 def _without_window(name: str) -> str:
-    """Claude Code marks its long context window by a suffix that no upstream knows."""
+    """Claude Code marks its long context window by a suffix that no upstream knows.
+
+    And what it found in its model list carries a prefix, since it takes no other ids from there.
+    """
+    name = name.removeprefix("claude/")
     return name[:-4].rstrip() if name.lower().endswith("[1m]") else name
 
 

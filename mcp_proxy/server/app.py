@@ -12,7 +12,7 @@ from aiohttp import web
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.ids import new_id
-from mcp_proxy.server import admin, generate, health, limits, models
+from mcp_proxy.server import admin, gemini, generate, health, images, limits, models, responses
 from mcp_proxy.server.access import Cors, Door
 from mcp_proxy.server.access_log import AccessLog
 from mcp_proxy.server.answers import Call, error_answer
@@ -35,13 +35,21 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/v1/messages": {"POST": generate.generate},
     "/v1/messages/count_tokens": {"POST": generate.count_tokens},
     "/v1/chat/completions": {"POST": generate.generate},
+    "/v1/responses": {"POST": generate.generate, "GET": responses.socket},
+    "/v1/responses/input_tokens": {"POST": generate.count_tokens},
+    "/v1/images/generations": {"POST": images.generate_images},
     "/v1/models": {"GET": models.every},
+    "/v1beta/models": {"GET": models.every},
     "/account-limits": {"GET": limits.account_limits},
     "/refresh-token": {"POST": admin.refresh_token},
 }
 
 PREFIXES: dict[str, dict[str, Handler]] = {
-    "/v1/models/": {"GET": models.one},
+    "/v1/models/": {"GET": models.one, "POST": gemini.act},
+    "/v1beta/models/": {"GET": models.one, "POST": gemini.act},
+    "/v1/projects/": {"GET": models.one, "POST": gemini.act},
+    "/v1beta1/projects/": {"GET": models.one, "POST": gemini.act},
+    "/v1/responses/": {"GET": responses.stored, "DELETE": responses.stored},
     "/api/event_logging/": {"POST": health.probe},
 }
 """Paths with a tail; the tail may itself contain slashes."""
@@ -51,6 +59,8 @@ SHORT_FORMS = {
     "/messages/count_tokens": "/v1/messages/count_tokens",
     "/chat/completions": "/v1/chat/completions",
     "/models": "/v1/models",
+    "/responses": "/v1/responses",
+    "/images/generations": "/v1/images/generations",
 }
 """What clients call when their base URL lacks the /v1 that their API's other clients add."""
 
@@ -216,7 +226,7 @@ class Server:
             return self._preflight
         self._door.check_origin(request.headers)
         if call.path not in OPEN_PATHS:
-            query_key = request.query.get("key") if call.path.startswith("/v1beta/") else None
+            query_key = request.query.get("key") if call.dialect == "gemini" else None
             self._door.check_key(request.headers, query_key)
         if self._draining:
             raise ProxyError(ErrorKind.OVERLOADED, "mcproxy is shutting down", retry_after=5.0)
@@ -267,8 +277,22 @@ def normal_path(path: str) -> str:
     return SHORT_FORMS.get(path, path)
 
 
+_GEMINI_PATHS = ("/v1beta/", "/v1beta1/", "/v1/projects/")
+
+
 def dialect_of(path: str, request: web.BaseRequest) -> str:
-    """The dialect that answers on this path, also when the answer is an error."""
-    if path.startswith("/v1/messages") or "anthropic-version" in request.headers:
+    """The dialect that answers on this path, also when the answer is an error.
+
+    Paths that several APIs share go by the client's headers (client-apis.md 0).
+    """
+    if path.startswith("/v1/messages"):
         return "anthropic"
-    return "openai_chat"
+    if path.startswith(_GEMINI_PATHS):
+        return "gemini"
+    if path.startswith("/v1/responses"):
+        return "openai_responses"
+    if path.startswith("/v1/models"):
+        is_action = request.method == "POST" and ":" in path
+        if is_action or models.speaks_gemini(request.headers, request.query):
+            return "gemini"
+    return "anthropic" if "anthropic-version" in request.headers else "openai_chat"

@@ -20,11 +20,12 @@ from mcp_proxy.engine.exchange import Exchange
 from mcp_proxy.engine.rendering import Incoming
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
-from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.events import Event, Folder, UpstreamBroke
 from mcp_proxy.ids import new_id
 from mcp_proxy.server.answers import Call, json_answer, raw_answer, read_body
 from mcp_proxy.server.client_stream import ClientStream
 from mcp_proxy.server.debug_log import shown
+from mcp_proxy.server.threads import Thread, thread_of
 from mcp_proxy.strict_json import read_object
 
 log = logging.getLogger(__name__)
@@ -40,14 +41,7 @@ async def generate(
 
     `target`: what the path says, in dialects that name the model there.
     """
-    dialect, incoming = await _received(runtime, call, target)
-    return await answer(runtime, call, dialect, incoming)
-
-
-async def answer(
-    runtime: Runtime, call: Call, dialect: ClientDialect, incoming: Incoming
-) -> web.StreamResponse:
-    """Answers a request that has been read."""
+    dialect, incoming, thread = await _received(runtime, call, target)
     conversation = incoming.conversation
     exchange = Exchange(runtime, incoming)
     call.outcome = exchange.outcome
@@ -60,28 +54,56 @@ async def answer(
     )
     try:
         if conversation.wants_stream:
-            return await _stream(runtime, call, exchange, dialect, frame)
-        return await _whole(call, exchange, dialect, frame)
+            keeper = _Keeper(runtime, thread, dialect, frame) if thread is not None else None
+            return await _stream(runtime, call, exchange, dialect, frame, keeper)
+        return await _whole(runtime, call, exchange, dialect, frame, thread)
     finally:
         exchange.close()
 
 
+class _Keeper:
+    """Folds the events of a stream, so that its thread can be continued."""
+
+    def __init__(
+        self, runtime: Runtime, thread: Thread, dialect: ClientDialect, frame: ReplyFrame
+    ) -> None:
+        self._runtime = runtime
+        self._thread = thread
+        self._dialect = dialect
+        self._frame = frame
+        self._folder = Folder()
+
+    def add(self, events: list[Event]) -> None:
+        self._folder.add(events)
+
+    def keep(self) -> None:
+        message = self._dialect.render_reply(self._folder.reply(), self._frame)
+        self._thread.keep(self._runtime, message)
+
+
 async def _whole(
-    call: Call, exchange: Exchange, dialect: ClientDialect, frame: ReplyFrame
+    runtime: Runtime,
+    call: Call,
+    exchange: Exchange,
+    dialect: ClientDialect,
+    frame: ReplyFrame,
+    thread: Thread | None,
 ) -> web.Response:
     reply, document = await exchange.reply()
-    facts = _facts(exchange)
+    told = facts(exchange)
     if exchange.outcome.forwarded:
-        return raw_answer(call, document, headers={**exchange.relayed, **facts})
+        return raw_answer(call, document, headers={**exchange.relayed, **told})
     rendered = dialect.render_reply(reply, frame)
+    if thread is not None:
+        thread.keep(runtime, rendered)
     if log.isEnabledFor(logging.DEBUG):
         log.debug("%s answer: %s", call.id, shown(rendered))
-    return json_answer(call, rendered, headers=facts)
+    return json_answer(call, rendered, headers=told)
 
 
 async def _received(
     runtime: Runtime, call: Call, target: PathTarget | None
-) -> tuple[ClientDialect, Incoming]:
+) -> tuple[ClientDialect, Incoming, Thread | None]:
     """The request; its bytes are let go unless somebody may take them as they are."""
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
@@ -89,17 +111,26 @@ async def _received(
     parsed = read_object(body)
     if log.isEnabledFor(logging.DEBUG):
         log.debug("%s request: %s", call.id, shown(parsed))
+    thread = thread_of(runtime, parsed) if call.dialect == "anthropic" else None
+    if thread is not None:
+        parsed = thread.body
     conversation = dialect.parse_request(parsed, call.request.headers, target)
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
-    if not runtime.forwards(call.dialect):
-        return dialect, Incoming(conversation, len(body))
-    return dialect, Incoming(conversation, len(body), body, parsed, call.request.headers)
+    if thread is not None or not runtime.forwards(call.dialect):
+        return dialect, Incoming(conversation, len(body)), thread
+    incoming = Incoming(conversation, len(body), body, parsed, call.request.headers)
+    return dialect, incoming, None
 
 
 async def _stream(
-    runtime: Runtime, call: Call, exchange: Exchange, dialect: ClientDialect, frame: ReplyFrame
+    runtime: Runtime,
+    call: Call,
+    exchange: Exchange,
+    dialect: ClientDialect,
+    frame: ReplyFrame,
+    keeper: _Keeper | None,
 ) -> web.StreamResponse:
     client = ClientStream(
         call.request,
@@ -108,7 +139,7 @@ async def _stream(
     )
     renderer = dialect.stream_renderer(frame)
     try:
-        return await _stream_to(client, call, exchange, renderer)
+        return await _stream_to(client, call, exchange, renderer, keeper)
     except ProxyError as error:
         if not client.committed:
             raise
@@ -124,25 +155,36 @@ async def _stream(
 
 
 async def _stream_to(
-    client: ClientStream, call: Call, exchange: Exchange, renderer: StreamRenderer
+    client: ClientStream,
+    call: Call,
+    exchange: Exchange,
+    renderer: StreamRenderer,
+    keeper: _Keeper | None,
 ) -> web.StreamResponse:
     answering = await _begun(client, call, exchange, renderer.content_type)
     forwarded = exchange.outcome.forwarded
     if not client.committed:
-        headers = {**call.headers(), **exchange.relayed, **_facts(exchange)}
+        headers = {**call.headers(), **exchange.relayed, **facts(exchange)}
         await client.commit(headers, renderer.content_type, foreign=forwarded)
     call.status = 200
     if forwarded:
         return await _forward_to(client, call, exchange, answering, renderer)
     try:
-        data = renderer.render(answering.first)
-        while not answering.finished:
+        events = answering.first
+        while True:
+            data = renderer.render(events)
+            if keeper is not None:
+                keeper.add(events)
+            if answering.finished:
+                break
             if data:
                 await client.write(data)
-            data = renderer.render(await answering.more())
+            events = await answering.more()
     except UpstreamBroke as broke:
         return await _fail(client, renderer, exchange.broke(answering, broke.failure), call)
     exchange.completed(answering)
+    if keeper is not None:
+        keeper.keep()
     return await client.end(data)
 
 
@@ -197,17 +239,17 @@ async def _fail(
     return await client.end(renderer.fail(error, call.id))
 
 
-def _facts(exchange: Exchange) -> dict[str, str]:
+def facts(exchange: Exchange) -> dict[str, str]:
     """Headers that say who really answered."""
     outcome = exchange.outcome
-    facts = {
+    told = {
         "x-mcproxy-account": outcome.account,
         "x-mcproxy-provider": outcome.provider,
         "x-mcproxy-model": outcome.model,
     }
     if outcome.fallback_from is not None:
-        facts["x-mcproxy-fallback"] = f"{outcome.fallback_from} -> {outcome.model}"
-    return facts
+        told["x-mcproxy-fallback"] = f"{outcome.fallback_from} -> {outcome.model}"
+    return told
 
 
 COUNTS: Mapping[str, Callable[[int], dict[str, object]]] = {

@@ -11,7 +11,7 @@ from mcp_proxy.engine.report import quota_of, served_models
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import UnknownModel
 from mcp_proxy.model import ModelInfo
-from mcp_proxy.policy.models import info
+from mcp_proxy.server import gemini
 from mcp_proxy.server.answers import Call, json_answer
 
 JsonObject = dict[str, Any]
@@ -21,6 +21,9 @@ CREATED = 1_767_225_600
 """Upstreams do not say when a model was made; clients want a date to parse."""
 
 LONGEST_PAGE = 1000
+SHOWN_TO_CLAUDE_CODE = "claude/"
+"""Put before other models' ids for its picker; taken off again when such a model is asked for."""
+
 FRESH_WITHIN = 3.0
 """Seconds that a client's question may take; model pickers give up soon after."""
 
@@ -28,11 +31,19 @@ FRESH_WITHIN = 3.0
 async def every(runtime: Runtime, call: Call) -> web.Response:
     """Every model that some account serves, and the aliases of the configuration."""
     await runtime.learn_models(FRESH_WITHIN)
-    if not speaks_anthropic(call.request.headers):
+    request = call.request
+    if "client_version" in request.query:
+        rows = [codex_row(*row, place) for place, row in enumerate(_listed(runtime))]
+        return json_answer(call, {"models": rows})
+    if call.dialect == "gemini":
+        return json_answer(call, {"models": [gemini.model_row(*row) for row in _listed(runtime)]})
+    if not speaks_anthropic(request.headers):
         data = [_openai_row(runtime, *row) for row in _listed(runtime)]
         return json_answer(call, {"object": "list", "data": data})
-    rows = [_anthropic_row(runtime, *row) for row in _listed(runtime)]
-    page, more = _page(rows, call.request.query)
+    listed = _listed(runtime)
+    if _is_claude_code(request.headers):
+        listed += [(SHOWN_TO_CLAUDE_CODE + name, *row) for name, *row in listed if _unseen(name)]
+    page, more = _page([_anthropic_row(runtime, *row) for row in listed], request.query)
     body = {
         "data": page,
         "has_more": more,
@@ -45,27 +56,76 @@ async def every(runtime: Runtime, call: Call) -> web.Response:
 async def one(runtime: Runtime, call: Call) -> web.Response:
     """One model by its id. UnknownModel when it cannot be asked for."""
     await runtime.learn_models(FRESH_WITHIN)
-    name = unquote(call.path.removeprefix("/v1/models/"))
+    name = unquote(call.path.partition("/models/")[2])
     row = next((row for row in _listed(runtime) if row[0] == name), None)
     if row is None:
         raise UnknownModel(name, nearest=runtime.nearest(name))
+    if call.dialect == "gemini":
+        return json_answer(call, gemini.model_row(*row))
     shape = _anthropic_row if speaks_anthropic(call.request.headers) else _openai_row
     return json_answer(call, shape(runtime, *row))
 
 
 def speaks_anthropic(headers: Mapping[str, str]) -> bool:
-    agent = headers.get("User-Agent", "")
-    return "anthropic-version" in headers or agent.startswith(("claude-cli", "claude-code"))
+    return "anthropic-version" in headers or _is_claude_code(headers)
+
+
+def _is_claude_code(headers: Mapping[str, str]) -> bool:
+    return headers.get("User-Agent", "").startswith(("claude-cli", "claude-code"))
+
+
+def speaks_gemini(headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+    """Whether a request for the shared list comes from a client of Gemini's API."""
+    return "x-goog-api-key" in headers or "x-goog-api-client" in headers or "key" in query
+
+
+def _unseen(name: str) -> bool:
+    """Claude Code's model picker keeps only ids that begin like Anthropic's (client-apis.md 1.9)."""
+    return not name.startswith(("claude", "anthropic"))
 
 
 def _listed(runtime: Runtime) -> list[tuple[str, ModelInfo, list[Account]]]:
     served = served_models(runtime)
     rows = [(model.id, model, accounts) for model, accounts in served.items()]
+    by_id = {model.id: (model, accounts) for model, accounts in served.items()}
     for alias, targets in runtime.settings.aliases.items():
-        target = next((info(name) for name in targets if info(name) in served), None)
+        names = (targets,) if isinstance(targets, str) else targets
+        target = next((by_id[name] for name in names if name in by_id), None)
         if target is not None and "*" not in alias:
-            rows.append((alias, target, served[target]))
+            rows.append((alias, *target))
     return rows
+
+
+def codex_row(name: str, model: ModelInfo, _accounts: list[Account], place: int) -> JsonObject:
+    """As Codex asks for them with `client_version` (providers.md 7.5)."""
+    levels = model.thinking.levels if model.thinking is not None else ()
+    efforts = [level for level in levels if level != "none"] or ["low", "medium", "high"]
+    return {
+        "slug": name,
+        "display_name": model.display_name,
+        "description": f"{model.display_name}, through mcproxy",
+        "default_reasoning_level": "medium" if "medium" in efforts else efforts[-1],
+        "supported_reasoning_levels": [
+            {"effort": effort, "description": effort.capitalize()} for effort in efforts
+        ],
+        "shell_type": "shell_command",
+        "visibility": "list",
+        "supported_in_api": True,
+        "priority": place,
+        "availability_nux": None,
+        "upgrade": None,
+        "base_instructions": "",
+        "supports_reasoning_summaries": model.thinking is not None,
+        "support_verbosity": False,
+        "default_verbosity": None,
+        "apply_patch_tool_type": "freeform",
+        "truncation_policy": {"mode": "tokens", "limit": 10_000},
+        "supports_parallel_tool_calls": True,
+        "context_window": model.context_window,
+        "max_context_window": model.context_window,
+        "input_modalities": ["text", "image"] if model.takes_images else ["text"],
+        "experimental_supported_tools": [],
+    }
 
 
 def _anthropic_row(

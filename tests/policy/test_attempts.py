@@ -336,8 +336,8 @@ def test_a_prompt_that_is_too_long_goes_to_a_stand_in_with_a_larger_window() -> 
     too_long = fault(FailureKind.TOO_LONG, "prompt is too long: 210000 tokens > 200000 maximum")
     wider = play(plan(["a", "b"], fallback=True)).tries("a").fails(too_long)
     wider.tries("a", model="gemini-pro-agent")
-    narrower = plan(["a"], model="gemini-pro-agent", fallback=True)
-    play(narrower).tries("a").fails(too_long).gives_up(ErrorKind.TOO_LONG, "prompt is too long")
+    narrower = play(plan(["a"], fallback=True), model="gemini-pro-agent")
+    narrower.tries("a").fails(too_long).gives_up(ErrorKind.TOO_LONG, "prompt is too long")
 
 
 def test_a_refused_feature_is_left_out_once_and_then_given_up() -> None:

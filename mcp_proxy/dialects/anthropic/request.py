@@ -80,7 +80,6 @@ def parse(body: JsonObject, headers: Mapping[str, str], *, counting: bool = Fals
 
     `headers` are looked up in lower case, so they must not care about case.
     """
-    _refuse_threads(body)
     box = parse_tools(body)
     extras = {name: value for name, value in body.items() if name not in _MODELLED}
     return Conversation(
@@ -99,16 +98,6 @@ def parse(body: JsonObject, headers: Mapping[str, str], *, counting: bool = Fals
         extras=extras,
         ignored=tuple(name for name in extras if name in _ADVISORY),
     )
-
-
-def _refuse_threads(body: JsonObject) -> None:
-    """A continued thread sends only what is new; answering that alone would be a wrong answer."""
-    thread = body.get("thread")
-    if type(thread) is dict and thread.get("type") == "continue":
-        raise BadRequest(
-            "conversations are not kept here; send the whole history in messages",
-            param="thread.previous_message_id",
-        )
 
 
 def _model(body: JsonObject) -> str:

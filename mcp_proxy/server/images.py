@@ -1,0 +1,72 @@
+"""OpenAI's images endpoint, for models that answer with pictures."""
+
+import asyncio
+import time
+
+from aiohttp import web
+
+from mcp_proxy.conversation import Conversation, Media, Message, Text
+from mcp_proxy.engine.exchange import Exchange
+from mcp_proxy.engine.rendering import Incoming
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
+from mcp_proxy.server.answers import Call, json_answer, read_body
+from mcp_proxy.server.generate import facts
+from mcp_proxy.strict_json import JsonObject, get, read_object
+
+MOST_IMAGES = 10
+"""As many as the real API makes at once."""
+
+
+async def generate_images(runtime: Runtime, call: Call) -> web.Response:
+    """One upstream call for each picture; all of them or an error."""
+    settings = runtime.settings.server
+    body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
+    conversation, count = _read(read_object(body))
+    call.model = conversation.model
+    _require_painter(runtime, conversation.model)
+    exchanges = [Exchange(runtime, Incoming(conversation, len(body))) for _ in range(count)]
+    call.outcome = exchanges[0].outcome
+    try:
+        found = await asyncio.gather(*(_painted(exchange) for exchange in exchanges))
+    finally:
+        for exchange in exchanges:
+            exchange.close()
+    data = [{"b64_json": picture.data} for pictures in found for picture in pictures]
+    answer = {"created": int(time.time()), "data": data[:count]}
+    return json_answer(call, answer, headers=facts(exchanges[0]))
+
+
+def _read(body: JsonObject) -> tuple[Conversation, int]:
+    prompt: str = get(body, "prompt", str)
+    model: str = get(body, "model", str)
+    if not prompt.strip():
+        raise BadRequest("must not be empty", param="prompt")
+    count: int = get(body, "n", int, (), 1)
+    if not 1 <= count <= MOST_IMAGES:
+        raise BadRequest(f"expected a whole number from 1 to {MOST_IMAGES}", param="n")
+    if get(body, "response_format", str, (), "b64_json") != "b64_json":
+        raise BadRequest('only "b64_json" is served: nothing is kept here', param="response_format")
+    if get(body, "stream", bool, (), False):
+        raise BadRequest("pictures are not streamed here", param="stream")
+    size = body.get("size")
+    text = prompt if not isinstance(size, str) or size == "auto" else f"{prompt}\n\nSize: {size}"
+    return Conversation("openai_chat", model, (Message("user", (Text(text),)),)), count
+
+
+def _require_painter(runtime: Runtime, name: str) -> None:
+    stages = runtime.stages(name)
+    candidates = [candidate for stage in stages for candidate in stage.candidates]
+    if candidates and not any(runtime.model_of(each).makes_images for each in candidates):
+        raise BadRequest(f"{name[:128]} does not make images", param="model")
+
+
+async def _painted(exchange: Exchange) -> list[Media]:
+    reply, _ = await exchange.reply()
+    pictures = [part for part in reply.parts if isinstance(part, Media)]
+    if not pictures:
+        said = " ".join(part.text for part in reply.parts if isinstance(part, Text))
+        raise ProxyError(
+            ErrorKind.UPSTREAM, f"the model made no picture: {said[:512] or 'silence'}"
+        )
+    return pictures
