@@ -121,6 +121,8 @@ def read_exchange_failure(
     """AUTH_REVOKED only in GitHub's own words: a proxy in between may answer 401, too."""
     usual = read_openai_failure(status, headers, body, now=now, has_token=True)
     error = read_error_body(status, body)
+    if status == 200 and "error_details" in error.fields:
+        return _without_subscription(usual)
     if usual.kind in _NOT_ABOUT_THE_GRANT:
         return usual
     if error.mentions("rate limit"):
@@ -134,7 +136,7 @@ def read_exchange_failure(
             detail="a personal access token gives no access to Copilot; sign in instead: "
             "mcproxy accounts add --provider copilot",
         )
-    if error.status in (200, 403, 404):
+    if error.status in (403, 404):
         return _without_subscription(usual)
     return replace(usual, kind=FailureKind.UPSTREAM)
 
