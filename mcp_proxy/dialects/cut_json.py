@@ -1,7 +1,7 @@
 """JSON text that was cut off, completed to an object.
 
-An answer that reaches its limit of tokens may end within a tool's arguments. What has come of them
-is shown all the same, as the APIs themselves do, and has to be an object for everybody who reads it.
+An answer that reaches its limit of tokens may end within a tool's arguments. What has come of
+them is shown all the same, as the APIs themselves do, and has to be an object for its readers.
 """
 
 import re
