@@ -50,6 +50,8 @@ def free_text(arguments: str) -> str:
         value = orjson.loads(arguments)
     except orjson.JSONDecodeError:
         return arguments
+    if value == {}:
+        return ""
     given = value.get("input") if isinstance(value, dict) else None
     return given if isinstance(given, str) else arguments
 
