@@ -1,19 +1,29 @@
-"""OpenAI Chat Completions, the side that faces clients."""
+"""OpenAI Chat Completions, both sides."""
 
 from collections.abc import Mapping
 
 from mcp_proxy.conversation import Conversation, JsonObject
-from mcp_proxy.dialects import ClientDialect, ErrorReply, PathTarget, ReplyFrame, StreamRenderer
+from mcp_proxy.dialects import (
+    ClientDialect,
+    ErrorReply,
+    PathTarget,
+    ReplyFrame,
+    StreamRenderer,
+    UpstreamDialect,
+)
 from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.dialects.openai_chat.reply import render_reply
 from mcp_proxy.dialects.openai_chat.request import parse_request
 from mcp_proxy.dialects.openai_chat.stream import ChatStream
+from mcp_proxy.dialects.openai_chat.upstream_request import render_request
+from mcp_proxy.dialects.openai_chat.upstream_stream import ChatStreamParser
 from mcp_proxy.dialects.openai_errors import render_error
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import Reply
+from mcp_proxy.model import ModelInfo
 
 
-class _OpenAiChat:
+class _Client:
     name = NAME
     # SSE comments: every SDK's decoder skips them (client-apis.md 0).
     keep_alive = b": keep-alive\n\n"
@@ -39,4 +49,15 @@ class _OpenAiChat:
         return render_error(error)
 
 
-CLIENT: ClientDialect = _OpenAiChat()
+class _Upstream:
+    name = NAME
+
+    def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
+        return render_request(conversation, model)
+
+    def stream_parser(self, conversation: Conversation, model: ModelInfo) -> ChatStreamParser:
+        return ChatStreamParser(conversation, model)
+
+
+CLIENT: ClientDialect = _Client()
+UPSTREAM: UpstreamDialect = _Upstream()

@@ -5,7 +5,6 @@ The wire has one message per tool result; the neutral model has all results of a
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from mcp_proxy.conversation import (
     UNKNOWN_ORIGIN,
@@ -21,6 +20,7 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects.openai_chat.content import ContentPart, read_content
+from mcp_proxy.dialects.openai_chat.seals import call_signature
 from mcp_proxy.dialects.openai_fields import object_text, read_name, split_system
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, encode, get, one_of, spell
@@ -140,7 +140,5 @@ _KINDS = tuple(_CALLS)
 
 def _seal(call: JsonObject) -> Seal | None:
     """The signature where Google's own OpenAI-compatible API puts it."""
-    value: Any = call.get("extra_content")
-    for key in ("google", "thought_signature"):
-        value = value.get(key) if isinstance(value, dict) else None
-    return Seal(UNKNOWN_ORIGIN, value) if isinstance(value, str) and value else None
+    value = call_signature(call)
+    return Seal(UNKNOWN_ORIGIN, value) if value else None

@@ -22,7 +22,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects.call_names import SentNames, legal_id, within
 from mcp_proxy.dialects.media_forms import address, mime_type
 from mcp_proxy.dialects.openai_chat.content import NAME
-from mcp_proxy.dialects.openai_chat.upstream_seals import call_extra, sealed_thoughts
+from mcp_proxy.dialects.openai_chat.seals import call_extra, sealed_thoughts
 from mcp_proxy.dialects.turns import runs
 from mcp_proxy.dialects.wording import REMINDER, described, json_instruction
 from mcp_proxy.model import Family, ModelInfo
@@ -85,9 +85,7 @@ class Messages:
     def _user_turn(self, messages: Sequence[Message], sent: list[JsonObject]) -> None:
         content: list[JsonObject] = []
         for message in messages:
-            for part in message.parts:
-                if type(part) is ToolResult:
-                    sent.append(self._result(part, content))
+            sent += [self._result(p, content) for p in message.parts if type(p) is ToolResult]
         for message in messages:
             if message.role == "system" and self._is_openais:
                 self._say(content, sent)

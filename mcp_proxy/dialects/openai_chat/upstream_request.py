@@ -1,4 +1,4 @@
-"""Conversation -> Chat Completions request (client-apis.md 2.1), as OpenAI and its many kin take it.
+"""Conversation -> Chat Completions request (client-apis.md 2.1) that OpenAI and its kin take.
 
 The messages are rendered in `upstream_messages.py`; here are the tools and settings around them.
 Nothing is sent that only some servers know unless it is needed: what one of them refuses all the

@@ -19,11 +19,13 @@ _SEALING: Final = ("data", "signature")
 
 
 class Details:
-    """The `reasoning_details` of one thinking part, put together from a stream's pieces."""
+    """What seals one thinking part, put together from a stream's pieces."""
 
-    __slots__ = ("_by_place",)
+    __slots__ = ("_by_place", "opaque")
 
     def __init__(self) -> None:
+        self.opaque = ""
+        """Copilot's; the rest is OpenRouter's."""
         self._by_place: dict[tuple[Any, Any], JsonObject] = {}
 
     def add(self, details: Iterable[Any]) -> None:
@@ -37,12 +39,14 @@ class Details:
                 elif value is not None or key not in known:
                     known[key] = value
 
-    def sealed(self) -> str | None:
-        """JSON text of them all; None when nothing in them is worth keeping."""
-        found = list(self._by_place.values())
-        if not any(detail.get(key) for detail in found for key in _SEALING):
-            return None
-        return orjson.dumps(found).decode()
+    def is_sealed(self) -> bool:
+        """Whether there is anything in them that is worth keeping."""
+        details = self._by_place.values()
+        return bool(self.opaque) or any(detail.get(key) for detail in details for key in _SEALING)
+
+    def seal(self) -> str:
+        """The text that stands for them all, as `sealed_thoughts` reads it."""
+        return self.opaque or orjson.dumps(list(self._by_place.values())).decode()
 
 
 def text_of(details: Iterable[Any]) -> str:
