@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mcp_proxy.demo.generation import get
 from mcp_proxy.demo.refusals import JsonObject
 
+_URL_SAFE = str.maketrans("-_", "+/")
 _DATA = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
 
 
@@ -79,6 +80,7 @@ def _blob(blob: JsonObject, path: str) -> Iterator[str]:
     if not get(blob, "mimeType"):
         yield f"* {path}.mime_type: Unsupported MIME type: "
     try:
-        base64.b64decode(blob.get("data") or "", validate=True)
+        # Both alphabets are fine, as in every JSON that becomes a protocol buffer.
+        base64.b64decode((blob.get("data") or "").translate(_URL_SAFE), validate=True)
     except binascii.Error:
         yield f"Invalid value at '{path}.data' (TYPE_BYTES), Base64 decoding failed"

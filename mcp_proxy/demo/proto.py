@@ -107,6 +107,84 @@ MESSAGES["AnswerSchema"] = MESSAGES["Schema"] | {
     "properties": "AnswerSchema%",
 }
 
+# The public APIs know more (client-apis.md 4.1) and say less of schemas (providers.md 4).
+MESSAGES |= {
+    "PublicRequest": {
+        **MESSAGES["Request"],
+        "contents": "PublicContent*",
+        "systemInstruction": "PublicContent",
+        "tools": "PublicTool*",
+        "toolConfig": "PublicToolConfig",
+        "generationConfig": "PublicConfig",
+        "cachedContent": "string",
+        "labels": "struct",
+        "serviceTier": "string",
+    },
+    "PublicCount": {
+        "contents": "PublicContent*",
+        "systemInstruction": "PublicContent",
+        "tools": "PublicTool*",
+        "generationConfig": "PublicConfig",
+        "generateContentRequest": "PublicRequest",
+    },
+    "PublicContent": {"role": "string", "parts": "PublicPart*"},
+    "PublicPart": MESSAGES["Part"]
+    | {
+        "functionResponse": "PublicFunctionResponse",
+        "executableCode": "struct",
+        "codeExecutionResult": "struct",
+        "videoMetadata": "struct",
+        "mediaResolution": "value",
+    },
+    "PublicFunctionResponse": MESSAGES["FunctionResponse"]
+    | {"willContinue": "bool", "scheduling": "string"},
+    "PublicTool": {
+        "functionDeclarations": "PublicDeclaration*",
+        "googleSearch": "struct",
+        "googleSearchRetrieval": "struct",
+        "urlContext": "struct",
+        "codeExecution": "struct",
+        "googleMaps": "struct",
+        "fileSearch": "struct",
+        "computerUse": "struct",
+    },
+    "PublicDeclaration": {
+        "name": "string",
+        "description": "string",
+        "parameters": "PublicSchema",
+        "parametersJsonSchema": "value",
+        "response": "PublicSchema",
+        "responseJsonSchema": "value",
+        "behavior": "string",
+    },
+    "PublicToolConfig": MESSAGES["ToolConfig"] | {"retrievalConfig": "struct"},
+    "PublicConfig": MESSAGES["GenerationConfig"]
+    | {
+        "responseSchema": "PublicSchema",
+        "responseFormat": "value",
+        "responseLogprobs": "bool",
+        "logprobs": "int",
+        "speechConfig": "struct",
+        "mediaResolution": "string",
+    },
+    "PublicSchema": MESSAGES["Schema"]
+    | {
+        "anyOf": "PublicSchema*",
+        "format": "string",
+        "items": "PublicSchema",
+        "properties": "PublicSchema%",
+        "pattern": "string",
+        "minimum": "number",
+        "maximum": "number",
+        **dict.fromkeys(
+            ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"),
+            "value",  # int64, which JSON may spell as text
+        ),
+    },
+}
+del MESSAGES["PublicRequest"]["sessionId"]
+MESSAGES["PublicRequest"]["model"] = "string"
+
 ENUMS = {
     "Type": frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"}),
     "Mode": frozenset({"AUTO", "ANY", "NONE", "VALIDATED"}),

@@ -22,18 +22,22 @@ EMPTY_TEXT = b'{"text":""}'
 class Envelope:
     """The constant parts of every record of one answer."""
 
-    __slots__ = ("_foot", "response_id", "trace_id")
+    __slots__ = ("_foot", "_head", "response_id", "trace_id")
 
-    def __init__(self, model: DemoModel) -> None:
+    def __init__(self, model: DemoModel, *, bare: bool = False) -> None:
+        """`bare`: without Cloud Code's envelope, as the public APIs answer."""
         self.response_id = _response_id(model)
         self.trace_id = secrets.token_hex(8)
         rest = encode({"modelVersion": model.id, "responseId": self.response_id})
-        self._foot = rest[1:] + b',"traceId":"' + self.trace_id.encode() + b'"}\n\n'
+        self._head = b"data: " if bare else b'data: {"response":'
+        end = b"" if bare else b',"traceId":"' + self.trace_id.encode() + b'"}'
+        self._foot = rest[1:] + end + b"\n\n"
 
     def record(self, parts: bytes, ending: bytes = b"", usage: bytes = b"") -> bytes:
         """One record with these parts; `ending` and `usage` are more fields, commas included."""
         return (
-            b'data: {"response":{"candidates":[{"content":{"role":"model","parts":['
+            self._head
+            + b'{"candidates":[{"content":{"role":"model","parts":['
             + parts
             + b"]}"
             + ending
@@ -50,9 +54,11 @@ class Envelope:
         return self.record(parts, ending, b'"usageMetadata":' + encode(usage) + b",")
 
 
-def stream(turn: Turn, model: DemoModel, *, thinks: bool, usage: JsonObject) -> list[bytes]:
+def stream(
+    turn: Turn, model: DemoModel, *, thinks: bool, usage: JsonObject, bare: bool = False
+) -> list[bytes]:
     """Every record of a streamed answer, in order."""
-    envelope = Envelope(model)
+    envelope = Envelope(model, bare=bare)
     records = [envelope.record(part) for part in _thought_parts(turn.thoughts, model)]
     records += map(envelope.record, _text_parts(turn.pieces))
     records += [envelope.record(part) for part in _call_parts(turn.calls, model, thinks=thinks)]
@@ -62,13 +68,17 @@ def stream(turn: Turn, model: DemoModel, *, thinks: bool, usage: JsonObject) -> 
     return records
 
 
-def document(turn: Turn, model: DemoModel, *, thinks: bool, usage: JsonObject) -> bytes:
-    """The answer of generateContent, which leaves thinking out (pitfall 1)."""
-    parts = [encode({"text": "".join(turn.pieces)})] if turn.pieces else []
+def document(
+    turn: Turn, model: DemoModel, *, thinks: bool, usage: JsonObject, bare: bool = False
+) -> bytes:
+    """The answer of generateContent, which leaves thinking out in Cloud Code (pitfall 1)."""
+    parts = [encode({"thought": True, "text": turn.thoughts})] if bare and turn.thoughts else []
+    if turn.pieces:
+        parts.append(encode({"text": "".join(turn.pieces)}))
     parts += _call_parts(turn.calls, model, thinks=thinks)
     if turn.image is not None:
         parts.append(_image_part(turn.image))
-    whole = Envelope(model).last(b",".join(parts), turn, usage)
+    whole = Envelope(model, bare=bare).last(b",".join(parts), turn, usage)
     return whole.removeprefix(b"data: ").rstrip()
 
 

@@ -16,6 +16,7 @@ SENTINEL = "skip_thought_signature_validator"
 
 _KEY = b"mcproxy embedded upstream"
 _MAC_BYTES = 32
+_URL_SAFE = str.maketrans("-_", "+/")
 _LEAD = {
     "claude": b"\x12\xa0",
     "gemini": b"\x12\xb0",
@@ -37,7 +38,9 @@ def issue(family: str, text: str) -> str:
 def is_genuine(signature: str, family: str, *, text: str | None = None) -> bool:
     """Whether it was issued here for this family, and for this text when one is given."""
     try:
-        blob = base64.b64decode(signature, validate=True)
+        # Google's are bytes in a protocol buffer, so that JSON may have either alphabet.
+        plain = signature.translate(_URL_SAFE) if family == "gemini" else signature
+        blob = base64.b64decode(plain, validate=True)
         if family == "claude":
             blob = base64.b64decode(blob, validate=True)
     except (binascii.Error, ValueError):

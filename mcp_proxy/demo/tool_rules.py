@@ -61,7 +61,7 @@ def _schema(schema: JsonObject, path: str, *, strict: bool, is_root: bool) -> It
     kind = _type(schema)
     properties: JsonObject = schema.get("properties") or {}
     required = schema.get("required") or []
-    if not kind:
+    if not kind and not schema.get("anyOf"):
         yield f"{path}.type: must be specified"
     if kind == "ARRAY" and "items" not in schema:
         yield f"{path}.items: missing field."

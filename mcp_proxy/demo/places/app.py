@@ -17,12 +17,13 @@ from mcp_proxy.demo.places.allowance import Allowance
 from mcp_proxy.demo.places.anthropic import AnthropicPlace
 from mcp_proxy.demo.places.compatible import CompatiblePlace
 from mcp_proxy.demo.places.desk import Desk, RecordedCall
+from mcp_proxy.demo.places.gemini import GeminiPlace
 from mcp_proxy.demo.places.openai import OpenAiPlace
 from mcp_proxy.demo.places.place import Place
 from mcp_proxy.demo.refusals import Answer
 from mcp_proxy.providers import ProviderSettings
 
-_PLACES: tuple[type[Place], ...] = (AnthropicPlace, OpenAiPlace)
+_PLACES: tuple[type[Place], ...] = (AnthropicPlace, OpenAiPlace, GeminiPlace)
 
 
 class DemoPlaces:
