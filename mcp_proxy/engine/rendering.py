@@ -175,7 +175,17 @@ async def _rendered(
         conversation = await runtime.media.inline(conversation)
     body = upstream_dialect(ask.dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
+    if conversation.server_tools and not _searches(body):
+        notes += ("web search is left out: this model has none, or none beside other tools",)
     return Prepared(model, ask.dialect, conversation, body, strip_thinking, ask.avoided, notes)
+
+
+def _searches(body: JsonObject) -> bool:
+    """Whether a rendered body asks the upstream to search."""
+    return any(
+        "googleSearch" in tool or str(tool.get("type", "")).startswith("web_search")
+        for tool in body.get("tools", ())
+    )
 
 
 def _strictness(ask: Ask) -> Family:

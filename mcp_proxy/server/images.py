@@ -65,8 +65,6 @@ async def _painted(exchange: Exchange) -> list[Media]:
     reply, _ = await exchange.reply()
     pictures = [part for part in reply.parts if isinstance(part, Media)]
     if not pictures:
-        said = " ".join(part.text for part in reply.parts if isinstance(part, Text))
-        raise ProxyError(
-            ErrorKind.UPSTREAM, f"the model made no picture: {said[:512] or 'silence'}"
-        )
+        said = " ".join(part.text for part in reply.parts if isinstance(part, Text))[:512]
+        raise ProxyError(ErrorKind.UPSTREAM, f"the model made no picture. It said: {said}")
     return pictures

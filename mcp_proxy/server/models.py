@@ -22,7 +22,8 @@ CREATED = 1_767_225_600
 
 LONGEST_PAGE = 1000
 SHOWN_TO_CLAUDE_CODE = "claude/"
-"""Put before other models' ids for its picker; taken off again when such a model is asked for."""
+"""Put before other models' ids, since its picker keeps only those that begin like Anthropic's
+(client-apis.md 1.9); taken off again when such a model is asked for."""
 
 FRESH_WITHIN = 3.0
 """Seconds that a client's question may take; model pickers give up soon after."""
@@ -42,7 +43,11 @@ async def every(runtime: Runtime, call: Call) -> web.Response:
         return json_answer(call, {"object": "list", "data": data})
     listed = _listed(runtime)
     if _is_claude_code(request.headers):
-        listed += [(SHOWN_TO_CLAUDE_CODE + name, *row) for name, *row in listed if _unseen(name)]
+        listed += [
+            (SHOWN_TO_CLAUDE_CODE + name, model, accounts)
+            for name, model, accounts in listed
+            if not name.startswith(("claude", "anthropic"))
+        ]
     page, more = _page([_anthropic_row(runtime, *row) for row in listed], request.query)
     body = {
         "data": page,
@@ -77,11 +82,6 @@ def _is_claude_code(headers: Mapping[str, str]) -> bool:
 def speaks_gemini(headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
     """Whether a request for the shared list comes from a client of Gemini's API."""
     return "x-goog-api-key" in headers or "x-goog-api-client" in headers or "key" in query
-
-
-def _unseen(name: str) -> bool:
-    """Claude Code's model picker keeps only ids that begin like Anthropic's (client-apis.md 1.9)."""
-    return not name.startswith(("claude", "anthropic"))
 
 
 def _listed(runtime: Runtime) -> list[tuple[str, ModelInfo, list[Account]]]:

@@ -23,7 +23,14 @@ MAX_THREAD: Final = 16 * 1024 * 1024
 MAX_THREADS: Final = 500
 """Beyond them the oldest go: at the usual 100 KB that is 50 MB of state."""
 
-_CARRIED: Final = ("system", "tools", "tool_choice", "thinking", "output_config", "temperature")
+_CARRIED: Final[tuple[str, ...]] = (
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "temperature",
+)
 """What a continued request has from the one before unless it says something else."""
 
 

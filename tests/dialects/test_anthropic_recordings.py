@@ -25,8 +25,8 @@ PARSE = {
 }
 
 
-def requests(*, continuing: bool) -> list[Any]:
-    """The recorded requests; those that continue a thread, or all the others."""
+def requests() -> list[Any]:
+    """The recorded requests, those included whose history the server is to have kept."""
     cases = []
     for file in FILES:
         recorded = json.loads(file.read_text())
@@ -36,8 +36,7 @@ def requests(*, continuing: bool) -> list[Any]:
                 continue
             if (original := body.get("__same_body_as_request__")) is not None:
                 body = recorded[original]["body"]
-            if (body.get("thread", {}).get("type") == "continue") is continuing:
-                cases.append(pytest.param({**request, "body": body}, id=f"{file.stem}-{at}"))
+            cases.append(pytest.param({**request, "body": body}, id=f"{file.stem}-{at}"))
     return cases
 
 
@@ -50,7 +49,7 @@ def test_every_client_is_among_the_recordings():
     assert {file.name.split("-")[0] for file in FILES} == {"claude", "py", "langchain", "aider"}
 
 
-@pytest.mark.parametrize("request_", requests(continuing=False))
+@pytest.mark.parametrize("request_", requests())
 def test_recorded_request_parses_without_loss(request_):
     body = request_["body"]
     conversation = parse(request_)
@@ -121,15 +120,8 @@ def said_by_client(block: dict[str, Any]) -> tuple[Any, ...]:
             return (block["tool_use_id"], inner, block.get("is_error", False))
 
 
-@pytest.mark.parametrize("request_", requests(continuing=True))
-def test_recorded_request_that_leaves_its_history_to_the_server_is_refused(request_):
-    with pytest.raises(BadRequest) as refused:
-        parse(request_)
-    assert refused.value.param == "thread.previous_message_id"
-
-
 @pytest.mark.parametrize(
-    "request_", [case for case in requests(continuing=False) if case.id.startswith("claude-code")]
+    "request_", [case for case in requests() if case.id.startswith("claude-code")]
 )
 def test_claude_code_is_recognised_again_and_its_attribution_line_is_gone(request_):
     conversation = parse(request_)

@@ -439,10 +439,6 @@ def test_session(headers, user_id, session):
         ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.name"),
-        (
-            {"thread": {"type": "continue", "previous_message_id": "m"}},
-            "thread.previous_message_id",
-        ),
     ],
 )
 def test_refused_field_is_named(fields, param):

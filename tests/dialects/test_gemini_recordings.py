@@ -17,7 +17,7 @@ from mcp_proxy.errors import BadRequest
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.repair import repair
 from mcp_proxy.policy.seals import StoredSeals, settle
-from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.providers import Ask, ProviderSettings
 from mcp_proxy.providers.antigravity import PROVIDER
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -54,16 +54,17 @@ def test_recorded_request_is_taken_by_the_upstream(conversation):
         model = info(target)
         settled, _ = settle(conversation, model, StoredSeals(lambda _key: None))
         mended, _ = repair(settled, model.family)
-        call = PROVIDER.build_call(
-            UPSTREAM.render_request(mended, model),
+        ask = Ask(
             account=Account("a", "antigravity"),
             token=Secret("t"),
-            project="p",
             model=model,
+            dialect="gemini",
             conversation=mended,
             host="https://upstream",
             settings=ProviderSettings(),
+            project="p",
         )
+        call = PROVIDER.build_call(UPSTREAM.render_request(mended, model), ask)
         envelope = orjson.loads(call.body)
         check_shape(envelope, "Generate")
         check_meaning(envelope, MODELS[target])

@@ -4,7 +4,19 @@
 (client-apis.md 1.4).
 """
 
-from mcp_proxy.conversation import Media, Part, Reasoning, Seal, Text, Thinking, ToolCall, Verbatim
+from hashlib import sha256
+
+from mcp_proxy.conversation import (
+    Media,
+    Part,
+    Reasoning,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    Verbatim,
+    WebSearch,
+)
 from mcp_proxy.dialects import ReplyFrame
 from mcp_proxy.dialects.anthropic.blocks import DIALECT
 from mcp_proxy.events import Reply, Stop, Usage
@@ -24,13 +36,13 @@ _REFUSAL_DETAILS: JsonObject = {"type": "refusal", "category": None, "explanatio
 def render_reply(reply: Reply, frame: ReplyFrame) -> JsonObject:
     """The whole answer as one message."""
     reasoning = frame.conversation.reasoning
-    blocks = (_block(part, reasoning) for part in reply.parts)
+    blocks = (block for part in reply.parts for block in _blocks(part, reasoning))
     return {
         "id": message_id(frame),
         "type": "message",
         "role": "assistant",
         "model": frame.model,
-        "content": [block for block in blocks if block is not None],
+        "content": list(blocks),
         "stop_details": None,
         **stop_fields(reply.stop, reply.stop_sequence),
         "container": None,
@@ -42,38 +54,70 @@ def message_id(frame: ReplyFrame) -> str:
     return f"msg_{frame.id}"
 
 
-def _block(part: Part, reasoning: Reasoning) -> JsonObject | None:
-    """The content block of a part; None for one that this client is not to see."""
+def _blocks(part: Part, reasoning: Reasoning) -> list[JsonObject]:
+    """The content blocks of a part; none for one that this client is not to see."""
     match part:
         case Text(text):
-            return {"type": "text", "text": text}
+            return [{"type": "text", "text": text}]
         case Thinking() if not part.redacted:
             if reasoning.mode == "off":
-                return None
+                return []
             shown = part.text if reasoning.visible else ""
-            return {"type": "thinking", "thinking": shown, "signature": signature(part.seal)}
+            return [{"type": "thinking", "thinking": shown, "signature": signature(part.seal)}]
         case ToolCall(id=call_id, name=name, arguments=arguments):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": decode(arguments)}
-        case Thinking() | Media() | Verbatim():
-            return whole_block(part, reasoning)
+            return [{"type": "tool_use", "id": call_id, "name": name, "input": decode(arguments)}]
+        case Thinking() | Media() | Verbatim() | WebSearch():
+            return whole_blocks(part, reasoning)
         case _:
-            return None
+            return []
 
 
-def whole_block(part: Media | Verbatim | Thinking, reasoning: Reasoning) -> JsonObject | None:
-    """The block of a part that does not stream; None for one that this client is not to see."""
+def whole_blocks(
+    part: Media | Verbatim | Thinking | WebSearch, reasoning: Reasoning
+) -> list[JsonObject]:
+    """The blocks of a part that does not stream; none for one that this client is not to see."""
     match part:
         case Media(mime_type=mime_type, data=data, url=None):
             source = {"type": "base64", "media_type": mime_type, "data": data}
-            return {"type": "image", "source": source}
+            return [{"type": "image", "source": source}]
         case Media(url=url):
-            return {"type": "image", "source": {"type": "url", "url": url}}
+            return [{"type": "image", "source": {"type": "url", "url": url}}]
         case Thinking():
             if reasoning.mode == "off":
-                return None
-            return {"type": "redacted_thinking", "data": signature(part.seal)}
+                return []
+            return [{"type": "redacted_thinking", "data": signature(part.seal)}]
+        case WebSearch():
+            return _search_blocks(part)
         case Verbatim(dialect=dialect, value=value):
-            return value if dialect == DIALECT else None
+            return [value] if dialect == DIALECT else []
+
+
+def _search_blocks(search: WebSearch) -> list[JsonObject]:
+    """What Anthropic's own search tool would have said (client-apis.md 1.2, 5.3)."""
+    use_id = legal_search_id(search)
+    hits = [
+        {
+            "type": "web_search_result",
+            "url": hit.url,
+            "title": hit.title or hit.url,
+            "encrypted_content": "",
+            "page_age": None,
+        }
+        for hit in search.hits
+    ]
+    use = {"type": "server_tool_use", "id": use_id, "name": "web_search"}
+    return [
+        {**use, "input": {"query": "; ".join(search.queries)}},
+        {"type": "web_search_tool_result", "tool_use_id": use_id, "content": hits},
+    ]
+
+
+def legal_search_id(search: WebSearch) -> str:
+    """The same for the same search, so that a stream and its reply agree."""
+    if search.id.startswith("srvtoolu_"):
+        return search.id
+    named = "\0".join((search.id, *search.queries, *(hit.url for hit in search.hits)))
+    return f"srvtoolu_{sha256(named.encode()).hexdigest()[:24]}"
 
 
 def signature(seal: Seal | None) -> str:
@@ -94,13 +138,23 @@ def usage_so_far(usage: Usage, frame: ReplyFrame) -> JsonObject:
 
     An upstream that counted no prompt at all has not counted; our own estimate stands then.
     """
-    return {
+    counts: JsonObject = {
         "input_tokens": usage.input if usage.prompt else frame.prompt_estimate,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.thinking},
     }
+    if usage.searches:
+        counts["server_tool_use"] = search_usage(usage)
+    return counts
+
+
+def search_usage(usage: Usage) -> JsonObject | None:
+    """How often the upstream searched; null when it did not."""
+    if not usage.searches:
+        return None
+    return {"web_search_requests": usage.searches, "web_fetch_requests": 0}
 
 
 def _full_usage(usage: Usage, frame: ReplyFrame) -> JsonObject:
@@ -110,6 +164,6 @@ def _full_usage(usage: Usage, frame: ReplyFrame) -> JsonObject:
             "ephemeral_5m_input_tokens": usage.cache_write,
             "ephemeral_1h_input_tokens": 0,
         },
-        "server_tool_use": None,
+        "server_tool_use": search_usage(usage),
         "service_tier": "standard",
     }

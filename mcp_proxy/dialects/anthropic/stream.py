@@ -14,7 +14,7 @@ from mcp_proxy.dialects.anthropic.reply import (
     signature,
     stop_fields,
     usage_so_far,
-    whole_block,
+    whole_blocks,
 )
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import (
@@ -103,8 +103,8 @@ class MessageStream:
     def _open(self, event: PartOpened) -> bytes:
         reasoning = self._frame.conversation.reasoning
         if event.whole is not None:
-            block = whole_block(event.whole, reasoning)
-            return b"" if block is None else self._open_block(block) + self._close_block()
+            blocks = whole_blocks(event.whole, reasoning)
+            return b"".join([self._open_block(block) + self._close_block() for block in blocks])
         if event.kind is PartKind.THINKING and reasoning.mode == "off":
             return b""
         self._kind = event.kind

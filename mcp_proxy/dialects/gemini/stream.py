@@ -5,12 +5,14 @@ one of another kind comes. Thinking stays open until then because its signature 
 or only with the part that follows.
 """
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import orjson
 
-from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim
+from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim, WebSearch
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.gemini.grounding import read_grounding
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
@@ -95,6 +97,7 @@ class GeminiStreamParser:
         self._call_ids: set[str] = set()
         self._started = False
         self._reason: str | None = None
+        self._grounding: Any = None
         self._usage: JsonObject | None = None
         self._finished = False
 
@@ -121,6 +124,8 @@ class GeminiStreamParser:
                         out.append(_new(ThinkingDelta, (self._at, text)))
                     else:
                         self._part(part, record, out)
+                if "groundingMetadata" in candidate:
+                    self._grounding = candidate["groundingMetadata"]
                 if "finishReason" in candidate:
                     self._reason = candidate["finishReason"]
             if "usageMetadata" in record:
@@ -147,6 +152,7 @@ class GeminiStreamParser:
         """A record of the end, of usage alone, of a refused prompt, or of a failure."""
         candidates = record.get("candidates")
         if candidates:
+            self._grounding = candidates[0].get("groundingMetadata") or self._grounding
             self._reason = candidates[0].get("finishReason") or self._reason
         elif "error" in record:
             error = record["error"]
@@ -236,7 +242,7 @@ class GeminiStreamParser:
         *,
         call_id: str = "",
         name: str = "",
-        whole: Media | Verbatim | None = None,
+        whole: Media | Verbatim | WebSearch | None = None,
     ) -> None:
         """Closes what is open and opens a part; `seal` is the one that came with it."""
         self._closes(out, following=seal)
@@ -265,8 +271,14 @@ class GeminiStreamParser:
         if stop is Stop.END and not self._seen:
             raise _broke(FailureKind.EMPTY, "the upstream's answer has no content")
         self._start(record, out)
+        search = read_grounding(self._grounding)
+        if search is not None:
+            self._opens(PartKind.SEARCH, None, out, whole=search)
         self._closes(out)
-        out.append(UsageSeen(_read_usage(self._usage or {})))
+        usage = _read_usage(self._usage or {})
+        if search is not None:
+            usage = replace(usage, searches=max(len(search.queries), 1))
+        out.append(UsageSeen(usage))
         out.append(Finished(stop))
         self._finished = True
 

@@ -6,7 +6,15 @@ Seals are not shown: OpenAI clients cannot carry them, so the proxy keeps them b
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_proxy.conversation import Conversation, JsonObject, Media, Text, Thinking, ToolCall
+from mcp_proxy.conversation import (
+    Conversation,
+    JsonObject,
+    Media,
+    Text,
+    Thinking,
+    ToolCall,
+    WebSearch,
+)
 from mcp_proxy.dialects import ReplyFrame
 from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.events import Reply, Stop, Usage
@@ -80,7 +88,9 @@ def _message(reply: Reply, manner: Manner) -> JsonObject:
         "role": "assistant",
         "content": text if text or not calls else None,
         "refusal": None,
-        "annotations": [],
+        "annotations": [
+            note for part in parts if isinstance(part, WebSearch) for note in annotations(part)
+        ],
     }
     if thought and manner.shows_thinking:
         message["reasoning_content"] = thought
@@ -102,6 +112,22 @@ def _call(call: ToolCall, manner: Manner) -> JsonObject:
 
 def _function(call: ToolCall) -> JsonObject:
     return {"name": call.name, "arguments": call.arguments}
+
+
+def annotations(search: WebSearch) -> list[JsonObject]:
+    """The pages an answer rests on, as the API's own search models name them."""
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "url": hit.url,
+                "title": hit.title or hit.url,
+                "start_index": 0,
+                "end_index": 0,
+            },
+        }
+        for hit in search.hits
+    ]
 
 
 def image_object(image: Media, at: int) -> JsonObject:

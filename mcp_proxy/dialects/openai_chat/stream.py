@@ -8,9 +8,15 @@ from collections.abc import Sequence
 
 import orjson
 
-from mcp_proxy.conversation import JsonObject, Media
+from mcp_proxy.conversation import JsonObject, Media, WebSearch
 from mcp_proxy.dialects import EVENT_STREAM, ReplyFrame
-from mcp_proxy.dialects.openai_chat.reply import Manner, answer_id, image_object, usage_object
+from mcp_proxy.dialects.openai_chat.reply import (
+    Manner,
+    annotations,
+    answer_id,
+    image_object,
+    usage_object,
+)
 from mcp_proxy.dialects.openai_errors import error_body
 from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.errors import ProxyError
@@ -89,6 +95,8 @@ class ChatStream:
             case PartOpened(whole=Media() as image):
                 self._images += 1
                 return self._delta({"images": [image_object(image, self._images - 1)]})
+            case PartOpened(whole=WebSearch() as search):
+                return self._delta({"annotations": annotations(search)}) if search.hits else b""
             case PartClosed():
                 return self._close_call()
             case UsageSeen(usage):
