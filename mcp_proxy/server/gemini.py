@@ -9,7 +9,7 @@ from aiohttp import web
 from mcp_proxy.account import Account
 from mcp_proxy.dialects import PathTarget
 from mcp_proxy.engine.runtime import Runtime
-from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.server import generate
 from mcp_proxy.server.answers import Call
@@ -19,6 +19,9 @@ JsonObject = dict[str, Any]
 GENERATE: Final = "generateContent"
 STREAM: Final = "streamGenerateContent"
 COUNT: Final = "countTokens"
+
+_LONGEST_COUNT: Final = 9
+"""Digits."""
 
 
 async def act(runtime: Runtime, call: Call) -> web.StreamResponse:
@@ -32,13 +35,39 @@ async def act(runtime: Runtime, call: Call) -> web.StreamResponse:
 
 
 def target_of(path: str, query: Mapping[str, str]) -> tuple[PathTarget, str]:
-    """The model and the action; ids may contain "/", ":" and "@", so the last colon parts them."""
+    """The model and the action; ids may contain "/", ":" and "@", so the last colon parts them.
+
+    ProxyError for a path without one of them.
+    """
     name = unquote(path.partition("/models/")[2])
-    model, colon, action = name.rpartition(":")
-    if not colon:
+    model, _, action = name.rpartition(":")
+    # Clients that put the model's resource name into the path say "models/" twice.
+    model = model.removeprefix("models/")
+    if not model:
         raise ProxyError(ErrorKind.NOT_FOUND, f"there is nothing at {path[:128]}")
     streams = action == STREAM
-    return PathTarget(model, streams, streams and query.get("alt") != "sse"), action
+    wants_sse = "sse" in (query.get("alt"), query.get("$alt"))
+    return PathTarget(model, streams, streams and not wants_sse), action
+
+
+def page_of(rows: list[JsonObject], query: Mapping[str, str]) -> JsonObject:
+    """One page of the list; all of it when no size is asked for, which fits in any page.
+
+    BadRequest for a `pageToken` that is not one of ours.
+    """
+    token, size = query.get("pageToken", ""), query.get("pageSize", "")
+    if token and not _is_count(token):
+        raise BadRequest("is not a token that this server gave", param="pageToken")
+    start = int(token or 0)
+    end = start + (int(size) if _is_count(size) and int(size) else len(rows))
+    page: JsonObject = {"models": rows[start:end]}
+    if end < len(rows):
+        page["nextPageToken"] = str(end)
+    return page
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_COUNT
 
 
 def model_row(name: str, model: ModelInfo, _accounts: list[Account]) -> JsonObject:

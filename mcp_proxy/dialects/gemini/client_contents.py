@@ -6,9 +6,10 @@ that they read as a stream in the history as it came, a content for each chunk: 
 follow each other in the model's turn are one text, and the signature after them is theirs.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -24,11 +25,11 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
-from mcp_proxy.dialects.gemini.client_fields import get, listed, snake
+from mcp_proxy.dialects.gemini.client_fields import listed, snake
 from mcp_proxy.dialects.gemini.client_media import read_blob, read_file
-from mcp_proxy.dialects.gemini.client_signatures import NO_SIGNATURE, read_signature
+from mcp_proxy.dialects.gemini.client_signatures import NO_SIGNATURE, Signature, read_signature
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import JsonObject, Where, check, encode, one_of, spell
+from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, one_of, spell
 
 DIALECT: Final = "gemini"
 
@@ -56,7 +57,8 @@ class _Turn:
     _kind: type[Text] | type[Thinking] = Text
 
     def add(self, part: Part) -> None:
-        self._end_run()
+        if self._pieces:
+            self._end_run()
         self._parts.append(part)
 
     def add_text(self, text: str) -> None:
@@ -71,6 +73,8 @@ class _Turn:
 
         One that comes with empty text is of what went before it, thoughts included.
         """
+        if not text and seal is None:
+            return
         if kind is not self._kind and (text or kind is Thinking):
             self._end_run()
             self._kind = kind
@@ -80,7 +84,8 @@ class _Turn:
             self._end_run(seal)
 
     def message(self) -> Message:
-        self._end_run()
+        if self._pieces:
+            self._end_run()
         return Message(self.role, tuple(self._parts))
 
     def _end_run(self, seal: Seal | None = None) -> None:
@@ -93,22 +98,16 @@ class _Turn:
         self._kind = Text
 
 
-class _Marks(NamedTuple):
-    """What a part says beside its content."""
-
-    seal: Seal | None = None
-    redacted: bool = False
-    thought: bool = False
-
-
 class _Transcript:
     """The messages so far, and the calls that have no result yet."""
 
     def __init__(self) -> None:
         self._turns: list[_Turn] = []
         self._calls = 0
-        self._open: list[tuple[str, str]] = []
-        """Id and name of the calls of the model's last turn, in order."""
+        self._waiting: defaultdict[str, deque[str]] = defaultdict(deque)
+        """Name -> ids of the calls of the model's last turn, in order."""
+        self._answered: set[str] = set()
+        """Those of them that have a result."""
 
     def messages(self) -> tuple[Message, ...]:
         return tuple([turn.message() for turn in self._turns])
@@ -121,72 +120,73 @@ class _Transcript:
             if type(part) is dict and len(part) == 1 and type(text := part.get("text")) is str:
                 turn.add_text(text)
             else:
-                self._add(turn, check(part, dict, (*where, at)), (*where, at))
+                here = (*where, at)
+                self._add(turn, check(part, dict, here), here)
 
     def _turn(self, role: Role) -> _Turn:
         if role == "assistant":
             if self._turns and self._turns[-1].role == role:
                 return self._turns[-1]
-            self._open = []
+            self._waiting.clear()
+            self._answered.clear()
         turn = _Turn(role)
         self._turns.append(turn)
         return turn
 
     def _add(self, turn: _Turn, part: JsonObject, where: Where) -> None:
-        marks = _marks(part, where)
         is_known = True
         for key, value in part.items():
-            if value is None or key in _BESIDE:
-                continue
             read = _READERS.get(key)
-            if read is not None:
+            if read is not None and value is not None:
                 here = (*where, key)
-                read(self, turn, check(value, dict, here), marks, here)
+                read(self, turn, part, check(value, dict, here), here)
                 return
-            is_known = False
+            if read is None and key not in _BESIDE and value is not None:
+                is_known = False
         if is_known:
-            _add_text(turn, get(part, "text", str, where, ""), marks)
+            _add_text(turn, part, where)
         else:
             turn.add(Verbatim(DIALECT, part))
 
     # Readers of one kind of part each
 
-    def blob(self, turn: _Turn, blob: JsonObject, _marks: _Marks, where: Where) -> None:
+    def blob(self, turn: _Turn, _part: JsonObject, blob: JsonObject, where: Where) -> None:
         turn.add(read_blob(blob, where))
 
-    def file(self, turn: _Turn, file: JsonObject, _marks: _Marks, where: Where) -> None:
+    def file(self, turn: _Turn, _part: JsonObject, file: JsonObject, where: Where) -> None:
         turn.add(read_file(file, where))
 
-    def call(self, turn: _Turn, call: JsonObject, marks: _Marks, where: Where) -> None:
+    def call(self, turn: _Turn, part: JsonObject, call: JsonObject, where: Where) -> None:
         name = read_name(call, where)
         call_id = get(call, "id", str, where, None) or f"gemini_call_{self._calls}"
         self._calls += 1
-        self._open.append((call_id, name))
+        self._waiting[name].append(call_id)
         arguments = get(call, "args", dict, where, None)
-        text = _json_text(arguments, (*where, "args")) if arguments else "{}"
-        turn.add(ToolCall(call_id, name, text, marks.seal))
+        text = _json_text(arguments, where, "args") if arguments else "{}"
+        turn.add(ToolCall(call_id, name, text, _signature(part, where).seal))
 
-    def result(self, turn: _Turn, result: JsonObject, _marks: _Marks, where: Where) -> None:
+    def result(self, turn: _Turn, _part: JsonObject, result: JsonObject, where: Where) -> None:
         name = read_name(result, where)
-        call_id = self._answered(get(result, "id", str, where, None), name)
+        call_id = get(result, "id", str, where, None) or self._oldest_open(name)
+        self._answered.add(call_id)
         response = get(result, "response", dict, where, None) or {}
-        text = _said(response, (*where, "response"))
-        parts: list[Text | Media] = [Text(text)] if text else []
-        inside, where = listed(result, "parts", where)
-        for at, part in enumerate(inside):
-            parts += _readable(check(part, dict, (*where, at)), (*where, at))
-        is_error = response.get("error") is not None
-        turn.add(ToolResult(call_id, tuple(parts), is_error, name))
+        text = _said(response, where)
+        parts: tuple[Text | Media, ...] = (Text(text),) if text else ()
+        if "parts" in result:
+            parts += _attached(result, where)
+        turn.add(ToolResult(call_id, parts, response.get("error") is not None, name))
 
-    def _answered(self, call_id: str | None, name: str) -> str:
-        """The id of the call that a result answers; it is open no longer."""
-        for at, (open_id, open_name) in enumerate(self._open):
-            if open_id == call_id or (not call_id and open_name == name):
-                return self._open.pop(at)[0]
-        return call_id or f"gemini_result_of_{name}"
+    def _oldest_open(self, name: str) -> str:
+        """The call that a result without an id answers; one that answers none is told apart."""
+        waiting = self._waiting[name]
+        while waiting:
+            call_id = waiting.popleft()
+            if call_id not in self._answered:
+                return call_id
+        return f"gemini_result_of_{name}"
 
 
-_Reader = Callable[[_Transcript, _Turn, JsonObject, _Marks, Where], None]
+_Reader = Callable[[_Transcript, _Turn, JsonObject, JsonObject, Where], None]
 
 _KINDS: Final[dict[str, _Reader]] = {
     "functionCall": _Transcript.call,
@@ -202,27 +202,31 @@ _BESIDE: Final = frozenset((*_NAMES, *map(snake, _NAMES), "partMetadata", "part_
 
 
 def _role(content: Any, where: Where) -> Role:
-    name = check(content, dict, where).get("role") or "user"
-    known = _ROLES.get(name) if type(name) is str else None
-    if known is not None:
-        return known
-    where = (*where, "role")
-    return _ROLES[one_of(check(name, str, where), tuple(_ROLES), where)]
+    name: Any = content.get("role", "user") if type(content) is dict else None
+    role = _ROLES.get(name) if type(name) is str else None
+    if role is None:
+        # Now it pays to build the path: one of these lines names what is wrong.
+        name = get(check(content, dict, where), "role", str, where, "user")
+        role = _ROLES[one_of(name or "user", tuple(_ROLES), (*where, "role"))]
+    return role
 
 
-def _marks(part: JsonObject, where: Where) -> _Marks:
-    signature = get(part, "thoughtSignature", str, where, None)
-    seal, redacted = read_signature(signature) if signature else NO_SIGNATURE
-    return _Marks(seal, redacted, bool(part.get("thought")))
+def _signature(part: JsonObject, where: Where) -> Signature:
+    key = "thoughtSignature" if "thoughtSignature" in part else "thought_signature"
+    signature = get(part, key, str, where, None)
+    return read_signature(signature) if signature else NO_SIGNATURE
 
 
-def _add_text(turn: _Turn, text: str, marks: _Marks) -> None:
+def _add_text(turn: _Turn, part: JsonObject, where: Where) -> None:
+    text = get(part, "text", str, where, "")
     if turn.role != "assistant":
         turn.add_text(text)
-    elif marks.redacted:
-        turn.add(Thinking(text, marks.seal, redacted=True))
+        return
+    seal, redacted = _signature(part, where)
+    if redacted:
+        turn.add(Thinking(text, seal, redacted=True))
     else:
-        turn.add_piece(Thinking if marks.thought else Text, text, marks.seal)
+        turn.add_piece(Thinking if part.get("thought") else Text, text, seal)
 
 
 def read_name(named: JsonObject, where: Where) -> str:
@@ -240,15 +244,20 @@ _MEDIA: Final[dict[str, Callable[[JsonObject, Where], Text | Media]]] = {
 }
 
 
-def _readable(part: JsonObject, where: Where) -> list[Text | Media]:
-    """Text and media of a part inside a result; other kinds are left out."""
-    text = get(part, "text", str, where, "")
-    found: list[Text | Media] = [Text(text)] if text else []
-    for key, value in part.items():
-        if key in _MEDIA and value is not None:
-            here = (*where, key)
-            found.append(_MEDIA[key](check(value, dict, here), here))
-    return found
+def _attached(result: JsonObject, where: Where) -> tuple[Text | Media, ...]:
+    """Text and media beside a function's answer; parts of other kinds are left out."""
+    found: list[Text | Media] = []
+    parts, where = listed(result, "parts", where)
+    for at, item in enumerate(parts):
+        inside = (*where, at)
+        part = check(item, dict, inside)
+        if text := get(part, "text", str, inside, ""):
+            found.append(Text(text))
+        for key, value in part.items():
+            if key in _MEDIA and value is not None:
+                here = (*inside, key)
+                found.append(_MEDIA[key](check(value, dict, here), here))
+    return tuple(found)
 
 
 _WRAPPERS: Final = frozenset({"output", "result", "error"})
@@ -263,11 +272,12 @@ def _said(response: JsonObject, where: Where) -> str:
     if len(response) == 1:
         ((key, inner),) = response.items()
         value = inner if key in _WRAPPERS else response
-    return value if type(value) is str else _json_text(value, where)
+    return value if type(value) is str else _json_text(value, where, "response")
 
 
-def _json_text(value: Any, where: Where) -> str:
+def _json_text(value: Any, where: Where, key: str) -> str:
     try:
         return encode(value).decode()
     except orjson.JSONEncodeError as cause:
-        raise BadRequest("expected a value that nests less deeply", param=spell(where)) from cause
+        param = spell((*where, key))
+        raise BadRequest("expected a value that nests less deeply", param=param) from cause

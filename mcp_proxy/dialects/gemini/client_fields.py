@@ -59,6 +59,9 @@ def number(obj: JsonObject, name: str, kind: type[int] | type[float], where: Whe
 
 def listed(obj: JsonObject, name: str, where: Where = ()) -> tuple[list[Any], Where]:
     """A repeated field and its path; Google takes a single object for a list of one."""
+    value = obj.get(name)
+    if type(value) is list:
+        return value, (*where, name)
     key = spelling(obj, name)
     value, where = obj.get(key), (*where, key)
     if type(value) is list:

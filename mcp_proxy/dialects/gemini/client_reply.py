@@ -7,8 +7,6 @@ not.
 from collections.abc import Sequence
 from typing import Final
 
-import orjson
-
 from mcp_proxy.conversation import (
     Media,
     Part,
@@ -24,6 +22,7 @@ from mcp_proxy.dialects import JsonObject, ReplyFrame
 from mcp_proxy.dialects.gemini.client_contents import DIALECT
 from mcp_proxy.dialects.gemini.client_signatures import write_signature
 from mcp_proxy.events import Reply, Stop, Usage
+from mcp_proxy.strict_json import decode
 
 _FINISH: Final = {
     Stop.END: "STOP",
@@ -33,7 +32,6 @@ _FINISH: Final = {
     Stop.STOP_SEQUENCE: "STOP",
     Stop.REFUSAL: "SAFETY",
 }
-_BROKEN_CALL: Final = "MALFORMED_FUNCTION_CALL"
 
 _EMPTY: Final[JsonObject] = {"text": ""}
 """What an end without content carries: to SDKs a content without parts is no valid answer, and
@@ -58,7 +56,6 @@ class Answer:
     def __init__(self, frame: ReplyFrame) -> None:
         reasoning = frame.conversation.reasoning
         self._frame = frame
-        self._has_broken_call = False
         self._searches: list[WebSearch] = []
         self._hides_thinking = reasoning.mode == "off"
         self.shows_thoughts = reasoning.visible and not self._hides_thinking
@@ -70,7 +67,7 @@ class Answer:
             case Text(text, seal):
                 return _signed({"text": text}, seal) if text or seal else None
             case Thinking(text, seal, redacted=False):
-                return self.thought(text, seal)
+                return self._thought(text, seal)
             case ToolCall(call_id, name, arguments, seal):
                 return self.call(call_id, name, arguments, seal)
             case Thinking() | Media() | WebSearch() | Verbatim():
@@ -78,19 +75,15 @@ class Answer:
             case _:
                 return None
 
-    def thought(self, text: str, seal: Seal | None) -> JsonObject | None:
+    def _thought(self, text: str, seal: Seal | None) -> JsonObject | None:
         """A seal is worth nothing without the text that it was made for, unless there is none."""
         if self._hides_thinking or (text and not self.shows_thoughts) or not (text or seal):
             return None
         return _signed({"text": text, "thought": True}, seal)
 
-    def call(self, call_id: str, name: str, arguments: str, seal: Seal | None) -> JsonObject | None:
-        """A call whose arguments are no object (an answer that was cut) cannot be made."""
-        embedded = _embedded(arguments or "{}")
-        if embedded is None:
-            self._has_broken_call = True
-            return None
-        return _signed({"functionCall": {"id": call_id, "name": name, "args": embedded}}, seal)
+    def call(self, call_id: str, name: str, arguments: str, seal: Seal | None) -> JsonObject:
+        function = {"id": call_id, "name": name, "args": decode(arguments or "{}")}
+        return _signed({"functionCall": function}, seal)
 
     def whole(self, part: Media | Verbatim | Thinking | WebSearch) -> JsonObject | None:
         """A part that does not stream. Searches have their place at the end of the answer."""
@@ -126,10 +119,9 @@ class Answer:
         return end
 
     def _candidate(self, parts: list[JsonObject], stop: Stop) -> JsonObject:
-        is_broken = self._has_broken_call and stop is not Stop.LENGTH
         candidate: JsonObject = {
             "content": {"parts": parts or [_EMPTY], "role": "model"},
-            "finishReason": _BROKEN_CALL if is_broken else _FINISH[stop],
+            "finishReason": _FINISH[stop],
             "index": 0,
         }
         if self._searches:
@@ -141,20 +133,6 @@ def _signed(part: JsonObject, seal: Seal | None) -> JsonObject:
     if seal is not None:
         part["thoughtSignature"] = write_signature(seal)
     return part
-
-
-def _embedded(arguments: str) -> orjson.Fragment | None:
-    """The arguments as they are, on one line; None when they are not an object."""
-    try:
-        value = orjson.loads(arguments)
-    except orjson.JSONDecodeError:
-        return None
-    if type(value) is not dict:
-        return None
-    if "\n" in arguments or "\r" in arguments:
-        # Between the tokens, for text has them escaped; a record of a stream is one line.
-        arguments = arguments.replace("\r", " ").replace("\n", " ")
-    return orjson.Fragment(arguments)
 
 
 def _usage_object(usage: Usage, prompt_estimate: int) -> JsonObject:

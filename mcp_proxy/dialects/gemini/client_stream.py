@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from mcp_proxy.conversation import Text, Thinking
-from mcp_proxy.dialects import JsonObject, ReplyFrame
+from mcp_proxy.dialects import EVENT_STREAM, JsonObject, ReplyFrame
 from mcp_proxy.dialects.gemini.client_errors import error_body
 from mcp_proxy.dialects.gemini.client_reply import Answer
 from mcp_proxy.errors import ProxyError
@@ -59,7 +59,7 @@ class GeminiStream:
 
     def __init__(self, frame: ReplyFrame) -> None:
         self._array = frame.conversation.wants_array
-        self.content_type = "application/json" if self._array else "text/event-stream"
+        self.content_type = "application/json" if self._array else EVENT_STREAM
         self._head, self._end = (_BETWEEN, b"\n") if self._array else (b"data: ", b"\n\n")
         self._answer = Answer(frame)
         self._part_head = self._head + b'{"candidates":[{"content":{"parts":['
