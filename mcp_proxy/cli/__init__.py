@@ -32,6 +32,10 @@ VERBS = {
     "models": Verb(
         "mcp_proxy.cli.models:models", "Show every model that can be asked for, and who serves it."
     ),
+    "route": Verb(
+        "mcp_proxy.cli.route:route",
+        "Show where a model name leads now, and why; sends no request.",
+    ),
     "demo": Verb(
         "mcp_proxy.cli.demo:demo",
         "Play the main job on an embedded upstream; no account is needed.",

@@ -7,22 +7,28 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.accounts import AccountStore, Loaded
+from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
+from mcp_proxy.store.entries import entry_fields
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A credential that has just worked."""
+    """A credential that has just been given."""
 
     credential: Credential
-    access_token: Secret
-    email: str | None = None
+    access_token: Secret | None = None
+    """None: there is none yet; it has to be asked for with the credential."""
+    label: str | None = None
+    """E-mail address, or what else the provider calls whoever signed in."""
     expires_in: float | None = None
+    workspace: str | None = None
+    project: str | None = None
 
 
 class Kept(NamedTuple):
@@ -34,63 +40,66 @@ class Kept(NamedTuple):
 
 def keep(
     store: AccountStore,
-    loaded: Loaded,
     draft: Account,
     signed_in: SignedIn,
     *,
     account_id: str | None,
-    given: Mapping[str, str | None],
+    given: Mapping[str, Any],
 ) -> Kept:
     """Write the account down: in place when it is there already, else as a new one.
 
     `account_id` is the one that was asked for; `given` are other fields that were.
     """
+    loaded = store.load()
+    signed = with_sign_in(draft, signed_in)
     existing = account_of(loaded, account_id)
     if existing is None and account_id is None:
-        existing = _by_email(loaded, draft, signed_in)
+        existing = _same_login(loaded, signed)
     if existing is None:
         account = replace(
-            draft,
-            id=account_id or _free_id(loaded, signed_in.email or draft.provider),
-            credential=signed_in.credential,
-            label=signed_in.email,
+            signed,
+            id=account_id or _free_id(loaded, _name(signed)),
             added_at=datetime.now(UTC).replace(microsecond=0),
         )
         store.add(account)
         return Kept(account, is_new=True)
     _same_person(existing, signed_in)
-    store.update_fields(existing.id, _changed_fields(existing, signed_in, given))
-    label = signed_in.email or existing.label
-    account = replace(existing, credential=signed_in.credential, label=label)
-    return Kept(
-        replace(
-            account,
-            base_url=draft.base_url or existing.base_url,
-            project=draft.project or existing.project,
-        ),
-        is_new=False,
+    account = replace(with_sign_in(existing, signed_in), **given)
+    if not _may_be_relabelled(existing.label):
+        account = replace(account, label=existing.label)
+    entry = entry_fields(account)
+    names = () if account.label == existing.label else ("email", "label")
+    changed = (*_OF_SIGN_IN, *names, *given)
+    store.update_fields(existing.id, {name: entry.get(name) for name in changed})
+    return Kept(account, is_new=False)
+
+
+def with_sign_in(draft: Account, signed_in: SignedIn) -> Account:
+    """The draft with what the sign-in gave."""
+    return replace(
+        draft,
+        credential=signed_in.credential,
+        label=signed_in.label or draft.label,
+        workspace=signed_in.workspace or draft.workspace,
+        project=draft.project or signed_in.project,
     )
 
 
-def _changed_fields(
-    existing: Account, signed_in: SignedIn, given: Mapping[str, str | None]
-) -> dict[str, Any]:
-    """Only what a new sign-in changes; the rest of the entry is its owner's."""
-    credential = signed_in.credential
-    fields: dict[str, Any] = {
-        "refresh_token": credential.refresh_token.value if credential.refresh_token else None,
-        "client_id": credential.client_id,
-        "client_secret": credential.client_secret.value if credential.client_secret else None,
-        "source": credential.source,
-    }
-    if signed_in.email and _is_email(existing.label):
-        fields["email"] = signed_in.email
-    return {**fields, **{name: value for name, value in given.items() if value is not None}}
+_OF_SIGN_IN = (
+    "workspace",
+    "refresh_token",
+    "api_key",
+    "client_id",
+    "client_secret",
+    "source",
+    "credentials_file",
+)
+"""What a new sign-in may change in an entry, beside the name; the rest is its owner's."""
 
 
 def _same_person(existing: Account, signed_in: SignedIn) -> None:
-    """Signing in to the wrong one of several Google accounts is easily done."""
-    email = signed_in.email
+    """Signing in to the wrong one of several logins is easily done."""
+    email = signed_in.label
     if not email or not existing.label or "@" not in existing.label or email == existing.label:
         return
     story = f"{existing.id} belongs to {existing.label}, but {email} has signed in"
@@ -100,29 +109,59 @@ def _same_person(existing: Account, signed_in: SignedIn) -> None:
         raise UserError("nothing was changed")
 
 
-def _is_email(label: str | None) -> bool:
+def _may_be_relabelled(label: str | None) -> bool:
     """Whether an e-mail address may stand there; a label that somebody chose stays."""
     return label is None or "@" in label
 
 
 def account_of(loaded: Loaded, account_id: str | None) -> Account | None:
-    return next((each for each in loaded.accounts if each.id == account_id), None)
+    """The entry of that id; an account of the environment is none."""
+    return next((each for each in _written(loaded) if each.id == account_id), None)
 
 
-def _by_email(loaded: Loaded, draft: Account, signed_in: SignedIn) -> Account | None:
-    if signed_in.email is None:
-        return None
-    same = (
-        each
-        for each in loaded.accounts
-        if each.provider == draft.provider and each.label == signed_in.email
-    )
-    return next(same, None)
+_PLACES = {
+    "vertex": ("project", "location"),
+    "codex": ("workspace",),
+    "openai-compatible": ("base_url",),
+}
+"""Fields that make one login several accounts, by provider."""
+
+
+def _same_login(loaded: Loaded, signed: Account) -> Account | None:
+    """The entry that this is a new sign-in of."""
+    fields = _PLACES.get(signed.provider, ())
+    for each in _written(loaded):
+        if each.provider != signed.provider:
+            continue
+        if all(getattr(each, field) == getattr(signed, field) for field in fields) and (
+            credential_id(each) == credential_id(signed)
+            or (signed.label is not None and each.label == signed.label)
+        ):
+            return each
+    return None
+
+
+def _written(loaded: Loaded) -> list[Account]:
+    return [each for each in loaded.accounts if not each.transient]
+
+
+_LOCAL_SERVERS = {11434: "ollama", 1234: "lmstudio"}
+"""Programs by the port that they listen on unless told otherwise."""
+
+
+def _name(account: Account) -> str:
+    """What an account is called when nobody has named it."""
+    if account.label:
+        return account.label.partition("@")[0]
+    if account.provider == "openai-compatible" and account.base_url:
+        parts = urlsplit(account.base_url)
+        return _LOCAL_SERVERS.get(parts.port or 0) or parts.hostname or account.provider
+    return account.provider
 
 
 def _free_id(loaded: Loaded, name: str) -> str:
-    """`jane.doe@example.org` -> `jane.doe`, or `jane.doe-2` when that is taken."""
-    slug = re.sub(r"[^a-z0-9._-]+", "-", name.partition("@")[0].lower()).lstrip("._-") or "account"
+    """`Jane Doe` -> `jane-doe`, or `jane-doe-2` when that is taken."""
+    slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).lstrip("._-") or "account"
     taken = {each.id for each in loaded.accounts} | {each.id for each in loaded.problems}
     numbered = (f"{slug}-{number}" for number in count(2))
     return slug if slug not in taken else next(each for each in numbered if each not in taken)

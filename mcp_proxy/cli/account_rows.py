@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import state_text, table, text
+from mcp_proxy.engine.live_models import restored_models
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.refusals import mending_command
 from mcp_proxy.policy.routes import Directory
-from mcp_proxy.providers import KNOWN_PROVIDERS, QuotaReading
+from mcp_proxy.providers import QuotaReading
 from mcp_proxy.store.accounts import Loaded, credential_id
+from mcp_proxy.store.state import StateStore
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,35 +27,47 @@ SCHEMA = "mcproxy.accounts/1"
 Row = dict[str, Any]
 
 
+ENVIRONMENT = "environment"
+"""`source` of accounts that keys in variables are."""
+
+
 class Standings:
     """What a server, running or not, last knew of each account."""
 
     def __init__(self, app: App, accounts: tuple[Account, ...]) -> None:
         state = app.state_reader()
-        models = {key: row.get("models") for key, row in state.items("models").items()}
-        live = {key: frozenset(ids) for key, ids in models.items() if isinstance(ids, list)}
-        self._directory = Directory(accounts, live)
+        rows = state.items("models")
+        self._live = {
+            account.id: restored_models(account, rows[account.id])
+            for account in accounts
+            if isinstance(rows.get(account.id, {}).get("models"), list)
+        }
+        self._directory = Directory(
+            accounts, {account_id: frozenset(models) for account_id, models in self._live.items()}
+        )
         self._ledger = Ledger(credential_id=credential_id)
         self._ledger.restore(state.items("standings"), state.items("marks"))
         self._projects = state.items("projects")
+        self._notices = state.items("notices")
         self._soft_limit = app.settings().limits.soft_limit
 
     def row(self, account: Account) -> Row:
         mark = self._ledger.mark_of(account)
-        reason = mark.reason if mark else None
-        if account.provider not in KNOWN_PROVIDERS:
-            reason = f"{account.provider} is not served by this version"
         return {
             "id": account.id,
             "provider": account.provider,
             "label": account.label,
             "enabled": account.enabled,
             "state": str(self._state(account)),
-            "reason": reason,
+            "reason": mark.reason if mark else None,
             "url": mark.url if mark else None,
             "mend": mending_command(account, mark.kind) if mark else None,
-            "project": account.project or self._project(account),
-            "source": account.credential.source,
+            "plan": _known(self._notices.get(plan_key(account.id)), account, "plan"),
+            "project": account.project
+            or _known(self._projects.get(account.id), account, "project"),
+            "location": account.location,
+            "base_url": account.base_url,
+            "source": ENVIRONMENT if account.transient else account.credential.source,
             "has_refresh_token": account.credential.refresh_token is not None,
             "has_api_key": account.credential.api_key is not None,
             "soft_limit": account.soft_limit,
@@ -62,13 +76,32 @@ class Standings:
         }
 
     def _state(self, account: Account) -> str:
-        served = [info(model) for model in self._directory.models_of(account)]
+        live = self._live.get(account.id, {})
+        served = [
+            live.get(model) or info(model, account.provider)
+            for model in self._directory.models_of(account)
+        ]
         return self._ledger.account_state(account, served, time.time(), self._soft_limit)
 
-    def _project(self, account: Account) -> str | None:
-        row = self._projects.get(account.id, {})
-        project = row.get("project") if row.get("credential") == credential_id(account) else None
-        return project if isinstance(project, str) else None
+
+def note_plan(state: StateStore, verdict: "Verdict") -> None:
+    """Remembers the subscription that a verification has found."""
+    if verdict.tier is not None:
+        row = {"plan": verdict.tier, "credential": credential_id(verdict.account)}
+        state.put("notices", plan_key(verdict.account.id), row)
+
+
+def plan_key(account_id: str) -> str:
+    """Where in the state's notices the subscription is."""
+    return f"plan:{account_id}"
+
+
+def _known(row: Row | None, account: Account, name: str) -> str | None:
+    """What was found out with the account's present sign-in."""
+    if row is None or row.get("credential") != credential_id(account):
+        return None
+    value = row.get(name)
+    return value if isinstance(value, str) else None
 
 
 def list_result(app: App, loaded: Loaded) -> Row:
@@ -82,18 +115,32 @@ def list_result(app: App, loaded: Loaded) -> Row:
     }
 
 
+_LIST_COLUMNS = (
+    ("LABEL", "label"),
+    ("PLAN", "plan"),
+    ("FROM", "source"),
+    ("PROJECT", "project"),
+    ("ADDRESS", "base_url"),
+)
+"""Columns that are there when some account has something in them."""
+
+
 def list_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
     if not result["accounts"]:
         yield text("No accounts yet. Add one: mcproxy accounts add")
         return
-    rows = table("ACCOUNT", "PROVIDER", "STATE", "LABEL", "PROJECT")
+    shown = [
+        (heading, field)
+        for heading, field in _LIST_COLUMNS
+        if any(row[field] for row in result["accounts"])
+    ]
+    rows = table("ACCOUNT", "PROVIDER", "STATE", *(heading for heading, _ in shown))
     for row in result["accounts"]:
         rows.add_row(
             text(row["id"], "bold"),
             text(row["provider"]),
             state_text(row["state"]),
-            text(row["label"]),
-            text(row["project"], "dim"),
+            *(text(row[field]) for _, field in shown),
         )
     yield rows
     for row in result["accounts"]:
@@ -118,12 +165,13 @@ def verdict_row(verdict: "Verdict") -> Row:
         "mend": mending_command(verdict.account, mark) if mark else None,
         "project": verdict.project,
         "tier": verdict.tier,
-        "models": [_model_row(reading) for reading in verdict.models],
+        "models": _model_rows(verdict),
+        "windows": [_figure_row(each) for each in verdict.figures if each.model is None],
     }
 
 
 def verdict_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    """One line: how far the account got, and the scarcest of its models."""
+    """One line: how far the account got, and the scarcest of what it has."""
     if not row["ok"]:
         where = f" at {row['failed_at']}" if row["failed_at"] else ""
         yield text(f"{row['id']}: failed{where}: {row['reason']}{_next(row)}", "red")
@@ -131,7 +179,7 @@ def verdict_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
     facts = [f"project {row['project']}"] if row["project"] else []
     facts += [f"tier {row['tier']}"] if row["tier"] else []
     facts.append(f"{len(row['models'])} models")
-    figures = [each for each in row["models"] if each["remaining"] is not None]
+    figures = [each for each in (*row["models"], *row["windows"]) if each["remaining"] is not None]
     if figures:
         scarcest = min(figures, key=lambda each: each["remaining"])
         facts.append(f"least left: {scarcest['id']} {scarcest['remaining']:.0%}")
@@ -139,13 +187,17 @@ def verdict_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
 
 
 def models_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    """The models of one account and what is left of each."""
-    if not row["models"]:
+    """The models of one account and what is left of each, and of all together."""
+    if not row["models"] and not row["windows"]:
         return
     rows = table("MODEL", "LEFT", "RESETS")
     for model in row["models"]:
         left = "?" if model["remaining"] is None else f"{model['remaining']:.0%}"
         rows.add_row(text(model["id"]), text(left), text(model["resets_at"], "dim"))
+    for window in row["windows"]:
+        left = "?" if window["remaining"] is None else f"{window['remaining']:.0%}"
+        name = text(f"({window['id']})", "dim")
+        rows.add_row(name, text(left), text(window["resets_at"], "dim"))
     yield rows
 
 
@@ -154,10 +206,20 @@ def iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
-def _model_row(reading: QuotaReading) -> Row:
+def _model_rows(verdict: "Verdict") -> list[Row]:
+    """The account's models, each with its own figure where it has one."""
+    figures = {each.model: _figure_row(each) for each in verdict.figures if each.model}
+    listed = [model.id for model in verdict.models] or list(figures)
+    return [
+        figures.get(model, {"id": model, "remaining": None, "resets_at": None}) for model in listed
+    ]
+
+
+def _figure_row(reading: QuotaReading) -> Row:
     resets_at = reading.resets_at
+    shared = " ".join(filter(None, (reading.window, reading.bucket)))
     return {
-        "id": reading.model,
+        "id": reading.model or shared or "quota",
         "remaining": reading.remaining,
         "resets_at": iso(datetime.fromtimestamp(resets_at, UTC)) if resets_at else None,
     }

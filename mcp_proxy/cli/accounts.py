@@ -17,9 +17,12 @@ from mcp_proxy.cli.account_rows import (
     list_result,
     list_view,
     models_view,
+    note_plan,
+    plan_key,
     verdict_row,
     verdict_view,
 )
+from mcp_proxy.cli.account_wish import SOURCES, USAGE, Wish
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import json_option, show, text
 from mcp_proxy.errors import UserError
@@ -31,14 +34,33 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FAILED = 1
-USAGE = 2
 _AT_ONCE = 8
 
-ADD_EXAMPLES = """\b
+ADD_HELP = """\b
+Providers, and what each needs:
+  antigravity        signs in with Google in the browser; --client-secrets FILE
+  anthropic          --api-key, from https://console.anthropic.com
+  openai             --api-key, from https://platform.openai.com/api-keys
+  gemini             --api-key, from https://aistudio.google.com/apikey
+  zai                --api-key, from https://z.ai
+  openai-compatible  --base-url URL [--api-key KEY] [--header NAME=VALUE] [--model ID]
+  vertex             --project ID [--location REGION] [--credentials-file FILE]
+  codex              signs in with ChatGPT; --no-browser shows a code instead
+  copilot            signs in with GitHub: shows a code to type in there
+
+\b
+Logins that are on this machine already (--from):
+  antigravity-app, codex, gcloud   read again whenever they are needed, never written
+  copilot, gemini-cli, env         taken over once
+  antigravity-claude-proxy, multi-claude-proxy   all accounts of its file; --file PATH
+
+\b
 Examples:
   mcproxy accounts add --provider antigravity
-  mcproxy accounts add --provider antigravity --id work --no-browser
-  mcproxy accounts add --provider antigravity --from antigravity-app
+  mcproxy accounts add --provider zai --api-key - < key.txt
+  mcproxy accounts add --provider openai-compatible --base-url http://127.0.0.1:11434/v1
+  mcproxy accounts add --provider vertex --project my-project --location us-central1
+  mcproxy accounts add --from codex
 """
 
 
@@ -47,7 +69,7 @@ def accounts() -> None:
     """Add accounts, look at them, try them, remove them."""
 
 
-@accounts.command(epilog=ADD_EXAMPLES)
+@accounts.command(epilog=ADD_HELP)
 @click.option("--provider", type=click.Choice(PROVIDER_NAMES), help="Whose account it is.")
 @click.option("--id", help="Name for the account; made from its address when left out.")
 @click.option("--api-key", metavar="KEY", help="For providers with keys; - reads it from stdin.")
@@ -57,37 +79,64 @@ def accounts() -> None:
 @click.option(
     "--from",
     "source",
-    type=click.Choice(["antigravity-app"]),
-    help="Use the login of an app on this machine.",
+    type=click.Choice(list(SOURCES)),
+    help="Use a login that another program has on this machine.",
+)
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --from: the file to read, when it is not in its usual place.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the sign-in page, paste the result back.")
 @click.option(
     "--callback-port",
     type=click.IntRange(1, 65535),
-    help="Port that the browser comes back to.  [51121]",
+    help="Port that the browser comes back to.",
 )
 @click.option(
     "--client-secrets",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="OAuth client, as the JSON file that Google gives out.",
 )
-@click.option("--base-url", help="Replaces the provider's address for this account.")
-@click.option("--project", help="Cloud project; found out when left out.")
+@click.option(
+    "--credentials-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
+    help="Key of a service account, as the JSON file that Google gives out.",
+)
+@click.option("--base-url", metavar="URL", help="Replaces the provider's address.")
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Sent with every call; repeatable.",
+)
+@click.option(
+    "--model", "models", metavar="ID", multiple=True, help="Use only these models; repeatable."
+)
+@click.option("--project", metavar="ID", help="Cloud project; found out when left out.")
+@click.option("--location", metavar="REGION", help="Region of Vertex AI.")
 @click.option("--accept-risk", is_flag=True, help="The notice about terms of use has been read.")
 @json_option
 @pass_app
 def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
     """Add an account, or sign in anew to one that exists."""
-    from mcp_proxy.cli.account_add import Wish, add_account
+    from mcp_proxy.cli.account_add import add_accounts
 
-    added = add_account(app, Wish(**wish))
+    done = add_accounts(app, Wish(**wish))
+    rows = [
+        {"action": "added" if each.is_new else "updated", **verdict_row(each.verdict)}
+        for each in done
+    ]
+    first = {name: value for name, value in rows[0].items() if name != "action"}
     result = {
         "schema": SCHEMA,
-        "action": "added" if added.is_new else "updated",
-        "account": verdict_row(added.verdict),
+        "action": rows[0]["action"],
+        "account": first,
+        "accounts": rows,
     }
     show(result, _added_view, as_json=as_json)
-    return 0 if added.verdict.ok else FAILED
+    return 0 if all(each.verdict.ok for each in done) else FAILED
 
 
 @accounts.command("list")
@@ -185,6 +234,7 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
         verdicts = list(pool.map(verifier.verify, chosen))
         for verdict in verdicts:
             verifier.record(verdict)
+            note_plan(state, verdict)
     return [verdict_row(verdict) for verdict in verdicts]
 
 
@@ -208,19 +258,20 @@ def _forget(state: StateStore, account_id: str) -> None:
     """Everything that was remembered about an account goes with it."""
     for table in ("marks", "tokens", "projects", "models"):
         state.delete(table, account_id)
+    state.delete("notices", plan_key(account_id))
     for key in state.items("standings"):
         if key.partition("|")[0] == account_id:
             state.delete("standings", key)
 
 
 def _added_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    row = result["account"]
-    label = f", {row['label']}" if row["label"] else ""
-    yield text(f"{result['action'].capitalize()} {row['id']} ({row['provider']}{label}).", "bold")
-    yield from verdict_view(row)
-    yield from models_view(row)
-    if not row["ok"]:
-        yield text(f"When that is mended: mcproxy accounts verify {row['id']}")
+    for row in result["accounts"]:
+        label = f", {row['label']}" if row["label"] else ""
+        yield text(f"{row['action'].capitalize()} {row['id']} ({row['provider']}{label}).", "bold")
+        yield from verdict_view(row)
+        yield from models_view(row)
+        if not row["ok"]:
+            yield text(f"When that is mended: mcproxy accounts verify {row['id']}")
 
 
 def _verify_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":

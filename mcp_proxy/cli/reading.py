@@ -15,6 +15,7 @@ from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import console
 from mcp_proxy.cli.running_server import NoServer, RunningServer
+from mcp_proxy.errors import UnknownModel, UserError
 from mcp_proxy.providers import KNOWN_PROVIDERS
 from mcp_proxy.store.accounts import UnknownAccount
 from mcp_proxy.store.settings import ServerSettings
@@ -90,6 +91,10 @@ class Figures:
         """Every model that can be asked for; upstreams are only asked for lists never read."""
         return self._upstreams().models()
 
+    def route(self, name: str) -> Reading:
+        """Where a model name leads, from what is known; nobody is asked. UserError: nowhere."""
+        return self._upstreams().route(name)
+
     def pause(self, seconds: float) -> None:
         """Waits, while whatever was opened goes on with its work."""
         if self._here is None:
@@ -151,6 +156,23 @@ class Upstreams:
         return Reading(
             {**models_report(self._runtime), "classes": self._classes()},
             tuple(f"{name}: its list could not be read, this is the usual one" for name in guessed),
+        )
+
+    def route(self, name: str) -> Reading:
+        from mcp_proxy.engine.route_report import route_report
+
+        try:
+            report = route_report(self._runtime, name)
+        except UnknownModel as unknown:
+            raise UserError(unknown.message) from unknown
+        asked = {row["account"] for row in report["candidates"]}
+        return Reading(
+            report,
+            tuple(
+                f"{account.id}: its list was never read, this is the usual one. Run: mcproxy models"
+                for account in _askable(self._runtime.accounts)
+                if account.id in asked and not self._has_list(account)
+            ),
         )
 
     def pause(self, seconds: float) -> None:

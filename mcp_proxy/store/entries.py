@@ -37,10 +37,10 @@ _NEEDS = {
     "codex": "refresh_token",
     "copilot": "refresh_token",
 }
-"""Without it, and without a `source` to borrow a login from, an entry cannot work.
+"""Without it, and without a `source` to borrow a login from, an entry cannot work."""
 
-Vertex AI needs nothing: Google's libraries find the login of this machine by themselves.
-"""
+USUAL_SOURCE = {"vertex": "gcloud"}
+"""Whose login is borrowed when the entry has none of its own and does not say: this machine's."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -116,6 +116,8 @@ def _require_credential(known: Mapping[str, Any]) -> None:
 
 
 def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:
+    has_own = "api_key" in known or "refresh_token" in known
+    usual_source = None if has_own else USUAL_SOURCE.get(known["provider"])
     return Account(
         id=known["id"],
         provider=known["provider"],
@@ -124,7 +126,7 @@ def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:
             api_key=known.get("api_key"),
             client_id=known.get("client_id"),
             client_secret=known.get("client_secret"),
-            source=known.get("source"),
+            source=known.get("source", usual_source),
             file=known.get("credentials_file"),
         ),
         label=known.get("label") or known.get("email"),

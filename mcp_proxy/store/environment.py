@@ -13,6 +13,7 @@ from mcp_proxy.loopback import is_loopback
 from mcp_proxy.store import checks
 from mcp_proxy.store.addresses import checked_url
 from mcp_proxy.store.checks import WrongValue
+from mcp_proxy.store.entries import USUAL_SOURCE
 from mcp_proxy.store.setting import SWITCH
 
 Env = Mapping[str, str]
@@ -144,7 +145,10 @@ def _vertex(env: Env) -> Account | None:
         return None
     return _account(
         "vertex",
-        Credential(file=_checked("VERTEX_CREDENTIALS_PATH", env, checks.filled_text)),
+        Credential(
+            source=USUAL_SOURCE["vertex"],
+            file=_checked("VERTEX_CREDENTIALS_PATH", env, checks.filled_text),
+        ),
         project=_checked("VERTEX_PROJECT", env, checks.token),
         location=_checked("VERTEX_LOCATION", env, checks.host_label),
     )

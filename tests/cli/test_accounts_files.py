@@ -94,7 +94,10 @@ def test_list_gives_the_accounts_in_file_order(cli: Cli, home: "Home") -> None:
             "reason": None,
             "url": None,
             "mend": None,
+            "plan": None,
             "project": None,
+            "location": None,
+            "base_url": None,
             "source": None,
             "has_refresh_token": True,
             "has_api_key": False,
@@ -108,10 +111,13 @@ def test_list_gives_the_accounts_in_file_order(cli: Cli, home: "Home") -> None:
             "label": None,
             "enabled": False,
             "state": "disabled",
-            "reason": "zai is not served by this version",
+            "reason": None,
             "url": None,
             "mend": None,
+            "plan": None,
             "project": None,
+            "location": None,
+            "base_url": None,
             "source": None,
             "has_refresh_token": False,
             "has_api_key": True,
@@ -240,7 +246,6 @@ NEEDED_FLAGS = {
     ("add", "--provider", "antigravity"): "--accept-risk",
     ("add", "--provider", "antigravity", "--from", "antigravity-app"): "--accept-risk",
     ("remove", "work"): "--yes",
-    ("add", "--provider", "zai", "--api-key", "-"): "--provider zai is not served",
     ("add", "--provider", "antigravity", "--accept-risk", "--api-key", "x"): "--api-key",
     ("add", "--provider", "antigravity", "--accept-risk", "--id", "Bad Id"): "--id",
     ("add", "--provider", "antigravity", "--refresh-token", "1//x"): "--refresh-token takes only -",
@@ -307,9 +312,9 @@ def test_a_person_is_asked_before_an_account_goes(cli: Cli, home: "Home") -> Non
 
 def test_a_person_has_to_agree_to_the_risk(cli: Cli, home: "Home") -> None:
     for answer, code in (("n\n", 1), ("\n", 1), ("", 130)):
-        ran = cli("accounts", "add", stdin=answer, terminal=True)
+        ran = cli("accounts", "add", stdin=f"antigravity\n{answer}", terminal=True)
         assert (ran.code, ran.stdout) == (code, "")
         assert "Go on? [y/N]" in ran.stderr
         assert not home.paths.state.exists()
-    ran = cli("accounts", "add", stdin="y\n", terminal=True)
+    ran = cli("accounts", "add", stdin="antigravity\ny\n", terminal=True)
     assert "no OAuth client is configured" in ran.stderr

@@ -505,3 +505,17 @@ def test_what_vertex_and_compatible_servers_need_survives_writing(store: Account
     )
     store.add(account)
     assert store.load().accounts == (account,)
+
+
+def test_vertex_without_a_credential_of_its_own_takes_this_machines(file: Path) -> None:
+    entries = (
+        'id = "a"\nprovider = "vertex"',
+        'id = "b"\nprovider = "vertex"\ncredentials_file = "/x.json"',
+        'id = "c"\nprovider = "vertex"\napi_key = "k"',
+    )
+    loaded = written(file, "".join(f"[[accounts]]\n{entry}\n" for entry in entries)).load()
+    assert [each.credential for each in loaded.accounts] == [
+        Credential(source="gcloud"),
+        Credential(source="gcloud", file="/x.json"),
+        Credential(api_key=Secret("k")),
+    ]

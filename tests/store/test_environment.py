@@ -78,7 +78,7 @@ ACCOUNTS = {
         [
             of_environment(
                 "vertex",
-                Credential(file="/etc/service account.json"),
+                Credential(source="gcloud", file="/etc/service account.json"),
                 project="my-project",
                 location="europe-west4",
             )
@@ -86,7 +86,7 @@ ACCOUNTS = {
     ),
     "vertex as a sample file has it": (
         {"USE_VERTEX_AUTH": "true", "VERTEX_PROJECT": "unset", "VERTEX_LOCATION": "unset"},
-        [of_environment("vertex", Credential())],
+        [of_environment("vertex", Credential(source="gcloud"))],
     ),
     "vertex is off": ({"USE_VERTEX_AUTH": "false", "VERTEX_PROJECT": "my-project"}, []),
     "empty and unset": ({"OPENAI_API_KEY": " ", "GEMINI_API_KEY": "unset"}, []),
