@@ -33,6 +33,7 @@ from mcp_proxy.policy.routes import (
     Routing,
     Stage,
     fallback_stages,
+    hiding,
     nearest,
     resolve,
 )
@@ -151,6 +152,7 @@ class Runtime:
 
     async def start(self) -> None:
         """Opens connections and begins to watch the files."""
+        self._warn_of_hidden_models()
         await self.transport.__aenter__()
         self._watcher = asyncio.create_task(self._watch())
 
@@ -275,6 +277,15 @@ class Runtime:
         table = {**DEFAULT_FALLBACKS, **self.settings.fallback.models}
         return fallback_stages(model, self.directory, table)
 
+    def _warn_of_hidden_models(self) -> None:
+        for name in hiding(self.directory, self._routing()):
+            log.warning(
+                "config.toml: %r is also the id of a model; asked for, it leads to the route or"
+                " alias. The model itself is PROVIDER/%s",
+                name,
+                name,
+            )
+
     def _dialects_forwarded(self) -> frozenset[str]:
         return frozenset(
             dialect
@@ -372,6 +383,7 @@ class Runtime:
             self._chooser = self._new_chooser()
         for told in self.on_new_settings:
             told(settings)
+        self._warn_of_hidden_models()
         log.info("config.toml reloaded")
 
     def take(self, loaded: Loaded) -> None:

@@ -399,6 +399,20 @@ def _alias_value(
     return next(matching, None)
 
 
+def hiding(directory: Directory, routing: Routing) -> tuple[str, ...]:
+    """Names of routes and aliases by which an id that accounts serve can no longer be asked for."""
+    names = [*routing.routes, *(alias for alias in routing.aliases if not set("*?[") & set(alias))]
+    return tuple(
+        name
+        for name in dict.fromkeys(names)
+        if name in directory.models and name not in _targets(routing.aliases.get(name, ()))
+    )
+
+
+def _targets(value: str | Sequence[str]) -> Sequence[str]:
+    return (value,) if isinstance(value, str) else value
+
+
 def nearest(name: str, directory: Directory, routing: Routing) -> tuple[str, ...]:
     plain = (alias for alias in routing.aliases if not set("*?[") & set(alias))
     names = {*(directory.models or directory.known), *plain, *routing.routes, *CLASS_DEFAULTS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,13 @@ from mcp_proxy.errors import UnknownModel
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.models import ANTIGRAVITY
 from mcp_proxy.policy.routes import (
+    Chain,
     Directory,
     RouteTarget,
     Routing,
     fallback_stages,
+    folded,
+    hiding,
     nearest,
     resolve,
 )
@@ -228,3 +232,101 @@ def test_any_name_leads_to_a_known_model_or_is_refused(name: str) -> None:
 
 
 _BOTH = directory()
+
+
+# ------------------------------------------------------------------ one model, several places
+
+
+def several_places() -> Directory:
+    return Directory(
+        [
+            Account("google", "antigravity"),
+            Account("key", "anthropic"),
+            Account("hub", "copilot"),
+            Account("cloud", "vertex"),
+        ],
+        {
+            "google": frozenset({"claude-sonnet-4-5", "claude-sonnet-4-5-thinking"}),
+            "key": frozenset({"claude-sonnet-4-5-20250929"}),
+            "hub": frozenset({"claude-sonnet-4.5"}),
+            "cloud": frozenset({"claude-sonnet-4-5@20250929"}),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "claude-sonnet-4-5",
+        "claude-sonnet-4-5-20250929",
+        "claude-sonnet-4.5",
+        "claude-sonnet-4-5[1m]",
+    ],
+)
+def test_a_model_is_asked_for_everywhere_in_each_places_own_spelling(name: str) -> None:
+    (stage,) = resolve(name, several_places(), NO_ROUTING)
+    assert {c.account.id: c.model for c in stage.candidates} == {
+        "google": "claude-sonnet-4-5",
+        "key": "claude-sonnet-4-5-20250929",
+        "hub": "claude-sonnet-4.5",
+        "cloud": "claude-sonnet-4-5@20250929",
+    }
+    assert len({c.key for c in stage.candidates}) == 1
+
+
+def test_a_provider_prefix_narrows_a_model_to_its_place() -> None:
+    (stage,) = resolve("copilot/claude-sonnet-4-5", several_places(), NO_ROUTING)
+    assert [(c.account.id, c.model) for c in stage.candidates] == [("hub", "claude-sonnet-4.5")]
+
+
+def test_a_thinking_variant_is_another_model() -> None:
+    assert folded("claude-sonnet-4-5-thinking") != folded("claude-sonnet-4-5")
+    assert folded("claude-opus-4-6-thinking") == folded("claude-opus-4.6")
+
+
+# ------------------------------------------------------------------ chains
+
+
+@pytest.mark.parametrize(
+    ("chain", "order"),
+    [
+        (Chain(("hub", "google")), ["hub", "google"]),
+        (Chain(("hub",), smart_switch=True), ["hub", "google", "key", "cloud"]),
+        (Chain(("nobody", "cloud"), smart_switch=False), ["cloud"]),
+        (Chain(("nobody",)), []),
+    ],
+)
+@pytest.mark.parametrize("named", ["claude-sonnet-4-5", "claude-sonnet-4.5"])
+def test_a_chain_gives_the_order_and_smart_switch_adds_the_others(
+    chain: Chain, order: list[str], named: str
+) -> None:
+    routing = Routing(chains={named: chain})
+    (stage,) = resolve("claude-sonnet-4-5", several_places(), routing)
+    assert [c.account.id for c in stage.candidates] == order
+    assert stage.is_ordered
+
+
+def test_smart_switch_goes_by_when_accounts_were_added() -> None:
+    days = {"a": 3, "b": 1, "c": 2}
+    accounts = [
+        Account(name, "antigravity", added_at=datetime(2026, 1, day, tzinfo=UTC))
+        for name, day in days.items()
+    ]
+    routing = Routing(chains={FLASH: Chain((), smart_switch=True)})
+    (stage,) = resolve(FLASH, Directory(accounts), routing)
+    assert [c.account.id for c in stage.candidates] == ["b", "c", "a"]
+
+
+def test_a_route_is_not_changed_by_a_chain() -> None:
+    routing = Routing(routes={"fast": [RouteTarget(FLASH)]}, chains={FLASH: Chain(("b",))})
+    assert leads_to("route:fast", routing=routing) == (FLASH, ["a", "b"])
+    assert leads_to("fast", routing=routing) == (FLASH, ["a", "b"])
+    assert leads_to(FLASH, routing=routing) == (FLASH, ["b"])
+
+
+def test_names_that_hide_a_model_are_told() -> None:
+    routing = Routing(
+        aliases={FLASH: OPUS, PRO: (PRO,), "gpt-*": OPUS, "quick": FLASH},
+        routes={OPUS: [RouteTarget(FLASH)], "fast": [RouteTarget(FLASH)]},
+    )
+    assert set(hiding(directory(), routing)) == {FLASH, OPUS}
