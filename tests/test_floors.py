@@ -39,6 +39,7 @@ HOMES = {
     "aiohttp": ("engine/", "server/", "demo/"),
     "click": ("cli/",),
     "cryptography": ("store/tokens.py",),
+    "google": ("signin/adc.py",),
     "google_auth_oauthlib": ("signin/google.py",),
     "multidict": ("engine/", "server/", "demo/"),
     "oauthlib": ("signin/google.py",),

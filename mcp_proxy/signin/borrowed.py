@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from mcp_proxy.account import Account, Secret
+from mcp_proxy.signin.adc import read_google_login
+from mcp_proxy.signin.codex_file import read_codex_login
 from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
 
 
@@ -18,6 +20,11 @@ class Borrowed(NamedTuple):
     """Unix time; None when the program does not say."""
     label: str | None = None
     """E-mail address or name, for people."""
+    workspace: str | None = None
+    """Which of the login's accounts it is, as `Account.workspace`."""
+    project: str | None = None
+    """Google Cloud project that the login names."""
+    plan: str | None = None
 
 
 def _antigravity_app(_account: Account) -> Borrowed:
@@ -25,13 +32,34 @@ def _antigravity_app(_account: Account) -> Borrowed:
     return Borrowed(token, label=email)
 
 
-SOURCES: Final[Mapping[str, Callable[[Account], Borrowed]]] = {APP_SOURCE: _antigravity_app}
+def _codex(account: Account) -> Borrowed:
+    login = read_codex_login(account)
+    workspace, email, plan = login.identity
+    return Borrowed(login.token, login.expires_at, email, workspace, plan=plan)
+
+
+def _gcloud(account: Account) -> Borrowed:
+    login = read_google_login(account)
+    return Borrowed(login.token, login.expires_at, login.email, project=login.project)
+
+
+SOURCES: Final[Mapping[str, Callable[[Account], Borrowed]]] = {
+    APP_SOURCE: _antigravity_app,
+    "codex": _codex,
+    "gcloud": _gcloud,
+}
 """By `Credential.source`."""
+
+_OF_FILES: Final = {"codex": "codex", "vertex": "gcloud"}
+"""Provider -> whose file an account has that names a file and no program."""
 
 
 def read(account: Account) -> Borrowed:
-    """The login as it is now. OSError, LookupError or ValueError say why there is none."""
-    source = account.credential.source or ""
+    """The login as it is now. OSError, LookupError or ValueError say why there is none.
+
+    ConnectionError among them: it may well be there, but an endpoint could not be reached.
+    """
+    source = account.credential.source or _OF_FILES.get(account.provider, "")
     if source not in SOURCES:
         raise LookupError(f"{source!r} is no program whose login can be borrowed")
     return SOURCES[source](account)
