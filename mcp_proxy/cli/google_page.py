@@ -7,12 +7,13 @@ import click
 
 from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings
-from mcp_proxy.signin.google import WAIT, GoogleSignIn, Grant, OAuthClient, pasted_callback
+from mcp_proxy.signin.google import WAIT, GoogleSignIn, Grant, OAuthClient
 from mcp_proxy.signin.loopback import (
     FIRST_PORT,
     Callback,
     CallbackListener,
     new_state,
+    pasted_callback,
     redirect_uri,
 )
 

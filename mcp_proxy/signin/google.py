@@ -21,7 +21,6 @@ from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.providers.antigravity import TOKEN_URL
-from mcp_proxy.signin.loopback import CALLBACK_PATH, Callback, read_callback
 
 AUTH_URL = "https://accounts.google.com/o/oauth2/v2/auth"
 SCOPES = tuple(
@@ -109,23 +108,6 @@ class GoogleSignIn:
                 f" {urlsplit(self._token_url).hostname}. Try again."
             ) from cause
         return _grant(answer)
-
-
-def pasted_callback(text: str, state: str) -> Callback:
-    """What a person copied: the whole address of the page they ended on, or the bare code."""
-    pasted = text.strip()
-    if "://" not in pasted and "code=" not in pasted:
-        if len(pasted) < 10 or any(each.isspace() for each in pasted):
-            raise UserError("that is neither the address of the last page nor its code")
-        return Callback(pasted, None)
-    query = urlsplit(pasted).query or pasted.partition("?")[2] or pasted
-    callback = read_callback(query, state)
-    if callback is None:
-        raise UserError(
-            f"that address does not belong to this sign-in; it ends in {CALLBACK_PATH}?… and is"
-            " of use once. Start again: mcproxy accounts add"
-        )
-    return callback
 
 
 def _grant(answer: Mapping[str, Any]) -> Grant:

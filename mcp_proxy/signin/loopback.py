@@ -7,9 +7,10 @@ comes by, a favicon request, another page's forgery, a second tab, is answered a
 import hmac
 import secrets
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
 from mcp_proxy.errors import UserError
@@ -18,6 +19,7 @@ CALLBACK_PATH = "/oauth-callback"
 FIRST_PORT = 51121
 """The port that Google's own client registers; the ones after it serve when it is taken."""
 _PORTS_TRIED = 10
+GOOGLE_PORTS: Final = (*range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED), 0)
 _ADDRESS = "127.0.0.1"
 _OUR_NAMES = frozenset({"localhost", "127.0.0.1"})
 
@@ -32,13 +34,20 @@ class Callback(NamedTuple):
 class CallbackListener:
     """`with CallbackListener() as listener:` listens; `wait` gives what came."""
 
-    def __init__(self, port: int | None = None) -> None:
-        """`port`: that one and no other; None: the usual one or the next that is free."""
+    def __init__(
+        self,
+        port: int | None = None,
+        *,
+        ports: Sequence[int] = GOOGLE_PORTS,
+        path: str = CALLBACK_PATH,
+    ) -> None:
+        """`port`: that one and no other; None: the first of `ports` that is free (0: any)."""
+        self.path = path
         self.state = new_state()
         self._came = threading.Event()
         self._callback: Callback | None = None
-        self._server = _bound(port, self)
-        self.redirect_uri = redirect_uri(self._server.server_port)
+        self._server = _bound(ports if port is None else (port,), self)
+        self.redirect_uri = redirect_uri(self._server.server_port, path)
 
     def __enter__(self) -> Self:
         threading.Thread(
@@ -75,8 +84,8 @@ def new_state() -> str:
     return secrets.token_urlsafe(32)
 
 
-def redirect_uri(port: int) -> str:
-    return f"http://localhost:{port}{CALLBACK_PATH}"
+def redirect_uri(port: int, path: str = CALLBACK_PATH) -> str:
+    return f"http://localhost:{port}{path}"
 
 
 def read_callback(query: str, state: str) -> Callback | None:
@@ -90,6 +99,23 @@ def read_callback(query: str, state: str) -> Callback | None:
     return Callback(fields["code"], None) if fields.get("code") else None
 
 
+def pasted_callback(text: str, state: str, path: str = CALLBACK_PATH) -> Callback:
+    """What a person copied: the whole address of the page they ended on, or the bare code."""
+    pasted = text.strip()
+    if "://" not in pasted and "code=" not in pasted:
+        if len(pasted) < 10 or any(each.isspace() for each in pasted):
+            raise UserError("that is neither the address of the last page nor its code")
+        return Callback(pasted, None)
+    query = urlsplit(pasted).query or pasted.partition("?")[2] or pasted
+    callback = read_callback(query, state)
+    if callback is None:
+        raise UserError(
+            f"that address does not belong to this sign-in; it ends in {path}?… and is"
+            " of use once. Start again: mcproxy accounts add"
+        )
+    return callback
+
+
 class _Server(ThreadingHTTPServer):
     """A thread per connection: browsers open spare ones and leave them silent."""
 
@@ -101,8 +127,7 @@ class _Server(ThreadingHTTPServer):
         """A browser that hangs up is no news."""
 
 
-def _bound(port: int | None, listener: CallbackListener) -> _Server:
-    ports = [port] if port is not None else [*range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED), 0]
+def _bound(ports: Sequence[int], listener: CallbackListener) -> _Server:
     for each in ports:
         try:
             server = _Server((_ADDRESS, each), _Handler)
@@ -110,8 +135,9 @@ def _bound(port: int | None, listener: CallbackListener) -> _Server:
             continue  # taken, or reserved by the system: the next one
         server.listener = listener
         return server
+    tried = ", ".join(map(str, ports))
     raise UserError(
-        f"port {port} on {_ADDRESS} is not free. Choose another with --callback-port,"
+        f"port {tried} on {_ADDRESS} is not free. Choose another with --callback-port,"
         " or sign in with --no-browser."
     )
 
@@ -146,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         target = urlsplit(self.path)
         host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        if target.path != CALLBACK_PATH or host not in _OUR_NAMES:
+        if target.path != self.server.listener.path or host not in _OUR_NAMES:
             self._answer(404, _NOT_OURS)
         elif not self.server.listener.take(target.query):
             self._answer(400, _NOT_OURS)

@@ -20,9 +20,8 @@ from mcp_proxy.signin.google import (
     GoogleSignIn,
     OAuthClient,
     oauth_client,
-    pasted_callback,
 )
-from mcp_proxy.signin.loopback import Callback
+from mcp_proxy.signin.loopback import Callback, pasted_callback
 
 CLIENT = OAuthClient("client-id", Secret("canary-secret"))
 REDIRECT = "http://localhost:51123/oauth-callback"
