@@ -8,6 +8,7 @@ from mcp_proxy.dialects.openai_errors import render_error
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.request import parse_request
 from mcp_proxy.dialects.openai_responses.stream import ResponseStream, render_reply
+from mcp_proxy.dialects.openai_responses.upstream import UPSTREAM as UPSTREAM
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import Reply
 

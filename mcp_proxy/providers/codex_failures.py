@@ -1,0 +1,84 @@
+"""What an error answer of the Codex back end or its sign-in means (providers.md 7.3, 7.5-7.7).
+
+Most of it is what every server with OpenAI's API says (`openai_failures.py`); here is the rest.
+"""
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Final
+
+from mcp_proxy.errors import Failure, FailureKind, Scope
+from mcp_proxy.providers.details import is_page, page_title, scrubbed
+from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.openai_failures import read_openai_failure
+
+_NO_CODEX: Final = "usage_not_included"
+_NO_CODEX_TEXT: Final = "the ChatGPT plan of this account does not include Codex"
+
+_OTHER_MODEL: Final = re.compile(
+    r"\bmodel\b.{0,80}\bnot (?:supported|available|enabled)\b|\bnot supported\b.{0,40}\bmodel\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_AT_CAPACITY: Final = re.compile(r"\bmodel is at capacity\b", re.IGNORECASE)
+
+
+def read_codex_failure(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> Failure:
+    """One failure for one error answer; never raises, whatever the body is."""
+    if is_page(body):
+        # Cloudflare's, also with 403: something in between, and no word about the account.
+        return Failure(FailureKind.UPSTREAM, page_title(status, body), status)
+    body = _with_words(headers, body)
+    error = read_error_body(status, body)
+    if _NO_CODEX in (error.type, error.code):
+        return _failure(FailureKind.SUSPENDED, error, _NO_CODEX_TEXT, Scope.ACCOUNT)
+    if _AT_CAPACITY.search(error.message):
+        return _failure(FailureKind.CAPACITY, error)
+    if error.status in (400, 404) and _OTHER_MODEL.search(error.message):
+        return _failure(FailureKind.NOT_FOUND, error)
+    return read_openai_failure(status, headers, body, now=now, has_token=True)
+
+
+_GONE: Final = frozenset(
+    {
+        "invalid_grant",
+        "refresh_token_expired",
+        "refresh_token_invalidated",
+        "refresh_token_reused",
+    }
+)
+
+
+def read_refresh_failure(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> Failure:
+    """AUTH_REVOKED only when it says that the grant is gone; anything else may be tried again."""
+    error = read_error_body(status, body)
+    if not _GONE.isdisjoint((error.code, error.type, error.message)):
+        return _failure(FailureKind.AUTH_REVOKED, error)
+    if status == 429:
+        return read_openai_failure(status, headers, body, now=now)
+    detail = page_title(status, body) if is_page(body) else error.message
+    return _failure(FailureKind.UPSTREAM, error, detail)
+
+
+def _failure(
+    kind: FailureKind, error: ErrorBody, detail: str = "", scope: Scope = Scope.MODEL
+) -> Failure:
+    text = scrubbed(detail or error.message or error.code)
+    status = error.status if error.status >= 400 else None
+    return Failure(kind, text or f"the upstream answered {error.status}", status, scope=scope)
+
+
+def _with_words(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The body, or where that says nothing, the error in its header."""
+    if body.strip():
+        return body
+    lower = {name.lower(): value for name, value in headers.items()}
+    try:
+        return b64decode(lower.get("x-error-json", ""))
+    except (binascii.Error, ValueError):
+        return body
