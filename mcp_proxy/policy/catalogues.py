@@ -205,5 +205,11 @@ CATALOGUES: Final[Mapping[str, tuple[ModelInfo, ...]]] = {
 }
 """By provider name."""
 
-ISSUERS: Final[Mapping[str, str]] = {"copilot": COPILOT_ISSUER}
+COMPATIBLE_ISSUER: Final = "openai-compatible"
+"""What a server gives there to be returned is its own form, whoever made the model behind it."""
+
+ISSUERS: Final[Mapping[str, str]] = {
+    "copilot": COPILOT_ISSUER,
+    "openai-compatible": COMPATIBLE_ISSUER,
+}
 """Providers whose seals are their own."""

@@ -121,6 +121,7 @@ _TELLING: Final = tuple(
             "images",
         ),
         (r"verified to stream", "stream"),
+        (r"tool call id.{0,120}length of 9", "short_call_ids"),
         (
             r"only supported in /?v1/responses|use /?v1/responses|not a chat model"
             r"|not supported (?:in|by|with) (?:the )?/?(?:v1/)?chat/completions",

@@ -6,9 +6,11 @@ server misses. How servers say it is in `feature_refusals.py`.
 """
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
-from mcp_proxy.strict_json import encode
+from mcp_proxy.conversation import OutputFormat
+from mcp_proxy.dialects.wording import json_instruction
 
 JsonObject = dict[str, Any]
 
@@ -27,9 +29,12 @@ def _renamed(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
     return rename
 
 
-def _each_message(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
+def _each(
+    field: str, change: Callable[[JsonObject], JsonObject]
+) -> Callable[[JsonObject], JsonObject]:
     def rewrite(body: JsonObject) -> JsonObject:
-        return {**body, "messages": [change(message) for message in body.get("messages", ())]}
+        items = body.get(field)
+        return {**body, field: [change(item) for item in items]} if items else body
 
     return rewrite
 
@@ -56,6 +61,20 @@ def _without_reasoning(message: JsonObject) -> JsonObject:
 _REASONING_FIELDS: Final = ("reasoning_content", "reasoning_details")
 
 
+def _short_ids(message: JsonObject) -> JsonObject:
+    """Mistral takes ids of exactly nine letters and digits."""
+    if "tool_call_id" in message:
+        return {**message, "tool_call_id": _short(message["tool_call_id"])}
+    if message.get("tool_calls"):
+        calls = [{**call, "id": _short(call["id"])} for call in message["tool_calls"]]
+        return {**message, "tool_calls": calls}
+    return message
+
+
+def _short(call_id: str) -> str:
+    return sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
+
+
 def _with_reasoning(message: JsonObject) -> JsonObject:
     """Where a thinking model wants its thoughts back and they are gone: none that it can read."""
     if message.get("role") != "assistant" or "reasoning_content" in message:
@@ -63,20 +82,15 @@ def _with_reasoning(message: JsonObject) -> JsonObject:
     return {**message, "reasoning_content": ""}
 
 
-def _loose_tools(body: JsonObject) -> JsonObject:
-    return {**body, "tools": [_loose(tool) for tool in body.get("tools", ())]}
-
-
 def _loose(tool: JsonObject) -> JsonObject:
+    """Left out, it means false in Chat Completions, and true in Responses' flat functions."""
+    if tool.get("type") == "function" and "function" not in tool:
+        return {**tool, "strict": False}
     bare = {name: value for name, value in tool.items() if name != "strict"}
     function = bare.get("function")
     if isinstance(function, dict):
         bare["function"] = {name: value for name, value in function.items() if name != "strict"}
     return bare
-
-
-_JSON_ONLY: Final = "Answer with one JSON value and nothing else: no prose, no code fence."
-_JSON_BY_SCHEMA: Final = _JSON_ONLY + " It must be valid against this JSON Schema:\n"
 
 
 def _any_json(body: JsonObject) -> JsonObject:
@@ -94,8 +108,8 @@ def _json_in_words(body: JsonObject) -> JsonObject:
     if wanted.get("type") not in ("json_object", "json_schema"):
         return bare
     schema = (wanted.get("json_schema") or {}).get("schema")
-    text = _JSON_BY_SCHEMA + encode(schema).decode() if schema else _JSON_ONLY
-    return {**bare, "messages": _instructed(bare.get("messages", []), text)}
+    asked = json_instruction(OutputFormat(schema or None))
+    return {**bare, "messages": _instructed(bare.get("messages", []), asked)}
 
 
 def _instructed(messages: list[JsonObject], text: str) -> list[JsonObject]:
@@ -148,13 +162,14 @@ ADAPTATIONS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
     **{field: _without(field) for field in DROPPABLE},
     "max_tokens->max_completion_tokens": _renamed("max_tokens", "max_completion_tokens"),
     "max_completion_tokens->max_tokens": _renamed("max_completion_tokens", "max_tokens"),
-    "max_tokens": _without("max_tokens", "max_completion_tokens"),
+    "max_tokens": _without("max_tokens", "max_completion_tokens", "max_output_tokens"),
     "stream": _without("stream", "stream_options"),
-    "developer->system": _each_message(_system_role),
-    "images": _each_message(_text_only),
-    "reasoning_content": _each_message(_without_reasoning),
-    "+reasoning_content": _each_message(_with_reasoning),
-    "strict": _loose_tools,
+    "developer->system": _each("messages", _system_role),
+    "images": _each("messages", _text_only),
+    "reasoning_content": _each("messages", _without_reasoning),
+    "+reasoning_content": _each("messages", _with_reasoning),
+    "short_call_ids": _each("messages", _short_ids),
+    "strict": _each("tools", _loose),
     "response_format": _json_in_words,
     "response_format.json_schema": _any_json,
 }

@@ -54,7 +54,10 @@ def read_openai_failure(
             return _failure(kind, error)
 
 
-_WRONG_PATH: Final = " (is the base URL right? Most end in /v1)"
+_WRONG_PATH: Final = (
+    " (is the base URL right? Most end in /v1; a server without a list of models needs `models` "
+    "in accounts.toml)"
+)
 
 # Which kind: by code, by text, by status
 

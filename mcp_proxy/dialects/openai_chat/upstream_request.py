@@ -37,6 +37,8 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     _add_tools(request, conversation, names)
     if conversation.output is not None:
         request["response_format"] = _format(conversation.output)
+    if model.makes_images:
+        request["modalities"] = ["image", "text"]
     if is_openais(model):
         _add_openais_settings(request, conversation, model)
     else:
