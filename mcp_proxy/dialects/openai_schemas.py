@@ -1,4 +1,4 @@
-"""Schemas of tools and answers as OpenAI's APIs take them.
+"""Schemas of tools and answers as the APIs of OpenAI and Anthropic take them.
 
 They take nearly all of JSON Schema, so what is sound goes as it is; only what they would refuse is
 rebuilt by `jsonschema.narrow`, which keeps less but is always legal.
@@ -44,7 +44,9 @@ def parameters(tool: Tool) -> tuple[orjson.Fragment, bool]:
 @lru_cache(maxsize=512)
 def _parameters(text: bytes) -> tuple[orjson.Fragment, bool]:
     schema = orjson.loads(text)
-    if not any(key in schema for key in _REFUSED_AT_ROOT):
+    # What is neither has its properties with nothing around them, and is rebuilt below.
+    is_object = not schema or "type" in schema or "properties" in schema
+    if is_object and not any(key in schema for key in _REFUSED_AT_ROOT):
         schema = {"type": "object", "properties": {}, **schema}
     if schema.get("type") != "object" or not _is_sound(schema):
         schema = narrow(orjson.loads(text), validated=False).schema

@@ -146,7 +146,8 @@ def read_models(provider: str, body: bytes, now: float) -> Reading:
     rows = object_of(body).get("data")
     if not isinstance(rows, list):
         raise ValueError("the answer has no list of models")  # noqa: TRY004 - the interface's word
-    return Reading(models=tuple(_model(provider, row) for row in objects(rows) if text(row["id"])))
+    named = [row for row in objects(rows) if text(row.get("id"))]
+    return Reading(models=tuple(_model(provider, row) for row in named))
 
 
 def _model(provider: str, row: JsonObject) -> ModelInfo:

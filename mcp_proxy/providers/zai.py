@@ -23,7 +23,7 @@ from mcp_proxy.providers import (
 )
 from mcp_proxy.providers.anthropic import read_models
 from mcp_proxy.providers.anthropic_features import without
-from mcp_proxy.providers.loose_json import number, object_of, objects, part, text
+from mcp_proxy.providers.loose_json import number, object_of, objects, text
 from mcp_proxy.providers.messages_bodies import VERSION, Terms, on_terms
 from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
 from mcp_proxy.providers.zai_failures import read_zai_failure

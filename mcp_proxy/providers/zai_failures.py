@@ -15,6 +15,7 @@ from mcp_proxy.providers.details import is_page, scrubbed, too_long
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
 from mcp_proxy.providers.openai_failures import BILLING_REST
 from mcp_proxy.providers.retry_delay import retry_at
+from mcp_proxy.strict_json import encode
 
 _CROWDED_REST: Final = 2.0
 """Seconds until one more call is tried where several at once were too many."""
@@ -98,7 +99,8 @@ def read_zai_failure(
     error = _read(status, body)
     meaning = _meaning(error)
     if meaning is None:
-        return read_anthropic_failure(error.status, headers, body, now=now)
+        usual = encode({"error": {**error.fields, "message": error.message}})
+        return read_anthropic_failure(error.status, headers, usual, now=now)
     if meaning is _BAD and _TOO_LONG.search(error.message):
         detail = scrubbed(too_long(error.message))
         return Failure(FailureKind.TOO_LONG, detail, error.status)
