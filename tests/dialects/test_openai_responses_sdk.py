@@ -1,4 +1,4 @@
-"""The real `openai` SDK reads our bytes over a socket: streams, whole and parsed answers, errors."""
+"""The real `openai` SDK reads our bytes over a socket: streams, whole and parsed ones, errors."""
 
 import json
 from collections.abc import AsyncIterator, Callable
