@@ -47,7 +47,7 @@ def read_signature(text: str) -> Signature:
     if not value.startswith(_MARKS):
         return Signature(Seal(UNKNOWN_ORIGIN, value))
     try:
-        raw = binascii.a2b_base64(value)
+        raw = binascii.a2b_base64(value, strict_mode=True)
         wrapped = raw[_MARK_LENGTH:].decode()
     except ValueError:
         return NO_SIGNATURE
