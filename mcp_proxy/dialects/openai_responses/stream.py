@@ -79,9 +79,9 @@ class ResponseStream:
         self._item: OpenItem | None = None
         """None between parts, while a text is empty, and while the client is not to see a part."""
         self._pieces: list[str] = []
-        self._delta_head: bytes | None = None
-        """None until the first delta of an item, which may have more to say than its text."""
-        self._delta_tail = b""
+        self._delta: bytes | None = None
+        """The record of a delta, to be filled with its text and number; None until the first one of
+        an item, before which there may be more to say."""
         self._held: tuple[MessageItem, str] | None = None
         """A text that is over but not said to be."""
         self._held_searches: list[WebSearch] = []
@@ -99,12 +99,11 @@ class ResponseStream:
             ):
                 piece = event[1]
                 self._pieces.append(piece)
-                if self._delta_head is None or not piece:
+                if self._delta is None or not piece:
                     out.append(self._first_delta(piece))
                 else:
-                    tail = self._delta_tail % self._sequence
+                    out.append(self._delta % (_dumps(piece), self._sequence))
                     self._sequence += 1
-                    out.append(self._delta_head + _dumps(piece) + tail)
             else:
                 out.append(self._other(event))
         return b"".join(out)
@@ -142,7 +141,7 @@ class ResponseStream:
     # Parts that grow
 
     def _open(self, opened: PartOpened) -> bytes:
-        self._kind, self._delta_head = opened.kind, None
+        self._kind, self._delta = opened.kind, None
         if opened.kind is PartKind.TOOL_CALL:
             return self._begin(self._callables.open(self._next_place(), opened))
         if opened.kind is PartKind.THINKING and self._shows_thinking:
@@ -166,9 +165,9 @@ class ResponseStream:
 
     def _begin_text(self, item: OpenItem, piece: str) -> bytes:
         out = self._records(item.before_text())
-        self._delta_head = _head(item.delta)[:-1] + b',"delta":'
-        self._delta_tail = item.delta_end + _TAIL
-        out += self._delta_head + _dumps(piece) + self._delta_tail % self._sequence
+        # An item's id is the answer's own, so nothing else in the head can look like a format.
+        self._delta = _head(item.delta)[:-1] + b',"delta":%b' + item.delta_end + _TAIL
+        out += self._delta % (_dumps(piece), self._sequence)
         self._sequence += 1
         return out
 
