@@ -65,6 +65,12 @@ class QuotaPoller:
         """Unix time of the last successful reading."""
         return self._read_at.get(account_id)
 
+    def tried_within(self, account_id: str, seconds: float) -> bool:
+        """Whether a reading failed so lately that another is not worth waiting for."""
+        tried_at = self._tried_at.get(account_id)
+        running = account_id in self._running
+        return tried_at is not None and not running and self._clock() - tried_at < seconds
+
     async def refresh(
         self, accounts: list[Account], *, max_age: float = MAX_AGE
     ) -> dict[str, Failure]:

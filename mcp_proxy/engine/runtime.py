@@ -18,7 +18,7 @@ from mcp_proxy.engine.projects import Projects
 from mcp_proxy.engine.quota import QuotaPoller
 from mcp_proxy.engine.tokens import Tokens
 from mcp_proxy.engine.transport import Transport
-from mcp_proxy.errors import Failure, UserError
+from mcp_proxy.errors import Failure, UnknownModel, UserError
 from mcp_proxy.events import Usage
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
@@ -56,6 +56,12 @@ MOST_NAMES = 1000
 FIRST_LESSONS = 8
 LESSON_EVERY = 32
 """Answers whose prompts are measured part by part: the first of each model, then one in so many."""
+
+LISTS_WITHIN = 5.0
+"""Seconds that a request may wait for model lists when nobody is known to serve its model."""
+
+LOOK_AGAIN = 20.0
+"""Seconds in which a list that could not be read is not asked for again by such a request."""
 
 TIDY_EVERY = 600.0
 """Seconds between looks for rows that are too old."""
@@ -312,9 +318,25 @@ class Runtime:
 
     # ---- accounts and models
 
+    async def look_for(self, name: str) -> None:
+        """Reads lists that were never read when nothing yet known serves a model of that name.
+
+        Nothing is learned of names that mean something, so this costs them nothing.
+        """
+        with contextlib.suppress(UnknownModel):
+            if any(stage.candidates for stage in self.stages(name)):
+                return
+        await self.learn_models(LISTS_WITHIN)
+
     async def learn_models(self, within: float) -> None:
         """Reads the model lists that were never read, waiting at most `within` seconds."""
-        unread = [a for a in self.usable_accounts() if a.enabled and a.id not in self._live]
+        unread = [
+            account
+            for account in self.usable_accounts()
+            if account.enabled
+            and account.id not in self._live
+            and not self.quota.tried_within(account.id, LOOK_AGAIN)
+        ]
         if unread:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):

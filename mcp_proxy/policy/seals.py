@@ -171,12 +171,12 @@ class _Settling:
         return (seal.origin or self._lookup.origin_of(seal.value)) == self._origin
 
     def _restore_thinking(self, parts: list[Part]) -> None:
-        """Puts back what preceded the first call, for clients that could not carry it."""
-        for index, part in enumerate(parts):
+        """Puts back what preceded everything else, for clients that could not carry it."""
+        for part in parts:
             if isinstance(part, Thinking):
                 return
             if isinstance(part, ToolCall):
-                parts[index:index] = self._thinking_of(part)
+                parts[:0] = self._thinking_of(part)
                 return
 
     def _thinking_of(self, call: ToolCall) -> list[Thinking]:

@@ -43,6 +43,7 @@ async def generate(
     """
     dialect, incoming, thread = await _received(runtime, call, target)
     conversation = incoming.conversation
+    await runtime.look_for(conversation.model)
     exchange = Exchange(runtime, incoming)
     call.outcome = exchange.outcome
     frame = ReplyFrame(
@@ -274,4 +275,5 @@ async def count_tokens(
         read_object(body), call.request.headers, target
     )
     call.model = conversation.model
+    await runtime.look_for(conversation.model)
     return json_answer(call, COUNTS[call.dialect](runtime.count(conversation)))

@@ -24,6 +24,7 @@ async def generate_images(runtime: Runtime, call: Call) -> web.Response:
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     conversation, count = _read(read_object(body))
     call.model = conversation.model
+    await runtime.look_for(conversation.model)
     _require_painter(runtime, conversation.model)
     exchanges = [Exchange(runtime, Incoming(conversation, len(body))) for _ in range(count)]
     call.outcome = exchanges[0].outcome
