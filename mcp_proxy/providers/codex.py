@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.jwt_claims import claims_of
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.providers import (
     Ask,
@@ -24,7 +25,6 @@ from mcp_proxy.providers import (
     UpstreamCall,
 )
 from mcp_proxy.providers.codex_answers import (
-    identity_of,
     read_models,
     read_token,
     read_usage,
@@ -33,6 +33,7 @@ from mcp_proxy.providers.codex_answers import (
 from mcp_proxy.providers.codex_bodies import constrained, forwarded
 from mcp_proxy.providers.codex_failures import read_codex_failure, read_refresh_failure
 from mcp_proxy.providers.features import adapted
+from mcp_proxy.providers.loose_json import part, text
 from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
 from mcp_proxy.strict_json import encode
 
@@ -42,6 +43,9 @@ CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
 
 CLIENT_VERSION: Final = "0.169.0"
 """Of the Codex whose models are asked for: newer ones are kept from older clients (7.5)."""
+
+_CLAIMS: Final = "https://api.openai.com/auth"
+"""Under this name a token says whose it is (7.3)."""
 
 ORIGINATOR: Final = "mcproxy"
 
@@ -154,17 +158,17 @@ class Codex(PlainProvider):
 
 
 def _headers(account: Account, token: Secret, settings: ProviderSettings) -> dict[str, str]:
-    identity = identity_of(token.value)
+    claims = part(claims_of(token.value), _CLAIMS)
     headers = {
         "Authorization": f"Bearer {token.value}",
         "Content-Type": "application/json",
         "User-Agent": settings.user_agent or USER_AGENT,
         "originator": ORIGINATOR,
     }
-    account_id = account.workspace or identity.account_id
+    account_id = account.workspace or text(claims.get("chatgpt_account_id"))
     if account_id is not None:
         headers["chatgpt-account-id"] = account_id
-    if identity.is_fedramp:
+    if claims.get("chatgpt_account_is_fedramp") is True:
         headers["X-OpenAI-Fedramp"] = "true"
     return headers
 
@@ -183,7 +187,7 @@ def _from_client(ask: Ask) -> dict[str, str]:
 
 
 def _usage_url(host: str) -> str:
-    """Usage is beside the place for inference: `/backend-api/codex` -> `/backend-api/wham/usage`."""
+    """Beside the place for inference: `/backend-api/codex` -> `/backend-api/wham/usage`."""
     parts = urlsplit(host)
     beside = parts.path.rstrip("/").rpartition("/")[0]
     return f"{parts.scheme}://{parts.netloc}{beside}/wham/usage"

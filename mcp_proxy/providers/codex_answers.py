@@ -6,10 +6,10 @@ Section numbers are those of protocols/providers.md.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from mcp_proxy.account import Secret
-from mcp_proxy.jwt_claims import claims_of, expiry_of
+from mcp_proxy.jwt_claims import expiry_of
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.durations import plain_number
 from mcp_proxy.policy.models import info
@@ -25,34 +25,6 @@ from mcp_proxy.providers.loose_json import (
 )
 
 PROVIDER_NAME: Final = "codex"
-
-_CLAIMS: Final = "https://api.openai.com/auth"
-_PROFILE: Final = "https://api.openai.com/profile"
-
-
-# Who signed in
-
-
-class Identity(NamedTuple):
-    """Whose a token is (7.3)."""
-
-    account_id: str | None
-    plan: str | None
-    email: str | None
-    is_fedramp: bool
-
-
-def identity_of(token: str) -> Identity:
-    """What an access or id token says of its owner; nothing for a token that is no JWT."""
-    claims = claims_of(token)
-    of_chatgpt = part(claims, _CLAIMS)
-    return Identity(
-        account_id=text(of_chatgpt.get("chatgpt_account_id")),
-        plan=text(of_chatgpt.get("chatgpt_plan_type")),
-        email=text(claims.get("email")) or text(part(claims, _PROFILE).get("email")),
-        is_fedramp=of_chatgpt.get("chatgpt_account_is_fedramp") is True,
-    )
-
 
 _USUAL_LIFE: Final = 3600.0
 """Seconds, for a token that tells no end."""
@@ -72,7 +44,6 @@ def read_token(body: bytes, *, now: float) -> TokenAnswer | None:
 
 
 # Models
-
 
 _CALLABLE: Final = frozenset({"list", "hide"})
 """`hide` keeps a model out of a menu, not from being asked."""

@@ -40,6 +40,7 @@ _BREAKPOINT: Final = "prompt_cache_breakpoint"
 
 _NAMELESS: Final = frozenset(
     {
+        "additional_tools",
         "message",
         "reasoning",
         "function_call",
