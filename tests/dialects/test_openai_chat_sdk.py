@@ -1,16 +1,14 @@
 """The real `openai` SDK reads our bytes over a socket: streams, whole answers, errors."""
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import openai
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
+from openai_wire import SDK_EXCEPTIONS, Upstream, sdk_against
 
 from mcp_proxy.conversation import Media
-from mcp_proxy.dialects import ReplyFrame, client_dialect
-from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.dialects import client_dialect
+from mcp_proxy.errors import ErrorKind
 from mcp_proxy.events import (
     ArgumentsDelta,
     Event,
@@ -24,10 +22,8 @@ from mcp_proxy.events import (
     ThinkingDelta,
     Usage,
     UsageSeen,
-    fold,
 )
 
-CLIENT = client_dialect("openai_chat")
 HELLO = [{"role": "user", "content": "hi"}]
 TOOLS = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
@@ -54,65 +50,16 @@ EVENTS: list[Event] = [
     UsageSeen(Usage(input=7, output=5, thinking=2, cache_read=3)),
     Finished(Stop.TOOL_CALL),
 ]
-BROKEN = ProxyError(ErrorKind.UPSTREAM, "the upstream broke")
-
-Script = Callable[[ReplyFrame], web.Response]
-
-
-def answer(frame: ReplyFrame) -> web.Response:
-    """The events above, as a stream or whole, as asked."""
-    if not frame.conversation.wants_stream:
-        return web.json_response(CLIENT.render_reply(fold(EVENTS), frame))
-    renderer = CLIENT.stream_renderer(frame)
-    wire = CLIENT.keep_alive + b"".join(renderer.render([event]) for event in EVENTS)
-    return web.Response(body=wire, content_type="text/event-stream")
-
-
-def break_in_the_middle(frame: ReplyFrame) -> web.Response:
-    renderer = CLIENT.stream_renderer(frame)
-    wire = renderer.render(EVENTS[:8]) + renderer.fail(BROKEN, "req_1")
-    return web.Response(body=wire, content_type="text/event-stream")
-
-
-def refuse(kind: ErrorKind) -> Script:
-    def script(_: ReplyFrame) -> web.Response:
-        error = CLIENT.render_error(ProxyError(kind, "no"), "req_1")
-        return web.json_response(error.body, status=error.status, headers=error.headers)
-
-    return script
-
-
-class Upstream:
-    """A server that parses what the SDK sends and answers by script."""
-
-    def __init__(self) -> None:
-        self.script: Script = answer
-        self.requests = 0
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.requests += 1
-        conversation = CLIENT.parse_request(json.loads(await request.read()), request.headers)
-        return self.script(ReplyFrame("ab" * 12, conversation.model, 1, 9, conversation))
 
 
 @pytest.fixture
 def upstream() -> Upstream:
-    return Upstream()
+    return Upstream(client_dialect("openai_chat"), EVENTS)
 
 
 @pytest.fixture
 async def sdk(upstream: Upstream) -> AsyncIterator[openai.AsyncOpenAI]:
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", upstream.handle)
-    async with (
-        TestServer(app) as server,
-        openai.AsyncOpenAI(
-            api_key="x",
-            base_url=str(server.make_url("/v1")),
-            max_retries=0,
-            _strict_response_validation=True,
-        ) as client,
-    ):
+    async with sdk_against(upstream, "/v1/chat/completions") as client:
         yield client
 
 
@@ -159,7 +106,7 @@ async def test_sdk_sees_usage_once_and_only_when_it_asked(sdk):
 
 
 async def test_sdk_raises_on_a_failure_inside_the_stream(sdk, upstream):
-    upstream.script = break_in_the_middle
+    upstream.script = upstream.break_after(EVENTS[:8])
     stream = await sdk.chat.completions.create(model="m", messages=HELLO, stream=True)
     with pytest.raises(openai.APIError, match="the upstream broke"):
         await texts_of(stream)
@@ -169,25 +116,15 @@ async def texts_of(stream):
     return [chunk.choices[0].delta.content async for chunk in stream]
 
 
-@pytest.mark.parametrize(
-    ("kind", "raised"),
-    [
-        (ErrorKind.BAD_REQUEST, openai.BadRequestError),
-        (ErrorKind.UNAUTHENTICATED, openai.AuthenticationError),
-        (ErrorKind.FORBIDDEN, openai.PermissionDeniedError),
-        (ErrorKind.UNKNOWN_MODEL, openai.NotFoundError),
-        (ErrorKind.LIMITED, openai.RateLimitError),
-        (ErrorKind.NO_ACCOUNT, openai.InternalServerError),
-    ],
-)
+@pytest.mark.parametrize(("kind", "raised"), SDK_EXCEPTIONS)
 async def test_sdk_raises_its_own_exception_for_each_error(sdk, upstream, kind, raised):
-    upstream.script = refuse(kind)
+    upstream.script = upstream.refuse(kind)
     with pytest.raises(raised, match="no"):
         await sdk.chat.completions.create(model="m", messages=HELLO)
 
 
 async def test_sdk_does_not_repeat_what_no_retry_can_mend(sdk, upstream):
-    upstream.script = refuse(ErrorKind.NO_ACCOUNT)
+    upstream.script = upstream.refuse(ErrorKind.NO_ACCOUNT)
     with pytest.raises(openai.InternalServerError):
         await sdk.with_options(max_retries=2).chat.completions.create(model="m", messages=HELLO)
-    assert upstream.requests == 1
+    assert len(upstream.asked) == 1

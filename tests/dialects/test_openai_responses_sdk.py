@@ -1,18 +1,15 @@
 """The real `openai` SDK reads our bytes over a socket: streams, whole and parsed ones, errors."""
 
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pydantic
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
+from openai_wire import SDK_EXCEPTIONS, Upstream, sdk_against
 
 from mcp_proxy.conversation import Media, Seal, SearchHit, Thinking, WebSearch
-from mcp_proxy.dialects import ReplyFrame, client_dialect
-from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.dialects import client_dialect
 from mcp_proxy.events import (
     ArgumentsDelta,
     Event,
@@ -29,7 +26,6 @@ from mcp_proxy.events import (
     fold,
 )
 
-CLIENT = client_dialect("openai_responses")
 ASKED: dict[str, Any] = {
     "model": "m",
     "input": "hi",
@@ -73,73 +69,19 @@ JSON_EVENTS: list[Event] = [
     Finished(Stop.END),
 ]
 
-Script = Callable[[ReplyFrame], web.Response]
-
 
 class Out(pydantic.BaseModel):
     greeting: str
 
 
-def answer_with(events: list[Event]) -> Script:
-    """These events, as a stream or whole, as asked."""
-
-    def script(frame: ReplyFrame) -> web.Response:
-        if not frame.conversation.wants_stream:
-            return web.json_response(CLIENT.render_reply(fold(events), frame))
-        renderer = CLIENT.stream_renderer(frame)
-        wire = CLIENT.keep_alive + b"".join(renderer.render([event]) for event in events)
-        return web.Response(body=wire, content_type=renderer.content_type)
-
-    return script
-
-
-def break_in_the_middle(frame: ReplyFrame) -> web.Response:
-    renderer = CLIENT.stream_renderer(frame)
-    broken = ProxyError(ErrorKind.UPSTREAM, "the upstream broke")
-    wire = renderer.render(EVENTS[:9]) + renderer.fail(broken, "req_1")
-    return web.Response(body=wire, content_type=renderer.content_type)
-
-
-def refuse(kind: ErrorKind) -> Script:
-    def script(_: ReplyFrame) -> web.Response:
-        error = CLIENT.render_error(ProxyError(kind, "no"), "req_1")
-        return web.json_response(error.body, status=error.status, headers=error.headers)
-
-    return script
-
-
-class Upstream:
-    """A server that parses what the SDK sends and answers by script."""
-
-    def __init__(self) -> None:
-        self.script: Script = answer_with(EVENTS)
-        self.asked: list[ReplyFrame] = []
-
-    async def handle(self, request: web.Request) -> web.Response:
-        conversation = CLIENT.parse_request(json.loads(await request.read()), request.headers)
-        frame = ReplyFrame("ab" * 12, conversation.model, 1, 9, conversation)
-        self.asked.append(frame)
-        return self.script(frame)
-
-
 @pytest.fixture
 def upstream() -> Upstream:
-    return Upstream()
+    return Upstream(client_dialect("openai_responses"), EVENTS)
 
 
 @pytest.fixture
 async def sdk(upstream: Upstream) -> AsyncIterator[openai.AsyncOpenAI]:
-    app = web.Application()
-    app.router.add_post("/v1/responses", upstream.handle)
-    async with (
-        TestServer(app) as server,
-        openai.AsyncOpenAI(
-            api_key="x",
-            base_url=str(server.make_url("/v1")),
-            max_retries=0,
-            _strict_response_validation=True,
-        ) as client,
-    ):
+    async with sdk_against(upstream, "/v1/responses") as client:
         yield client
 
 
@@ -201,7 +143,7 @@ async def test_sdk_sends_an_answer_back_without_loss(sdk, upstream):
 
 
 async def test_sdk_parses_a_structured_answer(sdk, upstream):
-    upstream.script = answer_with(JSON_EVENTS)
+    upstream.script = upstream.answer_with(JSON_EVENTS)
     parsed = await sdk.responses.parse(model="m", input="hi", text_format=Out)
     async with sdk.responses.stream(model="m", input="hi", text_format=Out) as stream:
         streamed = await stream.get_final_response()
@@ -210,24 +152,15 @@ async def test_sdk_parses_a_structured_answer(sdk, upstream):
 
 
 async def test_sdk_sees_a_failure_inside_the_stream(sdk, upstream):
-    upstream.script = break_in_the_middle
+    upstream.script = upstream.break_after(EVENTS[:9])
     stream = await sdk.responses.create(**ASKED, stream=True)
     *_, last = [event async for event in stream]
     assert last.type == "response.failed"
     assert last.response.error.message == "the upstream broke"
 
 
-@pytest.mark.parametrize(
-    ("kind", "raised"),
-    [
-        (ErrorKind.BAD_REQUEST, openai.BadRequestError),
-        (ErrorKind.UNAUTHENTICATED, openai.AuthenticationError),
-        (ErrorKind.UNKNOWN_MODEL, openai.NotFoundError),
-        (ErrorKind.LIMITED, openai.RateLimitError),
-        (ErrorKind.NO_ACCOUNT, openai.InternalServerError),
-    ],
-)
+@pytest.mark.parametrize(("kind", "raised"), SDK_EXCEPTIONS)
 async def test_sdk_raises_its_own_exception_for_each_error(sdk, upstream, kind, raised):
-    upstream.script = refuse(kind)
+    upstream.script = upstream.refuse(kind)
     with pytest.raises(raised, match="no"):
         await sdk.responses.create(**ASKED)

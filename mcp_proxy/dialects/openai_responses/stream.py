@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from mcp_proxy.conversation import JsonObject, Media, SearchHit, Thinking, Verbatim, WebSearch
-from mcp_proxy.dialects import ReplyFrame
+from mcp_proxy.dialects import EVENT_STREAM, ReplyFrame
 from mcp_proxy.dialects.openai_responses.answer import (
     ended,
     failed,
@@ -60,7 +60,7 @@ def render_reply(reply: Reply, frame: ReplyFrame) -> JsonObject:
 class ResponseStream:
     """The renderer of one answer."""
 
-    content_type = "text/event-stream"
+    content_type = EVENT_STREAM
 
     def __init__(self, frame: ReplyFrame) -> None:
         reasoning = frame.conversation.reasoning
