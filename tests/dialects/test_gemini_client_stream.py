@@ -390,7 +390,7 @@ SEALS = st.none() | st.builds(
 @st.composite
 def arguments(draw: st.DrawFn) -> list[str]:
     value = draw(
-        st.dictionaries(st.sampled_from(["input", "a"]), TEXT | st.integers(0), max_size=2)
+        st.dictionaries(st.sampled_from(["input", "a"]), TEXT | st.integers(0, 2**53), max_size=2)
     )
     given = json.dumps(value, indent=draw(st.none() | st.just(1)))
     cuts = sorted(draw(st.lists(st.integers(0, len(given)), max_size=3)))
