@@ -308,7 +308,7 @@ def test_search_behind_a_text_is_cited_by_it():
     message, searched, more = items_of(wire)
     assert message["content"][0]["annotations"] == [
         {"type": "url_citation", "url": "a", "title": "A", "start_index": 6, "end_index": 9},
-        {"type": "url_citation", "url": "b", "title": "", "start_index": 0, "end_index": 11},
+        {"type": "url_citation", "url": "b", "title": "b", "start_index": 0, "end_index": 11},
     ]
     assert searched == {
         "type": "web_search_call",

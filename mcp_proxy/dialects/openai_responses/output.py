@@ -263,7 +263,7 @@ def _citation(hit: SearchHit, text: str) -> JsonObject:
     return {
         "type": "url_citation",
         "url": hit.url,
-        "title": hit.title,
+        "title": hit.title or hit.url,
         "start_index": start,
         "end_index": start + length,
     }
