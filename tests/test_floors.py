@@ -38,7 +38,7 @@ ANYWHERE = ""
 HOMES = {
     "aiohttp": ("engine/", "server/", "demo/"),
     "click": ("cli/",),
-    "cryptography": ("store/tokens.py",),
+    "cryptography": ("store/tokens.py", "demo/"),
     "google": ("signin/adc.py",),
     "google_auth_oauthlib": ("signin/google.py",),
     "multidict": ("engine/", "server/", "demo/"),

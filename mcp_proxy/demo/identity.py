@@ -144,7 +144,7 @@ class Identity:
             raise _denied("invalid_grant", "Malformed auth code.")
         if form.get("redirect_uri") != code.redirect_uri:
             raise _denied("redirect_uri_mismatch", "Bad Request")
-        if code.challenge is not None and _s256(form.get("code_verifier", "")) != code.challenge:
+        if code.challenge is not None and s256(form.get("code_verifier", "")) != code.challenge:
             raise _denied("invalid_grant", "Invalid code verifier.")
         answer = self._access_answer(code.account, now)
         answer["refresh_token"] = self._new_refresh_token(code.account)
@@ -169,7 +169,8 @@ class Identity:
         return token
 
 
-def _s256(verifier: str) -> str:
+def s256(verifier: str) -> str:
+    """The challenge that belongs to a PKCE verifier."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 

@@ -10,6 +10,7 @@ from mcp_proxy.demo.places import messages_rules
 from mcp_proxy.demo.places.desk import bearer
 from mcp_proxy.demo.places.messages import (
     answer_messages,
+    betas_of,
     check_messages,
     counted,
     messages_refusal,
@@ -53,7 +54,7 @@ class AnthropicPlace(Place):
         self.desk.answer_played(self.provider)
         self._limit(account)
         model = self._asked_for(body)
-        check_messages(body, model, version=_version(request), betas=_betas(request))
+        check_messages(body, model, version=_version(request), betas=betas_of(request))
         return await answer_messages(
             request,
             self.desk,
@@ -69,7 +70,9 @@ class AnthropicPlace(Place):
         model = self._asked_for(body)
         for name in _NOT_COUNTED & body.keys():
             raise Refusal(messages_refusal(400, f"{name}: Extra inputs are not permitted"))
-        refuse_first(body, model, version=_version(request), betas=_betas(request), signer="claude")
+        refuse_first(
+            body, model, version=_version(request), betas=betas_of(request), signer="claude"
+        )
         return counted(body)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
@@ -139,11 +142,6 @@ class AnthropicPlace(Place):
 
 def _version(request: web.Request) -> str:
     return request.headers["anthropic-version"]
-
-
-def _betas(request: web.Request) -> frozenset[str]:
-    listed = ",".join(request.headers.getall("anthropic-beta", []))
-    return frozenset(name.strip() for name in listed.split(",") if name.strip())
 
 
 def _row(model: DemoModel) -> JsonObject:

@@ -27,32 +27,25 @@ class ChatStyle:
     """The field with reasoning text; None: it is never shown."""
     reports_usage: bool = False
     """Usage comes although nobody asked for it."""
+    splits: bool = False
+    """Tool calls come in a choice of their own, as Claude's do at Copilot (providers.md 8.5)."""
     freeform: frozenset[str] = frozenset()
     """Tools that take a text and no JSON."""
 
 
 def completion(granted: Granted, style: ChatStyle, created: int) -> bytes:
     """The whole answer."""
-    turn = granted.turn
-    text = "".join(turn.pieces)
-    message: JsonObject = {
-        "role": "assistant",
-        "content": text or (None if turn.calls else ""),
-        "refusal": None,
-        "annotations": _annotations(granted),
-    }
-    if turn.calls:
-        message["tool_calls"] = [_call(call, style) for call in turn.calls]
-    if style.reasoning and turn.thoughts:
-        message[style.reasoning] = turn.thoughts
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": None,
-        "finish_reason": _finish(granted),
-    }
+    choices = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "refusal": None, "content": None, **message},
+            "logprobs": None,
+            "finish_reason": _finish(granted),
+        }
+        for index, message in enumerate(_messages(granted, style))
+    ]
     head = _head(granted, created) | {"object": "chat.completion"}
-    return encode(head | {"choices": [choice], "usage": chat_usage(granted)})
+    return encode(head | {"choices": choices, "usage": chat_usage(granted)})
 
 
 def completion_stream(
@@ -62,11 +55,12 @@ def completion_stream(
     head = _head(granted, created) | {"object": "chat.completion.chunk"}
     rest: JsonObject = {"usage": None} if with_usage else {}
     chunks = [
-        head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} | rest
-        for delta in _deltas(granted, style)
+        head | {"choices": [{"index": index, "delta": delta, "finish_reason": None}]} | rest
+        for index, delta in _deltas(granted, style)
     ]
-    end = {"index": 0, "delta": {}, "finish_reason": _finish(granted)}
-    chunks.append(head | {"choices": [end]} | rest)
+    for index in range(len(_messages(granted, style))):
+        end = {"index": index, "delta": {}, "finish_reason": _finish(granted)}
+        chunks.append(head | {"choices": [end]} | rest)
     if with_usage or style.reports_usage:
         chunks.append(head | {"choices": [], "usage": chat_usage(granted)})
     return [*(sse_record(encode(chunk)) for chunk in chunks), _DONE]
@@ -112,18 +106,37 @@ def _head(granted: Granted, created: int) -> JsonObject:
     }
 
 
-def _deltas(granted: Granted, style: ChatStyle) -> Iterator[JsonObject]:
+def _messages(granted: Granted, style: ChatStyle) -> list[JsonObject]:
+    """One message, or two where calls have a choice of their own."""
     turn = granted.turn
-    yield {"role": "assistant", "content": ""}
+    text = "".join(turn.pieces)
+    said: JsonObject = {
+        "content": text or (None if turn.calls else ""),
+        "annotations": _annotations(granted),
+    }
+    if style.reasoning and turn.thoughts:
+        said[style.reasoning] = turn.thoughts
+    if not turn.calls:
+        return [said]
+    calls = {"tool_calls": [_call(call, style) for call in turn.calls]}
+    return [said, calls] if style.splits and text else [said | calls]
+
+
+def _deltas(granted: Granted, style: ChatStyle) -> Iterator[tuple[int, JsonObject]]:
+    """(index of the choice, delta) in order."""
+    turn = granted.turn
+    yield 0, {"role": "assistant", "content": ""}
     if style.reasoning:
         for piece in in_pieces(turn.thoughts):
-            yield {style.reasoning: piece}
+            yield 0, {style.reasoning: piece}
     for piece in turn.pieces:
-        yield {"content": piece}
+        yield 0, {"content": piece}
+    calling = 1 if style.splits and turn.pieces else 0
     for index, call in enumerate(turn.calls):
-        yield from _call_deltas(index, _call(call, style))
+        for delta in _call_deltas(index, _call(call, style)):
+            yield calling, delta
     if turn.grounding is not None:
-        yield {"annotations": _annotations(granted)}
+        yield 0, {"annotations": _annotations(granted)}
 
 
 def _call_deltas(index: int, call: JsonObject) -> Iterator[JsonObject]:

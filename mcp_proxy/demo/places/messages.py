@@ -102,6 +102,12 @@ async def answer_messages(
     )
 
 
+def betas_of(request: web.Request) -> frozenset[str]:
+    """The header may be repeated, and hold several each time."""
+    listed = ",".join(request.headers.getall("anthropic-beta", []))
+    return frozenset(name.strip() for name in listed.split(",") if name.strip())
+
+
 def counted(body: JsonObject) -> web.Response:
     """The answer of count_tokens."""
     return json_answer({"input_tokens": messages_tokens(body)})
