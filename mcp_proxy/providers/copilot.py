@@ -39,7 +39,7 @@ from mcp_proxy.providers.messages_bodies import (
 )
 from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded
 
-GITHUB: Final = "https://api.github.com"
+GITHUB_API: Final = "https://api.github.com"
 EXCHANGE: Final = "/copilot_internal/v2/token"
 
 _API_VERSION: Final = "2025-04-01"
@@ -259,7 +259,7 @@ def _asking_github(account: Account, settings: ProviderSettings, path: str) -> U
     if token is None:
         raise UpstreamBroke(_not_signed_in(account))
     return UpstreamCall(
-        url=_github(account, settings) + path,
+        url=github_api(account.token_url or settings.token_url) + path,
         headers={
             "Authorization": f"token {token.value}",
             "Accept": "application/json",
@@ -273,11 +273,10 @@ def _asking_github(account: Account, settings: ProviderSettings, path: str) -> U
     )
 
 
-def _github(account: Account, settings: ProviderSettings) -> str:
+def github_api(exchange: str | None) -> str:
     """GitHub's API; a replaced address of the exchange has the other paths beside it."""
-    exchange = account.token_url or settings.token_url
     if exchange is None:
-        return GITHUB
+        return GITHUB_API
     if exchange.endswith(EXCHANGE):
         return exchange.removesuffix(EXCHANGE)
     parts = urlsplit(exchange)

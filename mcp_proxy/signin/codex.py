@@ -12,6 +12,7 @@ from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.jwt_claims import expiry_of
 from mcp_proxy.providers import ProviderSettings, UpstreamCall
+from mcp_proxy.providers.codex import CLIENT_ID, TOKEN_URL
 from mcp_proxy.providers.details import scrubbed
 from mcp_proxy.providers.error_bodies import read_error_body
 from mcp_proxy.providers.loose_json import JsonObject, number, object_or_empty, text
@@ -24,9 +25,6 @@ from mcp_proxy.signin.http import send as send_once
 from mcp_proxy.signin.pkce import ProofKey
 from mcp_proxy.strict_json import encode
 
-CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
-"""The Codex CLI's public client; it has no secret."""
-ISSUER: Final = "https://auth.openai.com"
 SCOPE: Final = "openid profile email offline_access"
 
 CALLBACK_PORTS: Final = (1455, 1457)
@@ -142,7 +140,7 @@ class _Endpoint:
     """OpenAI's sign-in server."""
 
     def __init__(self, settings: ProviderSettings, proxy: str | None, send: Send) -> None:
-        self._token_url = settings.token_url or ISSUER + _TOKEN_PATH
+        self._token_url = settings.token_url or TOKEN_URL
         self.issuer = self._token_url.removesuffix(_TOKEN_PATH)
         self.client_id = settings.client_id or CLIENT_ID
         self._proxy = proxy

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings, UpstreamCall
-from mcp_proxy.providers.copilot import EXCHANGE
+from mcp_proxy.providers.copilot import GITHUB_API, github_api
 from mcp_proxy.providers.details import scrubbed
 from mcp_proxy.providers.loose_json import JsonObject, number, object_or_empty, text
 from mcp_proxy.providers.plain import USER_AGENT
@@ -21,7 +21,6 @@ from mcp_proxy.signin.device import DeviceCode, Pending, wait_for
 from mcp_proxy.signin.http import send as send_once
 
 GITHUB: Final = "https://github.com"
-GITHUB_API: Final = "https://api.github.com"
 
 CLIENT_ID: Final = "Iv1.b507a08c87ecfe98"
 """The public client of Copilot's own extension; which models there are depends on it."""
@@ -132,15 +131,11 @@ _HEADERS: Final = {"Accept": "application/json", "User-Agent": USER_AGENT}
 
 def _addresses(settings: ProviderSettings) -> tuple[str, str]:
     """GitHub's site and its API; where only the exchange is replaced, its host is both."""
-    api = GITHUB_API
-    if settings.token_url is not None:
-        api = settings.token_url.removesuffix(EXCHANGE)
-        if api == settings.token_url:
-            api = _origin(api)
-    if settings.auth_url is not None:
-        site = settings.auth_url.removesuffix(_DEVICE)
-        return (site if site != settings.auth_url else _origin(site)), api
-    return (GITHUB if api == GITHUB_API else api), api
+    api = github_api(settings.token_url)
+    if settings.auth_url is None:
+        return (GITHUB if api == GITHUB_API else api), api
+    site = settings.auth_url.removesuffix(_DEVICE)
+    return (site if site != settings.auth_url else _origin(site)), api
 
 
 def _origin(url: str) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from google_script import Script, scripted_google  # noqa: F401 - a fixture
@@ -12,10 +13,10 @@ from google_script import Script, scripted_google  # noqa: F401 - a fixture
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.providers.codex import CLIENT_ID
 from mcp_proxy.signin.codex import (
     CALLBACK_PATH,
     CALLBACK_PORTS,
-    CLIENT_ID,
     CodexDeviceSignIn,
     CodexGrant,
     CodexSignIn,
@@ -144,8 +145,6 @@ def test_a_token_says_itself_when_it_ends(google: Script) -> None:
 def test_the_listener_takes_the_ports_and_the_path_of_this_client(unused_port: int) -> None:
     assert CALLBACK_PORTS == (1455, 1457)
     assert redirect_uri(1455, CALLBACK_PATH) == REDIRECT
-    from urllib.request import urlopen
-
     with CallbackListener(ports=(unused_port,), path=CALLBACK_PATH) as listener:
         assert listener.redirect_uri == f"http://localhost:{unused_port}/auth/callback"
         answer = f"http://127.0.0.1:{unused_port}/auth/callback?state={listener.state}&code=abc"

@@ -5,9 +5,11 @@ from google_script import Script, scripted_google  # noqa: F401 - a fixture
 
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
-from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.providers import ProviderSettings, UpstreamCall
+from mcp_proxy.providers.copilot import GITHUB_API
 from mcp_proxy.signin.device import DeviceCode
-from mcp_proxy.signin.github import CLIENT_ID, GITHUB, GITHUB_API, GitHubSignIn
+from mcp_proxy.signin.github import CLIENT_ID, GITHUB, GitHubSignIn
+from mcp_proxy.signin.http import Answer, send
 
 START = "/login/device/code"
 LOOK = "/login/oauth/access_token"
@@ -120,11 +122,9 @@ def test_a_server_that_is_not_there_is_one_clear_error(unused_port: int) -> None
 def test_a_line_that_breaks_while_waiting_costs_one_look(google: Script) -> None:
     google.says(START, (200, STARTED))
     google.says(LOOK, GRANTED)
-    from mcp_proxy.signin.http import send
-
     lost = iter([True, False])
 
-    def shaky(call):  # type: ignore[no-untyped-def]
+    def shaky(call: UpstreamCall) -> Answer:
         if call.url.endswith(LOOK) and next(lost):
             raise OSError("gone")
         return send(call)
@@ -171,7 +171,7 @@ def test_replaced_addresses_have_the_other_paths_beside_them(
 ) -> None:
     asked: list[str] = []
 
-    def noting(call):  # type: ignore[no-untyped-def]
+    def noting(call: UpstreamCall) -> Answer:
         asked.append(call.url)
         raise OSError("nobody there")
 
