@@ -11,8 +11,9 @@ import orjson
 
 from mcp_proxy.conversation import Tool
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.wording import bad_answer_schema
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.jsonschema import narrow
+from mcp_proxy.jsonschema import narrow, narrow_answer
 from mcp_proxy.schema_levels import SchemaTooLarge
 
 _TYPES: Final = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
@@ -50,7 +51,7 @@ def _parameters(text: bytes) -> tuple[orjson.Fragment, bool]:
         schema = {"type": "object", "properties": {}, **schema}
     if schema.get("type") != "object" or not _is_sound(schema):
         schema = narrow(orjson.loads(text), validated=False).schema
-    return orjson.Fragment(orjson.dumps(schema)), is_strict(schema)
+    return orjson.Fragment(orjson.dumps(schema)), _is_closed(schema)
 
 
 def _is_sound(node: Any, depth: int = 0) -> bool:
@@ -92,20 +93,38 @@ def _below(node: JsonObject) -> list[Any]:
     return found
 
 
-def is_strict(schema: Any, depth: int = 0) -> bool:
-    """Whether strict mode takes it: no object may have further or optional properties."""
+def answer_schema(schema: JsonObject) -> tuple[JsonObject, bool]:
+    """The schema of a structured answer, and whether it meets the rules of strict mode.
+
+    Raises BadRequest like `parameters`.
+    """
+    if not _is_sound(schema):
+        try:
+            schema = narrow_answer(schema)
+        except SchemaTooLarge as cause:
+            raise bad_answer_schema(cause) from cause
+    return schema, _is_closed(schema)
+
+
+def is_strict(schema: JsonObject) -> bool:
+    """Whether strict mode takes the schema as it is."""
+    return _is_sound(schema) and _is_closed(schema)
+
+
+def _is_closed(schema: Any, depth: int = 0) -> bool:
+    """Whether strict mode takes a sound schema: no object has further or optional properties."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return False
     if any(key in schema for key in ("oneOf", "allOf", "not", "patternProperties", "prefixItems")):
         return False
     if schema.get("type") == "object" or "properties" in schema:
-        properties = schema.get("properties") or {}
+        properties = schema.get("properties", {})
         is_closed = schema.get("additionalProperties") is False
-        if not is_closed or set(schema.get("required") or ()) != set(properties):
+        if not is_closed or set(schema.get("required", ())) != set(properties):
             return False
     elif depth == 0:
         return False
     inner = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())]
     for key in ("properties", "$defs", "definitions"):
-        inner += (schema.get(key) or {}).values()
-    return all(is_strict(below, depth + 1) for below in inner)
+        inner += schema.get(key, {}).values()
+    return all(_is_closed(below, depth + 1) for below in inner)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_proxy.conversation import Tool
-from mcp_proxy.dialects.openai_schemas import is_strict, parameters
+from mcp_proxy.dialects.openai_schemas import answer_schema, is_strict, parameters
+from mcp_proxy.errors import BadRequest
 
 TEXT = {"type": "string"}
 
@@ -103,4 +104,22 @@ CLOSED["additionalProperties"] = False
     ],
 )
 def test_strict_mode_takes_only_closed_objects(schema, strict):
+    assert answer_schema(schema) == (schema, strict)
     assert is_strict(schema) is strict
+
+
+@given(json_values.filter(lambda value: isinstance(value, dict)))
+def test_any_schema_of_an_answer_is_sent_or_repaired(schema):
+    found, _ = answer_schema(schema)
+    assert isinstance(found, dict)
+
+
+def test_unsound_schema_of_an_answer_is_repaired():
+    found, strict = answer_schema({"type": "OBJECT", "properties": {"a": {"type": "STRING"}}})
+    assert (found["type"], found["properties"]["a"], strict) == ("object", TEXT, False)
+
+
+def test_schema_of_an_answer_beyond_all_bounds_is_the_clients_fault():
+    schema: dict[str, Any] = {"type": "X", "anyOf": [{"properties": {"a": {}}}] * 6_000}
+    with pytest.raises(BadRequest, match="the schema of the answer"):
+        answer_schema(schema)

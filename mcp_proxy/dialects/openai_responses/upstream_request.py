@@ -12,7 +12,7 @@ from mcp_proxy.dialects.call_names import legal_id, within
 from mcp_proxy.dialects.effort import effort_of, nearest
 from mcp_proxy.dialects.openai_responses.upstream_items import LONGEST_ID, Items
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
-from mcp_proxy.dialects.openai_schemas import is_strict
+from mcp_proxy.dialects.openai_schemas import answer_schema
 from mcp_proxy.dialects.search_tools import search_tool
 from mcp_proxy.dialects.wording import json_instruction
 from mcp_proxy.model import ModelInfo, ThinkingSpec
@@ -111,13 +111,9 @@ def _is_shown(wanted: Reasoning) -> bool:
 def _format(output: OutputFormat) -> JsonObject:
     if output.schema is None:
         return {"type": "json_object"}
-    return {
-        "type": "json_schema",
-        "name": within(LONGEST_ID, legal_id(output.name or "answer")),
-        "schema": output.schema,
-        # Strict mode refuses schemas that leave anything open.
-        "strict": is_strict(output.schema),
-    }
+    schema, is_strict = answer_schema(output.schema)
+    name = within(LONGEST_ID, legal_id(output.name or "answer"))
+    return {"type": "json_schema", "name": name, "schema": schema, "strict": is_strict}
 
 
 def _mentions_json(conversation: Conversation) -> bool:
