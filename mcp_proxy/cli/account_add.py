@@ -28,33 +28,56 @@ class Added:
     is_new: bool
 
 
-def add_accounts(app: App, wish: Wish) -> list[Added]:
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What became of one `accounts add`."""
+
+    added: tuple[Added, ...]
+    left_out: tuple[str, ...] = ()
+    """Logins of an import that were not kept, each with the reason."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.left_out and all(each.verdict.ok for each in self.added)
+
+
+def add_accounts(app: App, wish: Wish) -> Addition:
     """Sign in, keep the account or accounts, try them. UserError when nothing was kept."""
     loaded = app.accounts()
     wish = settled(wish, loaded)
-    if wish.source is None:
-        draft = drafted(wish, loaded)
-        agree_to_risk(app, draft.provider, accepted=wish.accept_risk)
-        with _desk(app, wish) as desk:
-            return [_added(desk, draft, _signed_in(desk, draft))]
-    return _imported(app, wish)
-
-
-def _imported(app: App, wish: Wish) -> list[Added]:
-    from mcp_proxy.cli.account_import import haul
-
     if wish.provider is not None:
         agree_to_risk(app, wish.provider, accepted=wish.accept_risk)
+    if wish.source is not None:
+        return _imported(app, wish)
+    draft = drafted(wish, loaded)
+    with _desk(app, wish) as desk:
+        note_agreement(desk.state, draft.provider)
+        return Addition((_added(desk, draft, _signed_in(desk, draft)),))
+
+
+def _imported(app: App, wish: Wish) -> Addition:
+    """Every login of the source; one that does not work does not keep the others out."""
+    from mcp_proxy.cli.account_import import haul
+
     result = haul(wish)
     for name in dict.fromkeys(each.draft.provider for each in result.found):
         agree_to_risk(app, name, accepted=wish.accept_risk)
-    for line in result.read:
+    for line in result.told:
         app.say(line)
+    added, left_out = [], []
     with _desk(app, wish) as desk:
-        return [
-            _added(desk, replace(each.draft, **wish.given()), each.signed_in)
-            for each in result.found
-        ]
+        for each in result.found:
+            note_agreement(desk.state, each.draft.provider)
+            draft = _with_client(desk, replace(each.draft, **wish.given()))
+            try:
+                added.append(
+                    _added(desk, draft, replace(each.signed_in, credential=draft.credential))
+                )
+            except UserError as error:
+                left_out.append(f"{draft.label or draft.provider}: {error}")
+    if not added:
+        raise UserError("; ".join(left_out))
+    return Addition(tuple(added), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +98,6 @@ def _desk(app: App, wish: Wish) -> Iterator[_Desk]:
 
 
 def _signed_in(desk: _Desk, draft: Account) -> SignedIn:
-    note_agreement(desk.state, draft.provider)
     settings = desk.app.settings().provider(draft.provider)
     sitting = Sitting(desk.wish, draft, settings, desk.verifier)
     return SIGN_INS[provider(draft.provider).sign_in](sitting)
@@ -83,7 +105,6 @@ def _signed_in(desk: _Desk, draft: Account) -> SignedIn:
 
 def _added(desk: _Desk, draft: Account, signed_in: SignedIn) -> Added:
     """The account written down and tried; a key is tried first."""
-    note_agreement(desk.state, draft.provider)
     verdict = _tried_first(desk.verifier, draft, signed_in)
     account, is_new = keep(
         desk.app.account_store(),
@@ -99,6 +120,16 @@ def _added(desk: _Desk, draft: Account, signed_in: SignedIn) -> Added:
     desk.verifier.record(verdict)
     note_plan(desk.state, verdict)
     return Added(verdict, is_new)
+
+
+def _with_client(desk: _Desk, draft: Account) -> Account:
+    """Google's refresh tokens are bound to a client: the one of the settings is kept with them."""
+    credential = draft.credential
+    if provider(draft.provider).sign_in is not SignIn.GOOGLE or credential.refresh_token is None:
+        return draft
+    settings = desk.app.settings().provider(draft.provider)
+    bound = replace(credential, client_id=settings.client_id, client_secret=settings.client_secret)
+    return replace(draft, credential=bound)
 
 
 def _tried_first(verifier: Verifier, draft: Account, signed_in: SignedIn) -> Verdict | None:

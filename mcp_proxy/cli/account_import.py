@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from mcp_proxy.account import Account, Credential
+from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli.account_keeping import SignedIn
-from mcp_proxy.cli.account_wish import USAGE, Wish
+from mcp_proxy.cli.account_sign_in import lent
+from mcp_proxy.cli.account_wish import SOURCES, USAGE, Wish
 from mcp_proxy.errors import UserError
-from mcp_proxy.signin import borrowed
+from mcp_proxy.signin.imports import read_import
 from mcp_proxy.store.environment import read_environment
 
 
@@ -27,72 +28,82 @@ class Found(NamedTuple):
 class Haul(NamedTuple):
     """What a source had."""
 
-    read: tuple[str, ...]
+    told: tuple[str, ...]
     """What was read and what was taken from it, in sentences without secrets."""
     found: tuple[Found, ...]
 
 
-class Source(NamedTuple):
-    """One program whose logins are known."""
-
-    provider: str | None
-    """Whose accounts they are; None: of several providers."""
-    read: Callable[[Wish], Haul]
-    """Raises OSError, LookupError or ValueError with a sentence for people."""
-
-
 def haul(wish: Wish) -> Haul:
     """The logins of the source that was named. UserError when there is none."""
-    try:
-        result = SOURCES[wish.source or ""].read(wish)
-    except (OSError, LookupError, ValueError) as cause:
-        raise UserError(
-            f"{cause}. Sign in with that program first, or add without --from."
-        ) from cause
+    source = wish.source or ""
+    result = _READERS[source](wish)
     if not result.found:
-        raise UserError(f"{wish.source} has no login that could be used; nothing was added")
+        told = "".join(f"{line}. " for line in result.told)
+        raise UserError(f"{told}{source} has no login that could be used; nothing was added")
     if wish.id is not None and len(result.found) > 1:
         raise UserError(
-            f"--id is for one account, and {wish.source} has {len(result.found)}; leave it out",
+            f"--id is for one account, and {source} has {len(result.found)}; leave it out",
             exit_code=USAGE,
         )
     return result
 
 
-def lent(draft: Account, source: str) -> SignedIn:
-    """The login as the other program has it now."""
-    account = replace(draft, credential=Credential(source=source, file=draft.credential.file))
-    login = borrowed.read(account)
-    return SignedIn(account.credential, login.token, login.label)
+def _borrowed(wish: Wish) -> Haul:
+    """Nothing is kept but whose login it is."""
+    source = wish.source or ""
+    file = str(wish.file.resolve()) if wish.file else None
+    credential = Credential(source=source, file=file)
+    draft = Account("new", SOURCES[source] or "", credential, **wish.given())
+    signed_in = lent(draft)
+    who = signed_in.label or "without a name"
+    told = f"read the login of {source} ({who}); it is read again when needed, and never changed"
+    return Haul((told,), (Found(draft, signed_in),))
 
 
-def _borrowing(provider: str, source: str) -> Source:
-    def read(wish: Wish) -> Haul:
-        file = str(wish.file.resolve()) if wish.file else None
-        draft = Account("new", provider, Credential(file=file))
-        signed_in = lent(draft, source)
-        who = signed_in.label or "a login without a name"
-        told = f"read the login of {source} ({who}); kept its name only, it is read when needed"
-        return Haul((told,), (Found(draft, signed_in),))
-
-    return Source(provider, read)
-
-
-def _environment(_wish: Wish) -> Haul:
-    """The keys in the variables, from now on without them."""
+def _environment(wish: Wish) -> Haul:
+    """What is in the variables, to be there without them from now on."""
     environment = read_environment(os.environ)
+    told, found = list(environment.warnings), []
+    for account in environment.accounts:
+        if wish.provider not in (None, account.provider):
+            continue
+        draft = replace(account, transient=False)
+        try:
+            found.append(Found(draft, _of_variables(draft)))
+        except UserError as error:
+            told.append(str(error))
+        else:
+            told.append(f"read the environment; took the account of {account.provider}")
+    return Haul(tuple(told), tuple(found))
+
+
+def _of_variables(draft: Account) -> SignedIn:
+    if draft.credential.is_borrowed:
+        return lent(draft)
+    return SignedIn(draft.credential, draft.credential.api_key or Secret(""))
+
+
+def _taken_over(wish: Wish) -> Haul:
+    """Tokens and keys out of another program's file."""
+    try:
+        imported = read_import(wish.source or "", wish.file)
+    except (OSError, LookupError, ValueError) as cause:
+        raise UserError(f"{cause}; nothing was added") from cause
     found = [
-        Found(
-            replace(account, transient=False, credential=Credential()),
-            SignedIn(account.credential, account.credential.api_key),
-        )
-        for account in environment.accounts
+        Found(account, SignedIn(account.credential, account.credential.api_key, account.label))
+        for account in imported.accounts
+        if wish.provider in (None, account.provider)
     ]
-    told = [f"read the environment: {found_.draft.provider}" for found_ in found]
-    return Haul((*environment.warnings, *told), tuple(found))
+    return Haul(imported.told, tuple(found))
 
 
-SOURCES: Final[Mapping[str, Source]] = {
-    "antigravity-app": _borrowing("antigravity", "antigravity-app"),
-    "env": Source(None, _environment),
+_READERS: Final[Mapping[str, Callable[[Wish], Haul]]] = {
+    "antigravity-app": _borrowed,
+    "codex": _borrowed,
+    "gcloud": _borrowed,
+    "env": _environment,
+    "copilot": _taken_over,
+    "gemini-cli": _taken_over,
+    "antigravity-claude-proxy": _taken_over,
+    "multi-claude-proxy": _taken_over,
 }

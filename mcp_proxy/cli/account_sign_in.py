@@ -9,13 +9,29 @@ import click
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli.account_keeping import SignedIn
-from mcp_proxy.cli.account_wish import Wish, checked, is_here, needed, secret_on_stdin
+from mcp_proxy.cli.account_wish import (
+    USAGE,
+    Wish,
+    checked,
+    is_here,
+    needed,
+    secret_on_stdin,
+)
+from mcp_proxy.cli.sign_in_page import (
+    GrantT,
+    SignInPage,
+    paste_from_browser,
+    through_browser,
+)
 from mcp_proxy.engine.verify import Verifier
 from mcp_proxy.errors import Failure, UserError
 from mcp_proxy.providers import ProviderSettings, SignIn
+from mcp_proxy.signin import borrowed
 from mcp_proxy.store.checks import token
 
 if TYPE_CHECKING:
+    from mcp_proxy.signin.codex import CodexGrant
+    from mcp_proxy.signin.device import DeviceCode
     from mcp_proxy.signin.google import OAuthClient
 
 
@@ -41,7 +57,7 @@ def _with_address(sitting: Sitting) -> SignedIn:
         raise UserError(
             "--base-url is needed: the server's address up to and with /v1, as in"
             " http://127.0.0.1:11434/v1",
-            exit_code=2,
+            exit_code=USAGE,
         )
     key = _given_key(sitting.wish) or sitting.draft.credential.api_key
     if key is None and sys.stdin.isatty() and not is_here(sitting.draft.base_url):
@@ -50,21 +66,30 @@ def _with_address(sitting: Sitting) -> SignedIn:
 
 
 def _with_google(sitting: Sitting) -> SignedIn:
-    from mcp_proxy.cli.google_page import paste_from_browser, through_browser
-    from mcp_proxy.signin.google import oauth_client
+    from mcp_proxy.signin.google import GoogleSignIn, oauth_client
+    from mcp_proxy.signin.loopback import CALLBACK_PATH, GOOGLE_PORTS
 
-    wish, draft = sitting.wish, sitting.draft
+    draft = sitting.draft
     settings = replace(sitting.settings, token_url=draft.token_url or sitting.settings.token_url)
-    client = oauth_client(settings, wish.client_secrets)
-    if wish.refresh_token is not None:
+    client = oauth_client(settings, sitting.wish.client_secrets)
+    if sitting.wish.refresh_token is not None:
         return _with_google_token(client, sitting)
-    show = paste_from_browser if wish.no_browser else through_browser
-    grant = show(client, settings, port=wish.callback_port)
+
+    def begin(redirect_uri: str, state: str) -> GoogleSignIn:
+        return GoogleSignIn(client, settings, redirect_uri=redirect_uri, state=state)
+
+    grant = _granted(SignInPage(begin, GOOGLE_PORTS, CALLBACK_PATH), sitting.wish)
     credential = Credential(
         refresh_token=grant.refresh_token, client_id=client.id, client_secret=client.secret
     )
     email = sitting.verifier.email_of(draft, grant.access_token)
     return SignedIn(credential, grant.access_token, email, grant.expires_in)
+
+
+def _granted(page: SignInPage[GrantT], wish: Wish) -> GrantT:
+    """What the page grants to the person who goes there."""
+    show = paste_from_browser if wish.no_browser else through_browser
+    return show(page, port=wish.callback_port)
 
 
 def _with_google_token(client: "OAuthClient", sitting: Sitting) -> SignedIn:
@@ -84,6 +109,110 @@ def _renewed(sitting: Sitting, credential: Credential) -> SignedIn:
     if isinstance(renewed, Failure):
         raise UserError(f"the refresh token does not work: {renewed.detail}")
     return SignedIn(renewed.account.credential, renewed.token, expires_in=renewed.expires_in)
+
+
+def _with_google_cloud(sitting: Sitting) -> SignedIn:
+    """A key file, or whatever login of Google Cloud this machine has."""
+    named = sitting.wish.credentials_file
+    file = str(named) if named else sitting.draft.credential.file
+    return lent(replace(sitting.draft, credential=Credential(source="gcloud", file=file)))
+
+
+def _with_chatgpt(sitting: Sitting) -> SignedIn:
+    if sitting.wish.refresh_token is not None:
+        return _with_chatgpt_token(sitting)
+    grant = _chatgpt_code(sitting) or _chatgpt_page(sitting)
+    workspace, email, _plan = grant.identity
+    return SignedIn(
+        Credential(refresh_token=grant.refresh_token),
+        grant.access_token,
+        email,
+        grant.expires_in,
+        workspace,
+    )
+
+
+def _chatgpt_code(sitting: Sitting) -> "CodexGrant | None":
+    """Without a browser here: by a code, where OpenAI gives this machine one."""
+    from mcp_proxy.signin.codex import CodexDeviceSignIn
+
+    if not sitting.wish.no_browser:
+        return None
+    by_code = CodexDeviceSignIn(sitting.settings, proxy=sitting.draft.proxy)
+    try:
+        code = by_code.start()
+    except UserError:
+        return None  # not everybody may sign in so; the page's address can still be pasted
+    _show(code)
+    return by_code.wait(code)
+
+
+def _chatgpt_page(sitting: Sitting) -> "CodexGrant":
+    from mcp_proxy.signin.codex import CALLBACK_PATH, CALLBACK_PORTS, CodexSignIn
+
+    settings, proxy = sitting.settings, sitting.draft.proxy
+
+    def begin(redirect_uri: str, state: str) -> CodexSignIn:
+        return CodexSignIn(settings, redirect_uri=redirect_uri, state=state, proxy=proxy)
+
+    return _granted(SignInPage(begin, CALLBACK_PORTS, CALLBACK_PATH), sitting.wish)
+
+
+def _with_chatgpt_token(sitting: Sitting) -> SignedIn:
+    from mcp_proxy.signin.codex_claims import identity_of
+
+    credential = Credential(refresh_token=secret_on_stdin("--refresh-token"))
+    signed_in = _renewed(sitting, credential)
+    token = signed_in.access_token or Secret("")
+    workspace, email, _plan = identity_of(token.value)
+    return replace(signed_in, label=email, workspace=workspace)
+
+
+def _with_github(sitting: Sitting) -> SignedIn:
+    from mcp_proxy.signin.github import GitHubSignIn
+
+    github = GitHubSignIn(sitting.settings, proxy=sitting.draft.proxy)
+    if sitting.wish.refresh_token is not None:
+        token = secret_on_stdin("--refresh-token")
+    else:
+        code = github.start()
+        _show(code)
+        token = github.wait(code)
+    # Copilot's own tokens are asked for with this one, each time anew.
+    return SignedIn(Credential(refresh_token=token), label=github.login_of(token))
+
+
+def lent(account: Account) -> SignedIn:
+    """What the program that the account borrows from has now. UserError when that is nothing."""
+    try:
+        login = borrowed.read(account)
+    except ConnectionError as cause:
+        raise UserError(f"{cause}; nothing was added. Try again.") from cause
+    except (OSError, LookupError, ValueError) as cause:
+        raise UserError(
+            f"{cause}. Sign in there first, or add the account in another way."
+        ) from cause
+    project = account.project or login.project
+    if account.provider == "vertex" and project is None:
+        raise UserError(
+            "--project is needed: neither the environment nor the credentials name one",
+            exit_code=USAGE,
+        )
+    return SignedIn(
+        account.credential,
+        login.token,
+        login.label,
+        workspace=login.workspace,
+        project=project,
+    )
+
+
+def _show(code: "DeviceCode") -> None:
+    click.echo(
+        f"Open this page in any browser, here or elsewhere:\n\n{code.url}\n\n"
+        f"and type in the code {code.user_code}. It is good for {code.lifetime / 60:.0f} minutes.",
+        err=True,
+    )
 
 
 def _given_key(wish: Wish) -> Secret | None:
@@ -108,4 +237,7 @@ SIGN_INS: Mapping[SignIn, Callable[[Sitting], SignedIn]] = {
     SignIn.API_KEY: _with_key,
     SignIn.OPTIONAL_KEY: _with_address,
     SignIn.GOOGLE: _with_google,
+    SignIn.ADC: _with_google_cloud,
+    SignIn.CODEX: _with_chatgpt,
+    SignIn.GITHUB: _with_github,
 }

@@ -123,10 +123,10 @@ def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
     """Add an account, or sign in anew to one that exists."""
     from mcp_proxy.cli.account_add import add_accounts
 
-    done = add_accounts(app, Wish(**wish))
+    addition = add_accounts(app, Wish(**wish))
     rows = [
         {"action": "added" if each.is_new else "updated", **verdict_row(each.verdict)}
-        for each in done
+        for each in addition.added
     ]
     first = {name: value for name, value in rows[0].items() if name != "action"}
     result = {
@@ -134,9 +134,10 @@ def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
         "action": rows[0]["action"],
         "account": first,
         "accounts": rows,
+        "left_out": list(addition.left_out),
     }
     show(result, _added_view, as_json=as_json)
-    return 0 if all(each.verdict.ok for each in done) else FAILED
+    return 0 if addition.ok else FAILED
 
 
 @accounts.command("list")
@@ -272,6 +273,8 @@ def _added_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
         yield from models_view(row)
         if not row["ok"]:
             yield text(f"When that is mended: mcproxy accounts verify {row['id']}")
+    for line in result["left_out"]:
+        yield text(f"Left out: {line}", "red")
 
 
 def _verify_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":

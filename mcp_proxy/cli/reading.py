@@ -6,7 +6,7 @@ none. Both ways end in the same documents, those of `engine/report.py`.
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -208,10 +208,14 @@ class Upstreams:
         return self._runtime.state.get("models", account.id) is not None
 
     def _classes(self) -> dict[str, str]:
-        """What a class name stands for now."""
+        """What a class name stands for now; without those that nothing stands for."""
         if not self._runtime.directory.models:
             return {}
-        return {name: self._runtime.stages(name)[0].model for name in CLASSES}
+        meant = {}
+        for name in CLASSES:
+            with suppress(UnknownModel):
+                meant[name] = self._runtime.stages(name)[0].model
+        return meant
 
     def _progress(self, accounts: Sequence[Account]) -> Any:
         err = console(stderr=True)

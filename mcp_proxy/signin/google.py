@@ -33,8 +33,6 @@ SCOPES = tuple(
         "experimentsandconfigs",
     )
 )
-WAIT = 300.0
-"""Seconds that a person has for signing in."""
 _EXCHANGE_TIMEOUT = 30.0
 
 

@@ -1,15 +1,15 @@
-"""A person, a browser and Google's sign-in page: how the code gets from there to here."""
+"""A person, a browser and a provider's sign-in page: how the code gets from there to here."""
 
 import sys
 import webbrowser
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import click
 
 from mcp_proxy.errors import UserError
-from mcp_proxy.providers import ProviderSettings
-from mcp_proxy.signin.google import WAIT, GoogleSignIn, Grant, OAuthClient
 from mcp_proxy.signin.loopback import (
-    FIRST_PORT,
     Callback,
     CallbackListener,
     new_state,
@@ -18,14 +18,40 @@ from mcp_proxy.signin.loopback import (
 )
 
 USAGE = 2
+WAIT = 300.0
+"""Seconds that a person has for signing in."""
+
+GrantT = TypeVar("GrantT", covariant=True)
 
 
-def through_browser(client: OAuthClient, settings: ProviderSettings, *, port: int | None) -> Grant:
+class PageSignIn(Protocol[GrantT]):
+    """One sign-in at one page."""
+
+    @property
+    def url(self) -> str:
+        """Where the person goes."""
+        ...
+
+    def finish(self, code: str) -> GrantT:
+        """Trade the code that they come back with. UserError when it is refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage(Generic[GrantT]):
+    """A provider's page, and where on this machine it sends people back to."""
+
+    begin: Callable[[str, str], PageSignIn[GrantT]]
+    """A sign-in for (address to come back to, state)."""
+    ports: Sequence[int]
+    """The ports that are registered with the provider, the usual one first."""
+    path: str
+
+
+def through_browser(page: SignInPage[GrantT], *, port: int | None) -> GrantT:
     """Open the page, wait for the browser to come back to our listener."""
-    with CallbackListener(port) as listener:
-        sign_in = GoogleSignIn(
-            client, settings, redirect_uri=listener.redirect_uri, state=listener.state
-        )
+    with CallbackListener(port, ports=page.ports, path=page.path) as listener:
+        sign_in = page.begin(listener.redirect_uri, listener.state)
         _open(sign_in.url)
         callback = listener.wait(WAIT)
     if callback is None:
@@ -36,14 +62,10 @@ def through_browser(client: OAuthClient, settings: ProviderSettings, *, port: in
     return sign_in.finish(_code(callback))
 
 
-def paste_from_browser(
-    client: OAuthClient, settings: ProviderSettings, *, port: int | None
-) -> Grant:
+def paste_from_browser(page: SignInPage[GrantT], *, port: int | None) -> GrantT:
     """Print the page's address, read back the one that the browser ended on."""
     state = new_state()
-    sign_in = GoogleSignIn(
-        client, settings, redirect_uri=redirect_uri(port or FIRST_PORT), state=state
-    )
+    sign_in = page.begin(redirect_uri(port or page.ports[0], page.path), state)
     click.echo(f"Open this page in any browser and sign in:\n\n{sign_in.url}\n", err=True)
     click.echo(
         "The browser will end on a page that does not load. Paste its whole address here"
@@ -56,7 +78,7 @@ def paste_from_browser(
             "--no-browser reads the address from stdin, and nothing came; nothing was added",
             exit_code=USAGE,
         )
-    return sign_in.finish(_code(pasted_callback(pasted, state)))
+    return sign_in.finish(_code(pasted_callback(pasted, state, page.path)))
 
 
 def _open(url: str) -> None:
