@@ -13,6 +13,7 @@ import orjson
 from mcp_proxy.conversation import Conversation, Tool, ToolChoice
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.call_names import SentNames
+from mcp_proxy.dialects.search_tools import search_tool
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import Path, narrow
 from mcp_proxy.model import Family, ModelInfo
@@ -97,14 +98,7 @@ def tool_config(choice: ToolChoice, toolbox: Toolbox, model: ModelInfo) -> JsonO
 
 def searches_the_web(conversation: Conversation) -> bool:
     """Whether web search is the only tool: upstreams refuse it beside functions (3.4)."""
-    return not conversation.tools and any(
-        _is_web_search(tool.value) for tool in conversation.server_tools
-    )
-
-
-def _is_web_search(tool: dict[str, Any]) -> bool:
-    kind = tool.get("type")
-    return "googleSearch" in tool or (isinstance(kind, str) and kind.startswith("web_search"))
+    return not conversation.tools and search_tool(conversation) is not None
 
 
 _TOOL_PATH: Final = re.compile(
