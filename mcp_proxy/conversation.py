@@ -226,10 +226,13 @@ class Conversation:
         return False
 
     def first_user_text(self) -> str:
-        """Names a conversation when the client gives no session id; "" if there is no text."""
+        """Names a conversation when the client gives no session id; "" if there is no text.
+
+        All texts of the message, since some clients begin each of them with the same preamble.
+        """
         for message in self.messages:
             if message.role == "user":
-                for part in message.parts:
-                    if isinstance(part, Text) and part.text:
-                        return part.text
+                texts = [part.text for part in message.parts if type(part) is Text and part.text]
+                if texts:
+                    return texts[0] if len(texts) == 1 else "\n".join(texts)
         return ""

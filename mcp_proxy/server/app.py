@@ -45,10 +45,11 @@ ROUTES: dict[str, dict[str, Handler]] = {
 }
 
 PREFIXES: dict[str, dict[str, Handler]] = {
-    "/v1/models/": {"GET": models.one, "POST": gemini.act},
-    "/v1beta/models/": {"GET": models.one, "POST": gemini.act},
-    "/v1/projects/": {"GET": models.one, "POST": gemini.act},
-    "/v1beta1/projects/": {"GET": models.one, "POST": gemini.act},
+    **{
+        f"/{version}/{place}": {"GET": models.one, "POST": gemini.act}
+        for version in ("v1", "v1alpha", "v1beta", "v1beta1")
+        for place in ("models/", "publishers/", "projects/")
+    },
     "/v1/responses/": {"GET": responses.stored, "DELETE": responses.stored},
     "/api/event_logging/": {"POST": health.probe},
 }
@@ -277,7 +278,7 @@ def normal_path(path: str) -> str:
     return SHORT_FORMS.get(path, path)
 
 
-_GEMINI_PATHS = ("/v1beta/", "/v1beta1/", "/v1/projects/")
+_GEMINI_PATHS = ("/v1alpha/", "/v1beta/", "/v1beta1/", "/v1/projects/", "/v1/publishers/")
 
 
 def dialect_of(path: str, request: web.BaseRequest) -> str:

@@ -37,7 +37,8 @@ async def every(runtime: Runtime, call: Call) -> web.Response:
         rows = [codex_row(*row, place) for place, row in enumerate(_listed(runtime))]
         return json_answer(call, {"models": rows})
     if call.dialect == "gemini":
-        return json_answer(call, {"models": [gemini.model_row(*row) for row in _listed(runtime)]})
+        rows = [gemini.model_row(*row) for row in _listed(runtime)]
+        return json_answer(call, gemini.page_of(rows, request.query))
     if not speaks_anthropic(request.headers):
         data = [_openai_row(runtime, *row) for row in _listed(runtime)]
         return json_answer(call, {"object": "list", "data": data})
