@@ -33,6 +33,8 @@ CALLBACK_PATH: Final = "/auth/callback"
 
 _TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 _DEVICE_PATH: Final = "/api/accounts/deviceauth"
+_DEVICE_REDIRECT: Final = "https://auth.openai.com/deviceauth/callback"
+"""Registered with the client, whichever server is asked."""
 _DEVICE_LIFETIME: Final = 900.0
 _DEVICE_INTERVAL: Final = 5.0
 _DEFAULT_LIFETIME: Final = 3600.0
@@ -123,8 +125,7 @@ class CodexDeviceSignIn:
         )
         if authorization is None or verifier is None:
             raise UserError("OpenAI's answer has no code in it; nothing was added. Try again.")
-        redirect_uri = f"{self._endpoint.issuer}/deviceauth/callback"
-        return self._endpoint.trade(authorization, verifier, redirect_uri)
+        return self._endpoint.trade(authorization, verifier, _DEVICE_REDIRECT)
 
     def _look(self, code: DeviceCode) -> JsonObject | Pending:
         asked = {"device_auth_id": code.handle.value, "user_code": code.user_code}

@@ -185,7 +185,7 @@ def test_a_typed_code_gives_the_same_grant(google: Script) -> None:
     (form,) = google.forms("/oauth/token")
     assert form["code"] == "auth-code"
     assert form["code_verifier"] == "v" * 43
-    assert form["redirect_uri"] == f"{google.url}/deviceauth/callback"
+    assert form["redirect_uri"] == "https://auth.openai.com/deviceauth/callback"
     bodies = [json.loads(body) for path, _, body in google.seen if path != "/oauth/token"]
     assert bodies[0] == {"client_id": CLIENT_ID}
     assert bodies[1] == {"device_auth_id": "dev-canary", "user_code": "WXYZ-1"}
