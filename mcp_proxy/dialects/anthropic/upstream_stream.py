@@ -90,6 +90,9 @@ class MessagesParser:
                 if self._open is _TEXT and delta["type"] == "text_delta":
                     if text := delta["text"]:
                         out.append(_new(TextDelta, (self._at, text)))
+                elif self._open is _THINKING and delta["type"] == "thinking_delta":
+                    if text := delta["thinking"]:
+                        out.append(_new(ThinkingDelta, (self._at, text)))
                 else:
                     self._delta(delta, out)
             elif not self._finished:
@@ -210,8 +213,7 @@ class MessagesParser:
     def _delta(self, delta: JsonObject, out: list[Event]) -> None:
         match delta["type"]:
             case "thinking_delta" if self._open is _THINKING:
-                if text := delta["thinking"]:
-                    out.append(_new(ThinkingDelta, (self._at, text)))
+                out.append(ThinkingDelta(self._at, delta["thinking"]))
             case "input_json_delta":
                 if piece := delta["partial_json"]:
                     self._pieces.append(piece)
