@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -9,6 +10,7 @@ import anthropic
 import httpx2
 import pytest
 
+from mcp_proxy.account import Credential
 from mcp_proxy.demo.places import DemoPlaces
 from mcp_proxy.signin.adc import read_google_login
 
@@ -155,3 +157,19 @@ async def test_a_fault_in_the_prompt_cuts_the_stream(zai: anthropic.AsyncAnthrop
     with pytest.raises(httpx2.TransportError):
         async with zai.messages.stream(model="glm-4.7", max_tokens=999, messages=[cut]) as stream:
             await stream.get_final_message()
+
+
+async def test_a_persons_own_google_credentials_are_good_too(
+    places: DemoPlaces, session: aiohttp.ClientSession
+) -> None:
+    account = places.account("vertex", "ada")
+    file = places.vertex.tokens.user_file("ada", "demo-project-ada", directory=places.directory)
+    borrowed = replace(
+        account,
+        credential=Credential(file=str(file)),
+        token_url=places.settings()["vertex"].token_url,
+    )
+    login = await asyncio.to_thread(read_google_login, borrowed)
+    vertex = Vertex(places, session, login.token.value)
+    status, _answer = await vertex.post("google/models/gemini-2.5-flash:countTokens", CONTENTS)
+    assert status == 200

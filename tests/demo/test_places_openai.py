@@ -75,6 +75,9 @@ async def test_a_chat_tool_loop_ends_in_the_quoted_results(api: openai.AsyncOpen
     ]
     answer = await api.chat.completions.create(**{**asked, "messages": history})
     assert answer.choices[0].message.content == "The tool answered: “sunny”\n“sunny”"
+    added = [*history, {"role": "user", "content": "and a picture of it"}]
+    again = await api.chat.completions.create(**{**asked, "messages": added})
+    assert again.choices[0].message.content == answer.choices[0].message.content
     with pytest.raises(openai.BadRequestError, match="did not have response messages"):
         await api.chat.completions.create(**{**asked, "messages": history[:-1]})
 

@@ -1,5 +1,6 @@
 """The embedded Codex and Copilot back ends with their sign-ins."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -12,10 +13,11 @@ import anthropic
 import openai
 import pytest
 
-from mcp_proxy.account import Account
+from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo.places import DemoPlaces
 from mcp_proxy.demo.places.codex_tokens import CLIENT_ID
 from mcp_proxy.jwt_claims import claims_of
+from mcp_proxy.signin.github import GitHubSignIn
 from mcp_proxy.sse import SseReader
 
 MODEL = "gpt-5.4"
@@ -287,3 +289,41 @@ async def test_a_revoked_github_token_gives_no_more_tokens(
     account = places.account("copilot", "ada")
     places.copilot.github.revoke("ada")
     assert (await copilot_token(places, session, account))["message"] == "Bad credentials"
+
+
+async def test_githubs_device_flow_ends_in_a_token_that_is_exchanged(
+    places: DemoPlaces, session: aiohttp.ClientSession
+) -> None:
+    sign_in = GitHubSignIn(places.settings()["copilot"])
+
+    def signed_in() -> Secret:
+        return sign_in.wait(sign_in.start(), pause=lambda _seconds: None)
+
+    token = await asyncio.to_thread(signed_in)
+    assert await asyncio.to_thread(sign_in.login_of, token) == "demo-copilot"
+    account = Account("c", "copilot", Credential(refresh_token=token))
+    assert (await copilot_token(places, session, account))["token"].startswith("tid=")
+
+
+async def test_codexs_device_flow_gives_a_code_with_its_verifier(
+    places: DemoPlaces, session: aiohttp.ClientSession
+) -> None:
+    device = f"{places.url}/auth/api/accounts/deviceauth"
+    async with session.post(f"{device}/usercode", json={"client_id": CLIENT_ID}) as response:
+        handle = await response.json()
+    statuses = []
+    for _ in range(2):
+        async with session.post(f"{device}/token", json=handle) as response:
+            statuses.append(response.status)
+            granted = await response.json()
+    assert statuses == [403, 200]
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": "https://auth.openai.com/deviceauth/callback",
+        "code": granted["authorization_code"],
+        "code_verifier": granted["code_verifier"],
+    }
+    async with session.post(places.settings()["codex"].token_url, data=form) as response:
+        tokens = await response.json()
+    assert claims_of(tokens["id_token"])["email"] == "demo-codex@example.com"

@@ -70,11 +70,13 @@ def _last_prompt(messages: list[JsonObject]) -> str:
 
 
 def _last_results(messages: list[JsonObject]) -> tuple[str, ...]:
+    """Since the model spoke last; what a person adds behind them takes nothing away."""
     found: list[str] = []
     for message in reversed(messages):
-        if message["role"] != "tool":
+        if message["role"] == "assistant":
             break
-        found.append(text_of(message["content"]))
+        if message["role"] == "tool":
+            found.append(text_of(message["content"]))
     return tuple(reversed(found))
 
 

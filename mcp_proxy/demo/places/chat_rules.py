@@ -81,8 +81,9 @@ def problems(body: JsonObject, model: DemoModel) -> Iterator[Answer]:
         yield invalid(f"Unrecognized request argument supplied: {name}")
     yield from common_problems(body)
     yield from _tokens(body, model)
-    yield from reasoning_problems(body, model, effort=body.get("reasoning_effort"))
-    if not model.levels and body.get("reasoning_effort") is not None:
+    effort = body.get("reasoning_effort")
+    yield from reasoning_problems(body, model, effort=effort, field="reasoning_effort")
+    if not model.levels and effort is not None:
         yield invalid("Unrecognized request argument supplied: reasoning_effort")
     if model.levels and body.get("stop") is not None:
         yield unsupported_parameter("stop")

@@ -192,7 +192,7 @@ def _row(model: DemoModel) -> JsonObject:
         "description": "A model of the embedded upstream.",
         "default_reasoning_level": "medium",
         "supported_reasoning_levels": [
-            {"effort": level, "description": level} for level in model.levels
+            {"effort": level, "description": level} for level in model.levels if level != "none"
         ],
         "visibility": "list",
         "supported_in_api": True,

@@ -128,15 +128,15 @@ GEMINI = _by_id(
 )
 
 CODEX = _by_id(
-    _gpt(model, ("low", "medium", "high", "xhigh"))
-    for model in (
-        "gpt-5.6-sol",
-        "gpt-5.6-terra",
-        "gpt-5.6-luna",
-        "gpt-5.5",
-        "gpt-5.4",
-        "gpt-5.4-mini",
-        "gpt-5.3-codex-spark",
+    (
+        *(
+            _gpt(model, ("none", *_MORE_EFFORTS))
+            for model in ("gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna")
+        ),
+        *(
+            _gpt(model, _GPT_NEWER)
+            for model in ("gpt-5.5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.3-codex-spark")
+        ),
     )
 )
 

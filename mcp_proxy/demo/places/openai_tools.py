@@ -59,13 +59,15 @@ def schema_problems(name: str, schema: JsonObject, *, strict: bool, param: str) 
         yield invalid(text, param, "invalid_json_schema")
 
 
-def reasoning_problems(body: JsonObject, model: DemoModel, *, effort: Any) -> Iterator[Answer]:
-    """What models that reason refuse, and what those refuse that do not."""
+def reasoning_problems(
+    body: JsonObject, model: DemoModel, *, effort: Any, field: str
+) -> Iterator[Answer]:
+    """What models that reason refuse. `field`: where this API has the effort."""
     if not model.levels:
         return
     if effort is not None and effort not in model.levels:
         listed = ", ".join(f"'{level}'" for level in model.levels)
-        yield unsupported_value("reasoning_effort", effort, f"Supported values are: {listed}.")
+        yield unsupported_value(field, effort, f"Supported values are: {listed}.")
     if effort == "none":
         return
     temperature = body.get("temperature")

@@ -89,11 +89,13 @@ def _texts(content: Any) -> list[str]:
 
 
 def _last_results(items: list[JsonObject]) -> tuple[str, ...]:
+    """Since the model spoke last; what a person adds behind them takes nothing away."""
     found: list[str] = []
     for item in reversed(items):
-        if item["type"] not in _OUTPUTS:
+        if item["type"] in _OUTPUTS:
+            found.append(text_of(item["output"]))
+        elif item.get("role", "assistant") == "assistant":
             break
-        found.append(text_of(item["output"]))
     return tuple(reversed(found))
 
 

@@ -109,7 +109,7 @@ def problems(body: JsonObject, model: DemoModel, *, signer: str = "gpt") -> Iter
     effort = (body.get("reasoning") or {}).get("effort")
     if not model.levels and body.get("reasoning"):
         yield unsupported_parameter("reasoning.effort")
-    yield from reasoning_problems(body, model, effort=effort)
+    yield from reasoning_problems(body, model, effort=effort, field="reasoning.effort")
     yield from _format(body)
     tokens = responses_tokens(body)
     if tokens > model.window:
