@@ -449,12 +449,7 @@ class TestSettings:
                 {"temperature": 0.3, "top_k": 4},
             ),
             (BUDGETED, Reasoning(), Sampling(top_p=0.5), {"top_p": 0.5}),
-            (
-                GLM,
-                Reasoning(),
-                Sampling(temperature=0.3, top_p=0.5),
-                {"temperature": 0.3, "top_p": 0.5},
-            ),
+            (GLM, Reasoning(), Sampling(temperature=0.3, top_p=0.5), {"temperature": 0.3}),
             (BUDGETED, Reasoning("on"), Sampling(temperature=0.3, top_p=0.5, top_k=4), {}),
             (BUDGETED, Reasoning("on"), Sampling(top_p=0.97), {"top_p": 0.97}),
             (NEWEST, Reasoning(), Sampling(temperature=0.3, top_p=0.5, top_k=4), {}),

@@ -170,8 +170,8 @@ def _sampling(conversation: Conversation, plan: ThinkingPlan, model: ModelInfo) 
         return settings
     if sampling.temperature is not None:
         settings["temperature"] = min(sampling.temperature, 1.0)
-    if sampling.temperature is None or model.family is not Family.CLAUDE:
-        settings["top_p"] = sampling.top_p  # Claude takes one of the two
+    else:
+        settings["top_p"] = sampling.top_p  # one of the two is taken, not both
     settings["top_k"] = sampling.top_k
     return settings
 
