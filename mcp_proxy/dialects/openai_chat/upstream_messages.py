@@ -69,7 +69,8 @@ class Messages:
         system = _instructions(conversation)
         if system:
             sent.append({"role": self._system_role, "content": system})
-        turns = list(runs(conversation.messages))
+        # What would leave nothing behind must not part what one side says.
+        turns = list(runs([each for each in conversation.messages if _says_something(each)]))
         loop = _start_of_loop(turns)
         for at, (is_model, messages) in enumerate(turns):
             if is_model:
@@ -164,8 +165,6 @@ class Messages:
                     calls.append(self._call(part))
                 elif type(part) is Thinking:
                     thoughts.append(part)
-        if not texts and not calls:
-            return
         turn: JsonObject = {"role": "assistant", "content": "\n\n".join(texts) if texts else None}
         if thoughts and in_loop and self._returns_thoughts:
             self._add_thoughts(turn, thoughts)
@@ -187,6 +186,24 @@ class Messages:
         if call.seal is not None and self._returns_seals:
             sent["extra_content"] = call_extra(call.seal)
         return sent
+
+
+def _says_something(message: Message) -> bool:
+    """Whether there is anything in it that is sent by itself; thoughts go with what they led to."""
+    is_model = message.role == "assistant"
+    for part in message.parts:
+        if type(part) is Text:
+            if part.text:
+                return True
+        elif type(part) is ToolCall:
+            if is_model:
+                return True
+        elif not is_model and (
+            isinstance(part, Media | ToolResult)
+            or (isinstance(part, Verbatim) and part.dialect == NAME)
+        ):
+            return True
+    return False
 
 
 def _instructions(conversation: Conversation) -> str:

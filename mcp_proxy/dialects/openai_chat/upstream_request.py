@@ -12,7 +12,7 @@ from mcp_proxy.dialects.call_names import SentNames, legal_id, within
 from mcp_proxy.dialects.effort import effort_of, nearest
 from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.dialects.openai_chat.upstream_messages import LONGEST_ID, Messages, is_openais
-from mcp_proxy.dialects.openai_schemas import is_strict, parameters
+from mcp_proxy.dialects.openai_schemas import answer_schema, parameters
 from mcp_proxy.model import ModelInfo
 
 MAX_STOPS: Final = 4
@@ -85,12 +85,9 @@ def _declaration(tool: Tool, names: SentNames) -> JsonObject:
 def _format(output: OutputFormat) -> JsonObject:
     if output.schema is None:
         return {"type": "json_object"}
-    described = {
-        "name": within(LONGEST_ID, legal_id(output.name or "answer")),
-        "schema": output.schema,
-        # Strict mode refuses schemas that leave anything open.
-        "strict": is_strict(output.schema),
-    }
+    schema, is_strict = answer_schema(output.schema)
+    name = within(LONGEST_ID, legal_id(output.name or "answer"))
+    described = {"name": name, "schema": schema, "strict": is_strict}
     return {"type": "json_schema", "json_schema": described}
 
 
