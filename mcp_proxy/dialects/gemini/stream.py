@@ -14,6 +14,7 @@ from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim, WebSearc
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.gemini.grounding import read_grounding
 from mcp_proxy.dialects.gemini.tools import Toolbox
+from mcp_proxy.dialects.token_counts import token_count
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
@@ -63,9 +64,6 @@ _BROKEN_TURN: Final = {
     "MISSING_THOUGHT_SIGNATURE": FailureKind.SEAL,
 }
 """The turn came to nothing; worth another try unless there is text already."""
-
-_MOST_TOKENS: Final = 2**53
-"""Above it JavaScript clients would read another number than was sent."""
 
 _CONTENT: Final = frozenset({PartKind.TEXT, PartKind.TOOL_CALL, PartKind.MEDIA, PartKind.VERBATIM})
 
@@ -285,25 +283,19 @@ class GeminiStreamParser:
 
 def _read_usage(usage: JsonObject) -> Usage:
     """The prompt count includes what was cached; the candidates' excludes thoughts (5.4)."""
-    prompt = _count(usage, "promptTokenCount")
-    cached = _count(usage, "cachedContentTokenCount")
-    thoughts = _count(usage, "thoughtsTokenCount")
-    shown = _count(usage, "candidatesTokenCount")
+    prompt = token_count(usage, "promptTokenCount")
+    cached = token_count(usage, "cachedContentTokenCount")
+    thoughts = token_count(usage, "thoughtsTokenCount")
+    shown = token_count(usage, "candidatesTokenCount")
     if not shown:
-        tools = _count(usage, "toolUsePromptTokenCount")
-        shown = max(_count(usage, "totalTokenCount") - prompt - tools - thoughts, 0)
+        tools = token_count(usage, "toolUsePromptTokenCount")
+        shown = max(token_count(usage, "totalTokenCount") - prompt - tools - thoughts, 0)
     return Usage(
         input=max(prompt - cached, 0),
         output=shown + thoughts,
         thinking=thoughts,
         cache_read=cached,
     )
-
-
-def _count(usage: JsonObject, name: str) -> int:
-    """A count that clients can read; an answer is not lost over a strange one (faults.md 71)."""
-    value = usage.get(name)
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0
 
 
 def _broke(kind: FailureKind, detail: str) -> UpstreamBroke:
