@@ -157,7 +157,7 @@ _PHRASES: Final = tuple(
             frozenset({400, 403, 404, 422, 500}),
             r"try pulling it first|no (?:allowed |available )?(?:endpoints|providers?) (?:are )?"
             r"(?:found|available) (?:matching|for)|not a valid model"
-            r"|\bmodel\b.{0,200}(?:not found|does not exist|doesn't exist|not loaded|unknown)"
+            r"|\bmodel\b.{0,200}(?:not found|not exist|doesn't exist|not loaded|unknown)"
             r"|(?:unknown|no such|invalid|nonexistent) model",
             FailureKind.NOT_FOUND,
         ),
