@@ -231,7 +231,7 @@ class TestOfOneKind:
     @pytest.mark.parametrize(
         "text",
         [
-            "This model's maximum context length is 8192 tokens. However, you asked for 9000 tokens",
+            "This model's maximum context length is 8192 tokens. However, you sent 9000 tokens",
             "the request exceeds the available context size. try increasing the context size",
             "Trying to keep the first 5000 tokens when context the overflows. However, the model "
             "is loaded with context length of only 4096 tokens",
