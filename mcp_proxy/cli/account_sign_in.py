@@ -14,7 +14,6 @@ from mcp_proxy.cli.account_wish import (
     Wish,
     checked,
     is_here,
-    needed,
     secret_on_stdin,
 )
 from mcp_proxy.cli.sign_in_page import (
@@ -53,12 +52,6 @@ def _with_key(sitting: Sitting) -> SignedIn:
 
 def _with_address(sitting: Sitting) -> SignedIn:
     """Servers on one's own machine want no key; a person is asked about others."""
-    if sitting.draft.base_url is None:
-        raise UserError(
-            "--base-url is needed: the server's address up to and with /v1, as in"
-            " http://127.0.0.1:11434/v1",
-            exit_code=USAGE,
-        )
     key = _given_key(sitting.wish) or sitting.draft.credential.api_key
     if key is None and sys.stdin.isatty() and not is_here(sitting.draft.base_url):
         key = _asked_key("API key (empty for none)", default="")
@@ -224,8 +217,6 @@ def _given_key(wish: Wish) -> Secret | None:
 
 def _asked_key(question: str, default: str | None = None) -> Secret | None:
     """Typed without an echo. None for nothing, where nothing is an answer."""
-    if not sys.stdin.isatty():
-        raise needed("--api-key", "- reads the key from stdin")
     typed: str = click.prompt(
         question, hide_input=True, default=default, show_default=False, err=True
     )

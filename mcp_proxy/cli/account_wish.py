@@ -86,10 +86,13 @@ def settled(wish: Wish, loaded: Loaded) -> Wish:
         raise UserError("--from and --refresh-token exclude each other", exit_code=USAGE)
     if wish.file is not None and wish.source is None:
         raise UserError("--file goes with --from", exit_code=USAGE)
-    wish = replace(wish, provider=_provider(wish, account_of(loaded, wish.id)))
+    existing = account_of(loaded, wish.id)
+    wish = replace(wish, provider=_provider(wish, existing))
+    wish.given()
     if wish.provider is not None:
         _refuse_foreign_flags(wish, wish.provider)
-    wish.given()
+    if wish.provider is not None and wish.source is None:
+        _require(wish, provider(wish.provider).sign_in, existing)
     return wish
 
 
@@ -185,6 +188,21 @@ def _refuse_foreign_flags(wish: Wish, name: str) -> None:
     flag = next(foreign, None)
     if flag is not None:
         raise UserError(f"{flag} is not for {name}, which {how}; leave it out", exit_code=USAGE)
+
+
+def _require(wish: Wish, kind: SignIn, existing: Account | None) -> None:
+    """What nobody can be asked for, and no sign-in gives."""
+    if wish.api_key != "-":
+        checked("--api-key", wish.api_key, checks.token)
+    if kind is SignIn.API_KEY and wish.api_key is None and not sys.stdin.isatty():
+        raise needed("--api-key", "- reads the key from stdin")
+    has_address = wish.base_url or (existing is not None and existing.base_url)
+    if kind is SignIn.OPTIONAL_KEY and not has_address:
+        raise UserError(
+            "--base-url is needed: the server's address up to and with /v1, as in"
+            " http://127.0.0.1:11434/v1",
+            exit_code=USAGE,
+        )
 
 
 def _ask_provider() -> str:

@@ -255,6 +255,37 @@ NEEDED_FLAGS = {
     ): "--from and --refresh-token",
     ("add", "--provider", "antigravity", "--accept-risk", "--base-url", "http://x.y"): "--base-url",
     ("add", "--provider", "antigravity", "--accept-risk", "--project", "a b"): "--project",
+    ("add", "--provider", "openai-compatible"): "--base-url is needed",
+    ("add", "--provider", "gemini"): "--api-key is needed without a terminal",
+    ("add", "--provider", "gemini", "--refresh-token", "-"): "--refresh-token is not for gemini",
+    ("add", "--provider", "gemini", "--no-browser"): "--no-browser is not for gemini",
+    ("add", "--provider", "gemini", "--header", "a=b"): "--header is not for gemini",
+    ("add", "--provider", "gemini", "--api-key", "two words"): "--api-key must be one run",
+    (
+        "add",
+        "--provider",
+        "copilot",
+        "--accept-risk",
+        "--api-key",
+        "x",
+    ): "--api-key is not for copilot",
+    ("add", "--provider", "vertex", "--location", "evil.example/"): "--location must be made of",
+    ("add", "--provider", "openai-compatible", "--header", "canary"): "--header takes NAME=VALUE",
+    (
+        "add",
+        "--provider",
+        "openai-compatible",
+        "--header",
+        "Host=canary",
+    ): "--header must not have Host",
+    (
+        "add",
+        "--provider",
+        "zai",
+        "--from",
+        "codex",
+    ): "--from codex gives accounts of codex, not of zai",
+    ("add", "--provider", "zai", "--file", __file__): "--file goes with --from",
 }
 
 
@@ -267,6 +298,7 @@ def test_without_a_terminal_the_flag_is_named_and_nothing_changes(
     ran = cli("accounts", *arguments, stdin="secret\n")
     assert (ran.code, ran.stdout) == (2, "")
     assert flag in ran.stderr
+    assert "canary" not in ran.stderr
     assert home.paths.accounts.read_bytes() == before
     assert not home.paths.state.exists()
 
