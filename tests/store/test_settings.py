@@ -8,6 +8,7 @@ import pytest
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.store.entries import PROVIDER_NAMES
 from mcp_proxy.store.paths import Paths, find_paths
 from mcp_proxy.store.settings import SETTINGS, Settings, key_problem, load_settings
 
@@ -280,3 +281,16 @@ def test_keys_must_be_strong_beyond_loopback(
     key: str, problems: tuple[str | None, str | None]
 ) -> None:
     assert (key_problem(key, loopback=True), key_problem(key, loopback=False)) == problems
+
+
+@pytest.mark.parametrize("name", PROVIDER_NAMES)
+def test_every_provider_can_be_pointed_at_another_address(paths: Paths, name: str) -> None:
+    configured(
+        paths,
+        f'[providers.{name}]\nbase_url = "http://127.0.0.1:9/v1"\ntoken_url = "https://x.example"\n',
+    )
+    settings = load_settings(paths, {}, {})
+    assert settings.warnings == ()
+    assert settings.provider(name) == ProviderSettings(
+        base_urls=("http://127.0.0.1:9/v1",), token_url="https://x.example"
+    )
