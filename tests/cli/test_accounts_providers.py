@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
 from harness import Cli, Home, Ran
 
@@ -261,6 +262,28 @@ async def test_keys_in_the_environment_serve_and_are_shown_as_such(
     assert not near.paths.accounts.exists()
     everything = b"".join(f.read_bytes() for f in near.root.rglob("*") if f.is_file())
     assert key.encode() not in everything
+
+
+async def test_a_server_answers_with_a_key_of_the_environment(
+    cli: Cli, near: Home, places: DemoPlaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", key_of(places, "gemini"))
+    monkeypatch.setenv("PREFERRED_PROVIDER", "google")
+    monkeypatch.setenv("SMALL_MODEL", "gemini-2.5-flash")
+    body = {
+        "model": "claude-haiku-4-5",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "say hi"}],
+    }
+    async with (
+        cli.serve() as url,
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/v1/messages", json=body) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        assert answer.headers["x-mcproxy-account"] == "env-gemini"
+        assert answer.headers["x-mcproxy-model"] == "gemini-2.5-flash"
+    assert not near.paths.accounts.exists()
 
 
 async def test_keys_in_the_environment_can_be_taken_over(
