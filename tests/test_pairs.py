@@ -12,7 +12,7 @@ from talkers import APIS, PNG, Talker, Wish, talker
 UPSTREAMS = {
     "anthropic": ("anthropic", "claude-sonnet-4-6"),
     "openai_chat": ("openai-compatible", "qwen3:8b"),
-    "openai_responses": ("openai", "gpt-5.5"),
+    "openai_responses": ("codex", "gpt-5.5"),
     "gemini": ("gemini", "gemini-3-flash-preview"),
 }
 """Dialect -> a provider that speaks it, and a model that thinks there."""
@@ -119,7 +119,16 @@ async def test_an_image_arrives(pair):
 
 @BOTH_WAYS
 async def test_an_answer_that_is_cut_by_its_limit_says_so(pair, stream):
+    said_so = pair[1] != "openai_responses"  # Codex takes no limit; the next test asks OpenAI
     async with talking(pair) as client:
+        said = await client.ask("words=400", Wish(stream=stream, max_tokens=40))
+        assert (said.stop == "length") is said_so
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("api", APIS)
+async def test_openai_says_so_too(tmp_path, api, stream):
+    async with placed(tmp_path, "openai") as rig, talker(api, rig.url, "gpt-5.5") as client:
         said = await client.ask("words=400", Wish(stream=stream, max_tokens=40))
         assert said.stop == "length"
 

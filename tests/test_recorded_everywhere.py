@@ -19,7 +19,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 UPSTREAMS = {
     "anthropic": ("anthropic", "claude-sonnet-4-6"),
     "openai_chat": ("openai-compatible", "qwen3:8b"),
-    "openai_responses": ("openai", "gpt-5.5"),
+    "openai_responses": ("codex", "gpt-5.5"),
     "gemini": ("gemini", "gemini-3-flash-preview"),
 }
 

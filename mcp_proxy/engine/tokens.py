@@ -204,6 +204,9 @@ class Tokens:
         """Reads another program's login anew; it is that program which renews it."""
         try:
             lent = await asyncio.to_thread(borrowed.read, account)
+        except (ConnectionError, TimeoutError) as cause:
+            detail = f"the token endpoint of {account.credential.source} is not there: {cause}"
+            raise UpstreamBroke(Failure(FailureKind.NETWORK, detail)) from cause
         except (OSError, LookupError, ValueError) as cause:
             detail = f"the login of {account.credential.source} is not usable: {cause}"
             raise UpstreamBroke(Failure(FailureKind.AUTH_REVOKED, detail)) from cause

@@ -253,6 +253,8 @@ def _lent(account: Account) -> Renewed | Failure:
     """What another program's login gives now."""
     try:
         return Renewed(account, borrowed.read(account).token)
+    except (ConnectionError, TimeoutError) as cause:
+        return Failure(FailureKind.NETWORK, str(cause))
     except (OSError, LookupError, ValueError) as cause:
         return Failure(FailureKind.AUTH_REVOKED, str(cause))
 

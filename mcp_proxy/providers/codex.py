@@ -77,6 +77,9 @@ class Codex(PlainProvider):
         return ("openai_responses",)
 
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
+        """Only Codex itself reads answers whose `response.completed` has no output (7.5)."""
+        if not ask.client_headers.get("originator", "").lower().startswith("codex"):
+            return None
         changed = forwarded(body)
         return None if changed is None else adapted(changed, ask.avoided)
 

@@ -567,7 +567,9 @@ class TestTools:
     )
     def test_empty_schema_is_padded_where_arguments_are_validated(self, model, is_padded):
         (declared,) = self.declared(tool("f", {}), model=model)
-        assert bool(declared["parameters"]["properties"]) is is_padded
+        assert ("parameters" in declared) is is_padded
+        if is_padded:
+            assert declared["parameters"]["properties"]
 
     def test_claude_that_thinks_hears_that_it_may_think_between_calls(self):
         request = render(talk(tools=(tool("f"),), system=(Text("s"),)))

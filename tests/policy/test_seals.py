@@ -135,9 +135,9 @@ class TestThinkingThatTheClientCannotCarry:
     LOOKUP = remembered((CLAUDE, CLAUDE_ANSWER), (GEMINI, GEMINI_ANSWER))
     RESTORED = Thinking("hm", Seal(CLAUDE, "c-sig"))
 
-    def test_is_put_in_front_of_the_first_call(self):
+    def test_is_put_in_front_of_everything(self):
         parts, notes = settled((Text("so"), ToolCall("a", "f", "{}")), CLAUDE, self.LOOKUP)
-        assert parts == (Text("so"), self.RESTORED, ToolCall("a", "f", "{}"))
+        assert parts == (self.RESTORED, Text("so"), ToolCall("a", "f", "{}"))
         assert notes == ["signature restored from an earlier answer (1)"]
 
     def test_takes_the_place_of_thinking_that_came_back_unsigned(self):

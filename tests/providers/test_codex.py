@@ -59,6 +59,7 @@ def ask(conversation: Conversation | None = None, token: Secret = TOKEN, **field
         "conversation": conversation or talk(),
         "host": "https://host/backend-api/codex",
         "settings": DEFAULTS,
+        "client_headers": {"originator": "codex_exec"},
     }
     return Ask(**{**settings, **fields})
 
@@ -67,6 +68,13 @@ def rendered(conversation: Conversation, **fields: Any) -> Json:
     body = upstream_dialect("openai_responses").render_request(conversation, MODEL)
     sent: Json = orjson.loads(PROVIDER.build_call(body, ask(conversation, **fields)).body)
     return sent
+
+
+def test_only_codex_itself_is_forwarded():
+    body = {"model": "m", "stream": True, "input": []}
+    assert PROVIDER.forwardable(body, ask()) is not None
+    assert PROVIDER.forwardable(body, ask(client_headers={"originator": "other"})) is None
+    assert PROVIDER.forwardable(body, ask(client_headers={})) is None
 
 
 def test_is_listed_under_its_name():

@@ -205,7 +205,7 @@ async def test_windows_are_in_the_headers_of_an_answer(client: Client) -> None:
 
 async def test_clients_own_body_is_forwarded(client: Client) -> None:
     conversation = talk(Text("hi"))
-    asked = client.ask(conversation)
+    asked = replace(client.ask(conversation), client_headers={"originator": "codex_exec"})
     own = {
         "model": "gpt-5.4",
         "stream": True,

@@ -180,7 +180,10 @@ def _check_constraints(body: JsonObject) -> None:
         raise Refusal(detail(400, "Input must be a list"))
     if any(item.get("role") == "system" for item in body["input"]):
         raise Refusal(detail(400, "System messages are not allowed"))
-    if "parallel_tool_calls" in body and not body.get("tools"):
+    has_tools = body.get("tools") or any(
+        item.get("type") == "additional_tools" for item in body["input"]
+    )
+    if "parallel_tool_calls" in body and not has_tools:
         text = "'parallel_tool_calls' is only allowed when 'tools' are specified."
         raise Refusal(invalid(text, "parallel_tool_calls"))
 

@@ -75,6 +75,7 @@ _ITEM_FIELDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     ),
     "web_search_call": (frozenset(), frozenset({"id", "status", "action"})),
     "item_reference": (frozenset({"id"}), frozenset()),
+    "additional_tools": (frozenset({"role", "tools"}), frozenset({"id"})),
 }
 """Kinds of items: the fields they must and those they may have."""
 _ID_PREFIXES = {
@@ -88,7 +89,19 @@ _CALLS = {
     "function_call_output": "function_call",
     "custom_tool_call_output": "custom_tool_call",
 }
-_TOOLS = ("function", "custom", "namespace", "web_search", "web_search_preview")
+_TOOLS = (
+    "function",
+    "custom",
+    "namespace",
+    "web_search",
+    "web_search_preview",
+    "tool_search",
+    "local_shell",
+    "shell",
+    "apply_patch",
+    "image_generation",
+    "mcp",
+)
 _FEWEST_TOKENS = 16
 
 
@@ -237,9 +250,9 @@ def _tools(body: JsonObject) -> Iterator[Answer]:
         if kind in ("function", "custom") and not tool.get("name"):
             yield missing(f"tools[{at}].name")
     functions = [tool for tool in tools if tool.get("type") == "function" and tool.get("name")]
-    # `strict` is the default here, unlike in Chat Completions (client-apis.md 3.1).
+    # Left out, `strict` means strict here, and the schema is made to fit (client-apis.md 3.1).
     yield from tool_problems(
-        [(tool["name"], _schema(tool), tool.get("strict") is not False) for tool in functions], ""
+        [(tool["name"], _schema(tool), tool.get("strict") is True) for tool in functions], ""
     )
     names = [tool.get("name") for tool in tools if tool.get("name")]
     for name in {name for name in names if names.count(name) > 1}:

@@ -80,6 +80,8 @@ def _declare(name: str, description: str, schema: bytes, validated: bool) -> Dec
     declaration = {"name": name, "description": description, "parameters": narrowed.schema}
     if not description:
         del declaration["description"]
+    if not narrowed.schema.get("properties"):
+        del declaration["parameters"]  # an object of nothing is refused (providers.md 4)
     return Declaration(orjson.Fragment(orjson.dumps(declaration)), narrowed.placeholders)
 
 
