@@ -149,6 +149,7 @@ _MODULES = {
     "anthropic": "mcp_proxy.dialects.anthropic",
     "openai_chat": "mcp_proxy.dialects.openai_chat",
     "openai_responses": "mcp_proxy.dialects.openai_responses",
+    "openai_images": "mcp_proxy.dialects.openai_images",
     "gemini": "mcp_proxy.dialects.gemini",
 }
 """Each module has `CLIENT`, `UPSTREAM`, or both. Named, not imported: the CLI loads none."""

@@ -30,7 +30,13 @@ from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded
 CHAT: Final = "openai_chat"
 RESPONSES: Final = "openai_responses"
 
-_PATHS: Final = {CHAT: "/chat/completions", RESPONSES: "/responses"}
+IMAGES: Final = "openai_images"
+
+_PATHS: Final = {
+    CHAT: "/chat/completions",
+    RESPONSES: "/responses",
+    IMAGES: "/images/generations",
+}
 
 _FORWARDED: Final = ("openai-beta", "x-client-request-id")
 """Headers of a client that mean something to the API; the rest is between it and this program."""
@@ -53,6 +59,8 @@ class OpenAi(PlainProvider):
         """Responses keeps the reasoning of models that reason from turn to turn; Chat cannot."""
         if model.dialects:
             return model.dialects
+        if model.makes_images:
+            return (IMAGES,)
         reasons = model.thinking is not None
         return (RESPONSES, CHAT) if reasons else (CHAT, RESPONSES)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from math import log
 
 from aiohttp import web
 
@@ -50,9 +51,28 @@ def _read(body: JsonObject) -> tuple[Conversation, int]:
         raise BadRequest('only "b64_json" is served: nothing is kept here', param="response_format")
     if get(body, "stream", bool, (), False):
         raise BadRequest("pictures are not streamed here", param="stream")
-    size = body.get("size")
-    text = prompt if not isinstance(size, str) or size == "auto" else f"{prompt}\n\nSize: {size}"
-    return Conversation("openai_chat", model, (Message("user", (Text(text),)),)), count
+    extras = {name: value for name, value in body.items() if name not in _READ}
+    ratio = _ratio_of(body.get("size"))
+    if ratio is not None:
+        extras["image_config"] = {"aspect_ratio": ratio}
+    asked = (Message("user", (Text(prompt),)),)
+    return Conversation("openai_chat", model, asked, extras=extras), count
+
+
+_READ = frozenset({"model", "prompt", "n", "response_format", "stream"})
+
+_RATIOS = ((1, 1), (2, 3), (3, 2), (3, 4), (4, 3), (4, 5), (5, 4), (9, 16), (16, 9), (21, 9))
+"""Shapes that Gemini's image models paint."""
+
+
+def _ratio_of(size: object) -> str | None:
+    """ "1536x1024" -> "3:2": the nearest shape, for models that take no size."""
+    width, _, height = size[:16].partition("x") if isinstance(size, str) else ("", "", "")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        return None
+    wanted = log(int(width) / int(height))
+    wide, high = min(_RATIOS, key=lambda ratio: abs(log(ratio[0] / ratio[1]) - wanted))
+    return f"{wide}:{high}"
 
 
 def _require_painter(runtime: Runtime, name: str) -> None:

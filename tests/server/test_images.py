@@ -2,7 +2,9 @@
 
 import base64
 
+import openai
 import pytest
+from placed import placed
 from served import GEMINI, serve
 
 PAINTER = "gemini-3.1-flash-image"
@@ -44,3 +46,29 @@ async def test_an_unknown_painter_is_a_404(tmp_path):
         answer = await rig.post("/v1/images/generations", body)
         assert answer.status == 404
         assert answer.json["error"]["code"] == "model_not_found"
+
+
+async def test_openais_painter_is_asked_at_its_own_endpoint(tmp_path):
+    async with placed(tmp_path, "openai") as rig:
+        client = openai.AsyncOpenAI(api_key="x", base_url=f"{rig.url}/v1", max_retries=0)
+        async with client:
+            made = await client.images.generate(
+                model="gpt-image-1", prompt="draw a cat", size="1024x1536"
+            )
+        assert made.data is not None
+        assert base64.b64decode(made.data[0].b64_json or "").startswith(PNG)
+        (call,) = (each for each in rig.places.requests if "images" in each.path)
+        assert call.path.endswith("/images/generations")
+        assert call.body["size"] == "1024x1536"
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio"),
+    [("1024x1024", "1:1"), ("1536x1024", "3:2"), ("1792x1024", "16:9"), ("auto", None), (7, None)],
+)
+async def test_a_size_is_a_shape_where_there_are_no_sizes(tmp_path, size, ratio):
+    async with serve(tmp_path) as rig:
+        body = {"model": PAINTER, "prompt": "a cat", "size": size}
+        assert (await rig.post("/v1/images/generations", body)).status == 200
+        config = rig.generations[-1].body["request"]["generationConfig"]
+        assert config.get("imageConfig", {}).get("aspectRatio") == ratio
