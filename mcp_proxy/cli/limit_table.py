@@ -67,12 +67,18 @@ def _table(accounts: Iterable[Row], pen: "_Pen", layout: Layout) -> "Table":
     made.show_header = len(layout.columns) > 1
     for account in accounts:
         made.add_row(*_heading(account, layout))
-        for row in account["models"]:
+        windows = [_of_window(each) for each in account.get("windows", ())]
+        for row in (*windows, *account["models"]):
             made.add_row(*(_CELLS[name](pen, row) for name in layout.columns))
-        if not account["models"]:
+        if not account["models"] and not windows:
             made.add_row(text("no models known yet", "dim"))
         made.add_row()
     return made
+
+
+def _of_window(window: Row) -> Row:
+    """A span that many models share, as a row among theirs."""
+    return {**window, "model": f"{window['bucket'] or 'all models'}, {window['window']}"}
 
 
 def _heading(account: Row, layout: Layout) -> "list[Text]":

@@ -11,7 +11,7 @@ from typing import Any
 from mcp_proxy.account import Account
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.model import ModelInfo
-from mcp_proxy.policy.ledger import Window
+from mcp_proxy.policy.ledger import Window, soft_threshold
 from mcp_proxy.policy.standing import Standing, State
 
 JsonObject = dict[str, Any]
@@ -47,20 +47,33 @@ def account_row(runtime: Runtime, account: Account) -> JsonObject:
         "read_at": moment(runtime.quota.read_at(account.id)),
         "models": [limit_row(runtime, account, model) for model in served],
         "windows": [
-            window_row(window, standing, now)
+            window_row(window, standing, now, soft_threshold(account, soft_limit))
             for window, standing in runtime.ledger.windows(account.id)
         ],
     }
 
 
-def window_row(window: Window, standing: Standing, now: float) -> JsonObject:
+def window_row(
+    window: Window, standing: Standing, now: float, soft_limit: float | None
+) -> JsonObject:
     """A span of a subscription that many models share, and what is left of it."""
+    remaining = standing.remaining_now(now)
+    state = State.UNKNOWN
+    if remaining is not None:
+        low = soft_limit is not None and remaining <= soft_limit
+        state = State.SOFT_LIMITED if low else State.READY
+        state = State.EXHAUSTED if remaining == 0 else state
+    read_at = standing.remaining_at
     return {
         "window": window.name,
         "bucket": window.bucket,
-        "remaining": standing.remaining_now(now),
+        "remaining": remaining,
         "resets_at": moment(standing.resets_at),
-        "age_seconds": round(now - standing.remaining_at, 1) if standing.remaining_at else None,
+        "limited_until": moment(standing.limited_now(now)),
+        "state": state,
+        "age_seconds": round(now - read_at, 1) if read_at is not None else None,
+        "source": standing.source,
+        "evidence": standing.evidence or None,
     }
 
 

@@ -12,11 +12,10 @@ from mcp_proxy.account import Account, Candidate
 from mcp_proxy.engine.report import moment
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.policy.durations import spell_duration
-from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.ledger import soft_threshold
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.refusals import mending_command
-from mcp_proxy.policy.routes import Stage, fallback_stages
+from mcp_proxy.policy.routes import Stage
 from mcp_proxy.policy.selection import Situation, chooser
 from mcp_proxy.policy.standing import Mark, State
 
@@ -53,8 +52,7 @@ def route_report(runtime: Runtime, name: str) -> JsonObject:
 
 def _stand_ins(runtime: Runtime, name: str) -> Sequence[Stage]:
     own = runtime.stages(name)
-    table = {**DEFAULT_FALLBACKS, **runtime.settings.fallback.models}
-    found = fallback_stages(own[0].model, runtime.directory, table)
+    found = runtime.fallbacks(own[0].model)
     return [stage for stage in found if stage.model not in {each.model for each in own}]
 
 

@@ -205,7 +205,7 @@ class Runtime:
         """The plan for one request. Raises UnknownModel."""
         return AttemptPlan(
             self.stages(conversation.model),
-            self._fallbacks,
+            self.fallbacks,
             ledger=self.ledger,
             chooser=self._chooser,
             rules=Rules(
@@ -279,7 +279,8 @@ class Runtime:
     def _served_model(self, name: str) -> str:
         return self.stages(name)[0].model
 
-    def _fallbacks(self, model: str) -> Sequence[Stage]:
+    def fallbacks(self, model: str) -> Sequence[Stage]:
+        """What may stand in for a model, in order, whether or not fallback is on."""
         table = {**DEFAULT_FALLBACKS, **self.settings.fallback.models}
         return fallback_stages(model, self.directory, table)
 
@@ -411,7 +412,7 @@ class Runtime:
     def take(self, loaded: Loaded) -> None:
         """Uses what accounts.toml holds now; entries that are wrong are named once."""
         for warning in loaded.warnings:
-            log.warning("accounts.toml: %s", warning)
+            log.warning("%s", warning)
         problems = tuple(str(problem) for problem in loaded.problems)
         for problem in problems:
             if problem not in self.problems:

@@ -219,7 +219,11 @@ class Verifier:
         hosts = (host,) if host and not account.base_url else place.hosts(account, settings)
         result: list[Reading] | Failure = Failure(FailureKind.NETWORK, "no host to ask")
         for each in hosts:
-            result = self._read_at(place, place.polls(account, token, project, each, settings))
+            try:
+                polls = place.polls(account, token, project, each, settings)
+            except UpstreamBroke as broke:
+                return broke.failure
+            result = self._read_at(place, polls)
             if not isinstance(result, Failure) or result.kind in MARKS:
                 break
         return result

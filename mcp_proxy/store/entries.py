@@ -32,7 +32,6 @@ _NEEDS = {
     "zai": "api_key",
     "anthropic": "api_key",
     "openai": "api_key",
-    "openai-compatible": "base_url",
     "gemini": "api_key",
     "codex": "refresh_token",
     "copilot": "refresh_token",

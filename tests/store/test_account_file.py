@@ -140,7 +140,6 @@ WRONG_ENTRIES = {
     'id = "b"\nprovider = "zai"\napi_key = "k"\nproxy = "socks5://x"': "proxy must be a URL",
     'id = "b"\nprovider = "zai"\napi_key = "k"\nproxy = "http://[x"': "proxy must be a URL",
     'id = "b"\nprovider = "zai"\napi_key = "k"\nbase_url = "https://[x"': "base_url must be a URL",
-    'id = "b"\nprovider = "openai-compatible"\napi_key = "k"': "base_url is missing",
     'id = "b"\nprovider = "codex"': "refresh_token is missing",
     'id = "b"\nprovider = "copilot"\napi_key = "k"': "refresh_token is missing",
     'id = "b"\nprovider = "vertex"\nlocation = "evil.example/"': "location must be made of",

@@ -12,7 +12,7 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.locks import FileLock, account_lock
 from mcp_proxy.store.state import StateStore
-from mcp_proxy.store.tokens import TokenCache, open_token, seal_token
+from mcp_proxy.store.tokens import CachedToken, TokenCache, open_token, seal_token
 
 WORK = Account("work", "antigravity", Credential(refresh_token=Secret("1//refresh")))
 TOKEN = Secret("ya29.canary-access-token")
@@ -25,13 +25,13 @@ def directory(tmp_path: Path) -> Path:
 
 def test_a_token_is_on_the_disk_when_put_returns(directory: Path) -> None:
     with StateStore.open(directory) as one, StateStore.open(directory) as other:
-        TokenCache(one).put(WORK, TOKEN, 1234.5)
-        assert TokenCache(other).get(WORK) == (TOKEN, 1234.5)
+        TokenCache(one).put(WORK, CachedToken(TOKEN, 1234.5, "https://host"))
+        assert TokenCache(other).get(WORK) == (TOKEN, 1234.5, "https://host")
 
 
 def test_the_state_alone_gives_no_token_away(directory: Path) -> None:
     with StateStore.open(directory) as state:
-        TokenCache(state).put(WORK, TOKEN, 1.0)
+        TokenCache(state).put(WORK, CachedToken(TOKEN, 1.0))
     content = b"".join(each.read_bytes() for each in directory.iterdir() if each.is_file())
     assert b"canary" not in content
     assert b"1//refresh" not in content
@@ -41,7 +41,7 @@ def test_a_new_sign_in_cannot_read_the_old_ones_token(directory: Path) -> None:
     again = replace(WORK, credential=Credential(refresh_token=Secret("1//other")))
     with StateStore.open(directory) as state:
         cache = TokenCache(state)
-        cache.put(WORK, TOKEN, 1.0)
+        cache.put(WORK, CachedToken(TOKEN, 1.0))
         assert cache.get(again) is None
         cache.drop(WORK)
         assert cache.get(WORK) is None
@@ -50,7 +50,7 @@ def test_a_new_sign_in_cannot_read_the_old_ones_token(directory: Path) -> None:
 def test_a_borrowed_login_is_not_kept(directory: Path) -> None:
     borrowed = replace(WORK, credential=Credential(source="antigravity-app"))
     with StateStore.open(directory) as state:
-        TokenCache(state).put(borrowed, TOKEN, 1.0)
+        TokenCache(state).put(borrowed, CachedToken(TOKEN, 1.0))
         assert TokenCache(state).get(borrowed) is None
         assert state.items("tokens") == {}
 
