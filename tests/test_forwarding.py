@@ -248,7 +248,7 @@ async def test_headers_go_both_ways_by_allow_list(tmp_path):
         assert headers["anthropic-organization-id"] == "org"
         assert not {"set-cookie", "x-internal"} & headers.keys()
         account = rig.runtime.accounts[0]
-        model = rig.runtime.model(account, MODELS["anthropic"])
+        model = rig.runtime.models.get(account, MODELS["anthropic"])
         remaining = rig.runtime.ledger.remaining(account.id, model, 0.0)
         assert remaining == pytest.approx(0.98)
 

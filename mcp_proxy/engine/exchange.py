@@ -85,7 +85,7 @@ class Exchange:
     @property
     def prompt_estimate(self) -> int:
         """Tokens that the prompt will probably have."""
-        return self._runtime.estimate(self._conversation.model, self._wire_size)
+        return self._runtime.estimates.quick(self._conversation.model, self._wire_size)
 
     @property
     def relayed(self) -> dict[str, str]:
@@ -136,7 +136,7 @@ class Exchange:
         """Keeps what a whole answer taught: seals, and how long its prompt really was."""
         self._keep_seals(answering)
         self.outcome.usage = answering.usage
-        self._runtime.learn(
+        self._runtime.estimates.learn(
             self.outcome.model, self._conversation, self._wire_size, answering.usage
         )
 
@@ -217,7 +217,7 @@ class Exchange:
         runtime, account = self._runtime, candidate.account
         settings = runtime.provider_settings(account.provider)
         model = runtime.model_of(candidate)
-        avoided = runtime.avoided(account, model)
+        avoided = runtime.models.avoided(account, model)
         hosts = runtime.tokens.hosts(account) or place.hosts(account, settings)
         return Ask(
             account=account,
@@ -269,7 +269,7 @@ class Exchange:
         if _disowns_project(failure):
             self._runtime.projects.forget(account)
         if failure.kind is FailureKind.UNSUPPORTED and failure.feature and self._prepared:
-            self._runtime.avoid(account, self._prepared.model, failure.feature)
+            self._runtime.models.avoid(account, self._prepared.model, failure.feature)
         if failure.crowded:
             self._runtime.gates.narrow(account.id)
         if failure.kind is FailureKind.BAD_REQUEST and self._prepared is not None:

@@ -1,17 +1,85 @@
-"""What an upstream's own list says of its models, as rows of the state table "models".
+"""What upstreams have said of their models: their lists, and features that they have refused.
 
-Only what differs from the catalogue is kept: a newer catalogue then speaks for the rest.
+Kept in the state tables "models" and "features". Of a list only what differs from the catalogue is
+kept: a newer catalogue then speaks for the rest.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from mcp_proxy.account import Account
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.models import info
+from mcp_proxy.store.state import StateStore
 
 JsonObject = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class LiveModels:
+    """The models of every account as its own upstream describes them."""
+
+    def __init__(self, accounts: Iterable[Account], state: StateStore) -> None:
+        self._state = state
+        self._models: dict[str, dict[str, ModelInfo]] = {}
+        """Account id -> model id -> facts; absent when never read."""
+        self._avoided: dict[tuple[str, str], frozenset[str]] = {}
+        by_id = {account.id: account for account in accounts}
+        for account_id, row in state.items("models").items():
+            self._models[account_id] = restored_models(by_id.get(account_id), row)
+        for key, row in state.items("features").items():
+            endpoint, _, model_id = key.rpartition("|")
+            self._avoided[endpoint, model_id] = frozenset(row["avoided"])
+
+    def ids(self) -> dict[str, frozenset[str]]:
+        """Account id -> ids of its list, for the accounts whose lists have been read."""
+        return {account_id: frozenset(models) for account_id, models in self._models.items()}
+
+    def is_read(self, account: Account) -> bool:
+        return account.id in self._models
+
+    def get(self, account: Account, model_id: str) -> ModelInfo:
+        """A model as this account has it, else as the catalogue knows it."""
+        models = self._models.get(account.id)
+        found = models.get(model_id) if models is not None else None
+        return found if found is not None else info(model_id, account.provider)
+
+    def seen(self, account: Account, models: Sequence[ModelInfo]) -> bool:
+        """Takes in a list; True when it says something new. An empty list says nothing."""
+        listed = {model.id: model for model in models}
+        if not listed or listed == self._models.get(account.id):
+            return False
+        self._models[account.id] = listed
+        self._state.put("models", account.id, stored_models(account, models))
+        return True
+
+    def forget(self, account_id: str) -> None:
+        self._models.pop(account_id, None)
+
+    def avoided(self, account: Account, model: ModelInfo) -> frozenset[str]:
+        """Features that the account's upstream has refused for this model."""
+        if not self._avoided:
+            return _NONE
+        return self._avoided.get((_endpoint(account), model.id), _NONE)
+
+    def avoid(self, account: Account, model: ModelInfo, feature: str) -> None:
+        """Remembers that the upstream refuses a feature."""
+        key = _endpoint(account), model.id
+        avoided = self._avoided.get(key, _NONE) | {feature}
+        self._avoided[key] = avoided
+        self._state.put("features", "|".join(key), {"avoided": sorted(avoided)})
+        log.info("%s takes no %s for %s; it is left out from now on", key[0], feature, model.id)
+
+
+def _endpoint(account: Account) -> str:
+    """What accounts share whose servers refuse the same features."""
+    return account.base_url or account.provider
+
 
 _PLAIN: Final = (
     "display_name",

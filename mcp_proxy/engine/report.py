@@ -142,7 +142,9 @@ def served_models(runtime: Runtime) -> dict[ModelInfo, list[Account]]:
 
 def models_of(runtime: Runtime, account: Account) -> list[ModelInfo]:
     """What one account serves, as far as is known."""
-    return [runtime.model(account, model_id) for model_id in runtime.directory.models_of(account)]
+    return [
+        runtime.models.get(account, model_id) for model_id in runtime.directory.models_of(account)
+    ]
 
 
 def states(runtime: Runtime) -> dict[str, int]:

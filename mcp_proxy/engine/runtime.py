@@ -12,20 +12,18 @@ from pathlib import Path
 from mcp_proxy.account import Account, Candidate, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.gates import Gates
-from mcp_proxy.engine.live_models import restored_models, stored_models
+from mcp_proxy.engine.live_models import LiveModels
 from mcp_proxy.engine.media import MediaFetcher
 from mcp_proxy.engine.projects import Projects
 from mcp_proxy.engine.quota import QuotaPoller
+from mcp_proxy.engine.token_estimates import TokenEstimates
 from mcp_proxy.engine.tokens import Tokens
 from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, UnknownModel, UserError
-from mcp_proxy.events import Usage
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
-from mcp_proxy.policy.estimate import Calibration, raw_units
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.ledger import Ledger
-from mcp_proxy.policy.models import info
 from mcp_proxy.policy.routes import (
     Chain,
     Directory,
@@ -53,10 +51,6 @@ LOOK_EVERY = 1.0
 MOST_NAMES = 1000
 """Model names whose meaning is remembered; they come from clients, so there must be a bound."""
 
-FIRST_LESSONS = 8
-LESSON_EVERY = 32
-"""Answers whose prompts are measured part by part: the first of each model, then one in so many."""
-
 LISTS_WITHIN = 5.0
 """Seconds that a request may wait for model lists when nobody is known to serve its model."""
 
@@ -72,9 +66,6 @@ KEPT_FOR = {"seals": 30 * DAY, "sessions": 7 * DAY, "features": 7 * DAY, "thread
 
 RETRY_SAVE_EVERY = 5.0
 """Seconds between attempts to save a rotated refresh token that could not be written."""
-
-
-_NONE_AVOIDED: frozenset[str] = frozenset()
 
 
 class Runtime:
@@ -106,11 +97,8 @@ class Runtime:
         self._reload_settings = reload_settings
         self._watched = tuple(watched)
         self._stamps = [_stamp(path) for path in self._watched]
-        self._live: dict[str, dict[str, ModelInfo]] = {}
-        """Account id -> model id -> what its upstream says of it; absent when never read."""
-        self._avoided: dict[tuple[str, str], frozenset[str]] = {}
+        self.models = LiveModels(self.accounts, state)
         self._stages: dict[str, tuple[Stage, ...]] = {}
-        self._lessons: dict[str, int] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._unsaved: dict[str, asyncio.Task[None]] = {}
         self.ledger = Ledger(credential_id=credential_id, on_change=self._save)
@@ -119,7 +107,9 @@ class Runtime:
         self.gates = Gates(limit=settings.limits.concurrency)
         self.seals = StoredSeals(lambda key: state.get("seals", key))
         self.media = MediaFetcher()
-        self.calibration = Calibration.from_json(state.get("calibration", "ratios") or {})
+        self.estimates = TokenEstimates(
+            state.get("calibration", "ratios") or {}, lambda name: self.stages(name)[0].model
+        )
         self.transport = Transport(stall=settings.limits.stall)
         self.tokens = Tokens(
             self.transport,
@@ -141,11 +131,6 @@ class Runtime:
             failed=self.mark_if_dead,
             clock=clock,
         )
-        for account_id, row in state.items("models").items():
-            self._live[account_id] = restored_models(self.account(account_id), row)
-        for key, row in state.items("features").items():
-            endpoint, _, model_id = key.rpartition("|")
-            self._avoided[endpoint, model_id] = frozenset(row["avoided"])
         self.directory = self._new_directory()
         self._forwarding = self._dialects_forwarded()
 
@@ -172,7 +157,7 @@ class Runtime:
         await self.quota.close()
         await self.media.close()
         await self.transport.__aexit__(None, None, None)
-        self.state.put("calibration", "ratios", self.calibration.to_json())
+        self.state.put("calibration", "ratios", self.estimates.to_json())
         await asyncio.to_thread(self.state.close)
 
     def provider_settings(self, name: str) -> ProviderSettings:
@@ -219,35 +204,13 @@ class Runtime:
             info=self.model_of,
         )
 
-    # ---- what upstreams have said of models
-
     def model_of(self, candidate: Candidate) -> ModelInfo:
         """A candidate's model as its own upstream describes it, else as the catalogue does."""
-        return self.model(candidate.account, candidate.model)
-
-    def model(self, account: Account, model_id: str) -> ModelInfo:
-        """A model as this account has it."""
-        live = self._live.get(account.id)
-        found = live.get(model_id) if live is not None else None
-        return found if found is not None else info(model_id, account.provider)
+        return self.models.get(candidate.account, candidate.model)
 
     def forwards(self, dialect: str) -> bool:
         """Whether some account's upstream takes requests of this dialect as they come."""
         return dialect in self._forwarding
-
-    def avoided(self, account: Account, model: ModelInfo) -> frozenset[str]:
-        """Features that the account's upstream has refused for this model."""
-        if not self._avoided:
-            return _NONE_AVOIDED
-        return self._avoided.get((_endpoint(account), model.id), _NONE_AVOIDED)
-
-    def avoid(self, account: Account, model: ModelInfo, feature: str) -> None:
-        """Remembers that the upstream refuses a feature."""
-        key = _endpoint(account), model.id
-        avoided = self._avoided.get(key, _NONE_AVOIDED) | {feature}
-        self._avoided[key] = avoided
-        self.state.put("features", "|".join(key), {"avoided": sorted(avoided)})
-        log.info("%s takes no %s for %s; it is left out from now on", key[0], feature, model.id)
 
     def read_headers(self, account: Account, model: ModelInfo, headers: Mapping[str, str]) -> None:
         """Figures that the headers of an answer give."""
@@ -255,29 +218,6 @@ class Runtime:
         figures = provider(account.provider).read_headers(headers, model, now=now)
         if figures:
             self.ledger.observe_quota(account.id, figures, now, "answer headers")
-
-    def estimate(self, model: str, wire_size: int) -> int:
-        """Tokens that a prompt of that size will probably have."""
-        return self.calibration.estimate(_by_wire(self._served_model(model)), wire_size)
-
-    def count(self, conversation: Conversation) -> int:
-        """Tokens of a prompt, measured part by part but without asking anybody."""
-        model = self._served_model(conversation.model)
-        return self.calibration.estimate(model, raw_units(conversation))
-
-    def learn(self, model: str, conversation: Conversation, wire_size: int, usage: Usage) -> None:
-        """An upstream has counted a prompt."""
-        if usage.prompt <= 0:
-            return
-        self.calibration.observe(_by_wire(model), wire_size, usage.prompt)
-        lessons = self._lessons.get(model, 0)
-        self._lessons[model] = lessons + 1
-        # Measuring part by part costs as much as translating: after the first few it is sampled.
-        if lessons < FIRST_LESSONS or lessons % LESSON_EVERY == 0:
-            self.calibration.observe(model, raw_units(conversation), usage.prompt)
-
-    def _served_model(self, name: str) -> str:
-        return self.stages(name)[0].model
 
     def fallbacks(self, model: str) -> Sequence[Stage]:
         """What may stand in for a model, in order, whether or not fallback is on."""
@@ -294,14 +234,14 @@ class Runtime:
             )
 
     def _dialects_forwarded(self) -> frozenset[str]:
-        return frozenset(
-            dialect
-            for account in self.usable_accounts()
-            if account.enabled
-            for model_id in self.directory.models_of(account)
-            for dialect in provider(account.provider).dialects(self.model(account, model_id))
-            if account.provider != "antigravity"
-        )
+        """Dialects of requests that may go on as they come; into an envelope none can."""
+        spoken: set[str] = set()
+        for account in self.usable_accounts():
+            place = provider(account.provider)
+            if account.enabled and place.envelope is None:
+                for model_id in self.directory.models_of(account):
+                    spoken.update(place.dialects(self.models.get(account, model_id)))
+        return frozenset(spoken)
 
     def _routing(self) -> Routing:
         routes = {
@@ -335,7 +275,7 @@ class Runtime:
             account
             for account in self.usable_accounts()
             if account.enabled
-            and account.id not in self._live
+            and not self.models.is_read(account)
             and not self.quota.tried_within(account.id, LOOK_AGAIN)
         ]
         if unread:
@@ -350,10 +290,7 @@ class Runtime:
             self.ledger.mark(account.id, mark)
 
     def _models_seen(self, account: Account, models: Sequence[ModelInfo]) -> None:
-        seen = {model.id: model for model in models}
-        if seen and seen != self._live.get(account.id):
-            self._live[account.id] = seen
-            self.state.put("models", account.id, stored_models(account, models))
+        if self.models.seen(account, models):
             self._redirect()
 
     def _redirect(self) -> None:
@@ -363,8 +300,7 @@ class Runtime:
         self._stages.clear()
 
     def _new_directory(self) -> Directory:
-        live = {account_id: frozenset(models) for account_id, models in self._live.items()}
-        return Directory(self.usable_accounts(), live)
+        return Directory(self.usable_accounts(), self.models.ids())
 
     def _save(self, table: str, key: str, value: Mapping[str, object] | None) -> None:
         if value is None:
@@ -424,7 +360,7 @@ class Runtime:
             self.tokens.forget(gone)
             self.ledger.forget(gone)
             self.ledger.forget(gone)
-            self._live.pop(gone, None)
+            self.models.forget(gone)
         self.accounts = loaded.accounts
         self._redirect()
         if self._watcher is not None:
@@ -448,7 +384,7 @@ class Runtime:
         """Lets go of what nobody will ask for again; keeps what a crash would lose."""
         for table, kept_for in KEPT_FOR.items():
             self.state.prune(table, now - kept_for)
-        self.state.put("calibration", "ratios", self.calibration.to_json())
+        self.state.put("calibration", "ratios", self.estimates.to_json())
 
     async def _reread(self, account_id: str) -> Account | None:
         if self._store is not None:
@@ -490,16 +426,6 @@ async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secr
         await asyncio.sleep(RETRY_SAVE_EVERY)
         if await _saved(store, account_id, refresh_token):
             return
-
-
-def _endpoint(account: Account) -> str:
-    """What accounts share whose servers refuse the same features."""
-    return account.base_url or account.provider
-
-
-def _by_wire(model: str) -> str:
-    """The model's other row in the calibration: tokens per byte of request body."""
-    return f"wire:{model}"
 
 
 def session_key(conversation: Conversation) -> str:

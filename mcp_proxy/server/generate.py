@@ -276,4 +276,4 @@ async def count_tokens(
     )
     call.model = conversation.model
     await runtime.look_for(conversation.model)
-    return json_answer(call, COUNTS[call.dialect](runtime.count(conversation)))
+    return json_answer(call, COUNTS[call.dialect](runtime.estimates.count(conversation)))
