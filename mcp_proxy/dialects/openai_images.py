@@ -7,8 +7,9 @@ last message is not sent (client-apis.md has the chat dialects' side, providers.
 from typing import Any, Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, Media, Text
+from mcp_proxy.dialects.broken import broken, cut_off
 from mcp_proxy.dialects.token_counts import token_count
-from mcp_proxy.errors import BadRequest, Failure, FailureKind
+from mcp_proxy.errors import BadRequest, FailureKind
 from mcp_proxy.events import (
     Event,
     Finished,
@@ -17,7 +18,6 @@ from mcp_proxy.events import (
     PartOpened,
     Started,
     Stop,
-    UpstreamBroke,
     Usage,
     UsageSeen,
 )
@@ -59,7 +59,7 @@ class ImagesParser:
         pictures = [each for each in _list(document.get("data")) if isinstance(each, dict)]
         shown = [media for each in pictures if (media := _media(each, document)) is not None]
         if not shown:
-            raise UpstreamBroke(Failure(FailureKind.EMPTY, "the upstream's answer has no picture"))
+            raise broken("the upstream's answer has no picture", FailureKind.EMPTY)
         out.append(Started())
         for at, media in enumerate(shown):
             out.append(PartOpened(at, PartKind.MEDIA, whole=media))
@@ -71,8 +71,7 @@ class ImagesParser:
     def close(self, out: list[Event]) -> None:
         """Raises UpstreamBroke when there was no document."""
         if not self._is_whole:
-            detail = "the upstream's answer ended before it was complete"
-            raise UpstreamBroke(Failure(FailureKind.UPSTREAM, detail))
+            raise cut_off()
 
 
 def _prompt(conversation: Conversation) -> str:

@@ -13,8 +13,8 @@ from mcp_proxy.conversation import Conversation, Seal, SearchHit, Thinking, Verb
 from mcp_proxy.dialects.anthropic.blocks import DIALECT
 from mcp_proxy.dialects.anthropic.upstream_request import sent_names
 from mcp_proxy.dialects.anthropic.upstream_usage import read_usage
+from mcp_proxy.dialects.broken import bad_arguments, cut_off, empty, unreadable
 from mcp_proxy.dialects.cut_json import ending_of
-from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
     Event,
@@ -26,7 +26,6 @@ from mcp_proxy.events import (
     Stop,
     TextDelta,
     ThinkingDelta,
-    UpstreamBroke,
     UpstreamSaidError,
     UsageSeen,
 )
@@ -101,7 +100,7 @@ class MessagesParser:
             if "type" not in record:
                 # Z.AI reports failures with status 200, in a shape of its own.
                 raise UpstreamSaidError({"error": record}) from cause
-            raise _broke(FailureKind.UPSTREAM, "a stream record has an unknown shape") from cause
+            raise unreadable() from cause
 
     def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
         """A whole message is a stream whose blocks are complete when they begin."""
@@ -120,8 +119,7 @@ class MessagesParser:
         if self._finished:
             return
         if self._reason is None:
-            detail = "the upstream's answer ended before it was complete"
-            raise _broke(FailureKind.UPSTREAM, detail)
+            raise cut_off()
         self._finish(out)
 
     # Records. The methods below run once per block and for what is rare, not once per record.
@@ -244,8 +242,7 @@ class MessagesParser:
         else:
             ending = ending_of("".join(self._pieces))
             if ending is None:
-                detail = "the upstream's answer has a tool call whose arguments are no JSON object"
-                raise _broke(FailureKind.UPSTREAM, detail)
+                raise bad_arguments()
             rest = ending
         if rest:
             out.append(ArgumentsDelta(self._at, rest))
@@ -296,7 +293,7 @@ class MessagesParser:
         if stop is None:
             stop = Stop.TOOL_CALL if _TOOL_CALL in self._seen else Stop.END
         if stop is Stop.END and not self._seen:
-            raise _broke(FailureKind.EMPTY, "the upstream's answer has no content")
+            raise empty()
         sequence = self._stop_sequence if stop is Stop.STOP_SEQUENCE else None
         out.append(UsageSeen(read_usage(self._usage)))
         out.append(Finished(stop, sequence))
@@ -311,7 +308,3 @@ def _search(name: str, query: str, content: Any) -> WebSearch:
         if isinstance(hit, dict) and isinstance(hit.get("url"), str)
     )
     return WebSearch((query,) if query else (), hits, name)
-
-
-def _broke(kind: FailureKind, detail: str) -> UpstreamBroke:
-    return UpstreamBroke(Failure(kind, detail))

@@ -12,10 +12,11 @@ import orjson
 
 from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim, WebSearch
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
 from mcp_proxy.dialects.gemini.grounding import read_grounding
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.dialects.token_counts import token_count
-from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
     Event,
@@ -27,7 +28,6 @@ from mcp_proxy.events import (
     Stop,
     TextDelta,
     ThinkingDelta,
-    UpstreamBroke,
     Usage,
     UsageSeen,
 )
@@ -131,7 +131,7 @@ class GeminiStreamParser:
                 if self._reason is not None and not self._finished:
                     self._finish(record, out)
         except (AttributeError, TypeError, KeyError) as cause:
-            raise _broke(FailureKind.UPSTREAM, "a stream record has an unknown shape") from cause
+            raise unreadable() from cause
 
     def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
         """A document is one record that has everything."""
@@ -142,8 +142,7 @@ class GeminiStreamParser:
         if self._finished:
             return
         if self._reason is None:
-            detail = "the upstream's answer ended before it was complete"
-            raise _broke(FailureKind.UPSTREAM, detail)
+            raise cut_off()
         self._finish({}, out)
 
     def _no_content(self, record: JsonObject) -> None:
@@ -155,7 +154,7 @@ class GeminiStreamParser:
         elif "error" in record:
             error = record["error"]
             message = error.get("message") if isinstance(error, dict) else error
-            raise _broke(FailureKind.UPSTREAM, f"the upstream failed: {message}"[:2048])
+            raise broken(f"the upstream failed: {message}"[:2048])
         elif record.get("promptFeedback", {}).get("blockReason"):
             self._reason = "PROHIBITED_CONTENT"
 
@@ -265,9 +264,10 @@ class GeminiStreamParser:
         reason = self._reason or ""
         stop = Stop.TOOL_CALL if PartKind.TOOL_CALL in self._seen else _STOPS.get(reason, Stop.END)
         if reason in _BROKEN_TURN and not self._seen & _CONTENT:
-            raise _broke(_BROKEN_TURN[reason], f"the upstream gave up on its answer: {reason}")
+            detail = f"the upstream gave up on its answer: {reason}"
+            raise broken(detail, _BROKEN_TURN[reason])
         if stop is Stop.END and not self._seen:
-            raise _broke(FailureKind.EMPTY, "the upstream's answer has no content")
+            raise empty()
         self._start(record, out)
         search = read_grounding(self._grounding)
         if search is not None:
@@ -296,7 +296,3 @@ def _read_usage(usage: JsonObject) -> Usage:
         thinking=thoughts,
         cache_read=cached,
     )
-
-
-def _broke(kind: FailureKind, detail: str) -> UpstreamBroke:
-    return UpstreamBroke(Failure(kind, detail))

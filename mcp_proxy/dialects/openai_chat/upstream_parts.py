@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from mcp_proxy.conversation import Media, Seal, WebSearch
+from mcp_proxy.dialects.broken import bad_arguments, broken
 from mcp_proxy.dialects.cut_json import ending_of
-from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
     Event,
@@ -18,7 +18,6 @@ from mcp_proxy.events import (
     PartOpened,
     TextDelta,
     ThinkingDelta,
-    UpstreamBroke,
 )
 
 _DELTAS: dict[PartKind, type[TextDelta] | type[ThinkingDelta]] = {
@@ -122,7 +121,7 @@ class Parts:
         """A piece of the arguments of a call, which may not have begun."""
         if call.is_over:
             if piece and not piece.isspace():
-                raise _broke("a tool call went on after its arguments were complete")
+                raise broken("the upstream's tool call went on after its arguments were complete")
             return
         if not piece:
             return
@@ -180,13 +179,9 @@ class Parts:
         text = "".join(call.pieces)
         ending = ending_of(text)
         if ending is None:
-            raise _broke("the arguments of a tool call are not a JSON object")
+            raise bad_arguments()
         if ending:
             self.was_cut = self.was_cut or bool(text.strip())
             out.append(ArgumentsDelta(self._at, ending))
         call.is_over = True
         return call.seal
-
-
-def _broke(detail: str) -> UpstreamBroke:
-    return UpstreamBroke(Failure(FailureKind.UPSTREAM, detail))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, Media, Seal, SearchHit, WebSearch
+from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
 from mcp_proxy.dialects.call_names import SentNames
 from mcp_proxy.dialects.inline_data import is_data_url, read_data_url
 from mcp_proxy.dialects.openai_chat.seals import Details, text_of
@@ -17,14 +18,13 @@ from mcp_proxy.dialects.openai_chat.upstream_calls import Calls
 from mcp_proxy.dialects.openai_chat.upstream_messages import is_openais
 from mcp_proxy.dialects.openai_chat.upstream_parts import Parts
 from mcp_proxy.dialects.openai_chat.upstream_usage import read_usage, usage_in
-from mcp_proxy.errors import BadRequest, Failure, FailureKind
+from mcp_proxy.errors import BadRequest, FailureKind
 from mcp_proxy.events import (
     Event,
     Finished,
     PartKind,
     Started,
     Stop,
-    UpstreamBroke,
     UpstreamSaidError,
     UsageSeen,
 )
@@ -107,7 +107,7 @@ class ChatStreamParser:
             try:
                 self._record(record, out)
             except (AttributeError, KeyError, TypeError, ValueError, BadRequest) as cause:
-                raise _broke("a stream record has an unknown shape") from cause
+                raise unreadable() from cause
 
     def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
         """A `chat.completion`: its messages are deltas that came at once."""
@@ -121,7 +121,7 @@ class ChatStreamParser:
         if self._finished:
             return
         if self._reason is None:
-            raise _broke("the upstream's answer ended before it was complete")
+            raise cut_off()
         self._finish(out)
 
     # One record
@@ -158,8 +158,7 @@ class ChatStreamParser:
             error = choice.get("error")
             if isinstance(error, dict):
                 raise UpstreamSaidError({"error": error})
-            detail = f"the upstream gave up on its answer: {reason}"
-            raise UpstreamBroke(Failure(_BROKEN[reason], detail))
+            raise broken(f"the upstream gave up on its answer: {reason}", _BROKEN[reason])
         # An empty reason is an end only to servers that say null before it.
         if reason or self._says_null:
             self._reason = reason or "stop"
@@ -278,8 +277,7 @@ class ChatStreamParser:
         self._parts.finish(out)
         stop = self._stop()
         if stop is Stop.END and not self._parts.seen:
-            detail = "the upstream's answer has no content"
-            raise UpstreamBroke(Failure(FailureKind.EMPTY, detail))
+            raise empty()
         usage = read_usage(self._usage or {})
         if self._hits and not usage.searches:
             usage = replace(usage, searches=1)
@@ -306,7 +304,3 @@ def _text(value: Any) -> str:
     if type(value) is str:
         return value
     raise TypeError("a text field without text")
-
-
-def _broke(detail: str) -> UpstreamBroke:
-    return UpstreamBroke(Failure(FailureKind.UPSTREAM, detail))

@@ -7,9 +7,10 @@ Knows nothing of records: pieces of content come in, events go out.
 from typing import Final
 
 from mcp_proxy.conversation import Media, Seal, Verbatim, WebSearch
+from mcp_proxy.dialects.broken import bad_arguments, broken
 from mcp_proxy.dialects.cut_json import ending_of
 from mcp_proxy.dialects.stop_cutter import StopCutter
-from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
     Event,
@@ -18,7 +19,6 @@ from mcp_proxy.events import (
     PartOpened,
     TextDelta,
     ThinkingDelta,
-    UpstreamBroke,
 )
 
 _KINDS: Final = {
@@ -94,13 +94,13 @@ class Item:
     def rest_of_arguments(self) -> str:
         """What makes the shown arguments an object. Raises UpstreamBroke when nothing does."""
         if not self.name:
-            raise _broke("the upstream's tool call has no name")
+            raise broken("the upstream's tool call has no name", FailureKind.EMPTY)
         if self.type == "custom_tool_call":
             return '"}' if self.has_content else '{"input":""}'
         ending = ending_of("".join(self.arguments))
         # Only an answer that ran out of tokens may end within its arguments.
         if ending is None or (ending and self.has_content and not self.is_cut):
-            raise _broke("the upstream's tool call is not valid JSON")
+            raise bad_arguments(FailureKind.EMPTY)
         return ending
 
 
@@ -234,7 +234,3 @@ class Line:
         if rest:
             self._open(item, out)
             out.append(_new(_DELTAS[item.kind], (self.at, rest)))
-
-
-def _broke(detail: str) -> UpstreamBroke:
-    return UpstreamBroke(Failure(FailureKind.EMPTY, detail))

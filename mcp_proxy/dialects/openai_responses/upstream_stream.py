@@ -11,12 +11,12 @@ from typing import Final
 import orjson
 
 from mcp_proxy.conversation import Conversation, JsonObject, Media, Seal, Verbatim
+from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_findings import Findings, read_usage
 from mcp_proxy.dialects.openai_responses.upstream_line import Item, Line
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
 from mcp_proxy.dialects.stop_cutter import StopCutter
-from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
     Event,
     Finished,
@@ -24,7 +24,6 @@ from mcp_proxy.events import (
     Started,
     Stop,
     TextDelta,
-    UpstreamBroke,
     UpstreamSaidError,
     UsageSeen,
 )
@@ -72,20 +71,19 @@ class ResponsesStreamParser:
                     self._start(record, out)
                 handle(self, record, out)
         except (AttributeError, KeyError, TypeError) as cause:
-            raise _broke(FailureKind.UPSTREAM, "a stream record has an unknown shape") from cause
+            raise unreadable() from cause
 
     def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
         """All events of a response object."""
         ending = _ENDING_OF.get(document.get("status", "completed"))
         if ending is None or not isinstance(document.get("output"), list):
-            raise _broke(FailureKind.UPSTREAM, "the upstream's answer is not a finished response")
+            raise broken("the upstream's answer is not a finished response")
         self.feed({"type": ending, "response": document}, out)
 
     def close(self, out: list[Event]) -> None:
         """Raises UpstreamBroke when the terminal event never came."""
         if not self._finished:
-            detail = "the upstream's answer ended before it was complete"
-            raise _broke(FailureKind.UPSTREAM, detail)
+            raise cut_off()
 
     # The beginning of the answer, and of an item
 
@@ -243,7 +241,7 @@ class ResponsesStreamParser:
         self._take_output(response.get("output") or [], out)
         line.end(out, is_cut=stop is not None)
         if not (line.seen or stop or line.stopped_by):
-            raise _broke(FailureKind.EMPTY, "the upstream's answer has no content")
+            raise empty()
         for search in self._findings.searches():
             line.add_search(search, out)
         out.append(UsageSeen(read_usage(response.get("usage") or {}, self._findings.count)))
@@ -309,7 +307,3 @@ _ENDING_OF: Final[dict[object, str]] = {
     "failed": "response.failed",
 }
 """Status of a response -> the event that it would end a stream with."""
-
-
-def _broke(kind: FailureKind, detail: str) -> UpstreamBroke:
-    return UpstreamBroke(Failure(kind, detail))
