@@ -127,7 +127,8 @@ CLASS_DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = {
         "gemini-2.5-flash",
     ),
 }
-"""Class name -> ids in order of preference; the first that some account serves is taken."""
+"""Class name -> ids in order of preference, among those of one version and after all of the class
+itself."""
 
 _CATALOGUED = {
     provider: {model.id: model for model in models} for provider, models in CATALOGUES.items()

@@ -21,6 +21,9 @@ from mcp_proxy.policy.models import CATALOGUES, CLASS_DEFAULTS
 LONGEST_NAME: Final = 128
 _ALIAS_HOPS: Final = 2
 
+_LISTS_LEAVE_OUT: Final = frozenset({"antigravity"})
+"""Places whose lists do not have everything that they serve; elsewhere a list is the last word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -87,7 +90,8 @@ class Directory:
         """Every id that some enabled account serves."""
         self.providers = frozenset(CATALOGUES) | {account.provider for account in self.accounts}
         self.by_class = {kind: self._of_class(kind) for kind in CLASS_DEFAULTS}
-        """Class name -> ids in order of preference: the catalogue, then others that are served."""
+        """Class name -> ids in order of preference: of the class itself, newest first, then its
+        stand-ins."""
         places = {account.provider for account in self.accounts} or CATALOGUES.keys()
         self.known = frozenset().union(
             *self._offers.values(),
@@ -134,11 +138,12 @@ class Directory:
         return (*catalogued, *sorted(offered.difference(catalogued)))
 
     def last_resort(self, model: str, provider: str | None = None) -> Stage:
-        """The model with accounts that might serve it although their lists do not have it."""
+        """The model with accounts that may serve it although their lists do not have it."""
         allowing = [
             (account, model)
             for account in self._of(provider)
             if model in _CATALOGUE_IDS.get(account.provider, ())
+            and (account.id not in self._live or account.provider in _LISTS_LEAVE_OUT)
             and (not account.models or model in account.models)
         ]
         return _stage(model, allowing)
@@ -147,9 +152,12 @@ class Directory:
         return (a for a in self.accounts if provider is None or a.provider == provider)
 
     def _of_class(self, kind: str) -> tuple[str, ...]:
-        preferred = CLASS_DEFAULTS[kind]
-        others = {model for model in self.models if _class_of(model) == kind}
-        return (*preferred, *sorted(others.difference(preferred), reverse=True))
+        defaults = {model: rank for rank, model in enumerate(CLASS_DEFAULTS[kind])}
+        offered: frozenset[str] = frozenset().union(*self._offers.values())
+        own = [model for model in offered if _class_of(model) == kind]
+        own.sort(key=lambda model: (defaults.get(model, len(defaults)), model))
+        own.sort(key=_version, reverse=True)
+        return (*own, *(model for model in defaults if model not in own))
 
     def _offered_by(self, account: Account) -> frozenset[str]:
         allowed = frozenset(account.models)
@@ -302,6 +310,7 @@ class _Lookup:
 
 
 _DATE = re.compile(r"-20\d{6}$|@20\d{6}$|-latest$")
+_NUMBER = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
 _PREVIEW = re.compile(r"-preview(?:-customtools|-\d\d-\d{2,4})?$")
 _TIER = re.compile(r"-(?:minimal|low|medium|high|max)$")
 _GEMINI_HYPHENS = re.compile(r"^gemini-(\d)-(\d)(?=-)")
@@ -377,6 +386,11 @@ def _without_window(name: str) -> str:
     """
     name = name.removeprefix("claude/")
     return name[:-4].rstrip() if name.lower().endswith("[1m]") else name
+
+
+def _version(model: str) -> tuple[int, ...]:
+    """The numbers of an id, its date aside: (4, 6) for claude-sonnet-4-6-20260101."""
+    return tuple(int(number) for number in _NUMBER.findall(_DATE.sub("", model)))
 
 
 def _class_of(name: str) -> str | None:

@@ -109,6 +109,20 @@ def test_a_class_takes_the_first_of_its_models_that_is_served() -> None:
     assert leads_to("claude-sonnet-4-6", older) == ("claude-sonnet-4-5", ["a"])
 
 
+def test_a_class_leads_to_the_newest_of_its_own_that_is_served() -> None:
+    claude = ["claude-haiku-4-5-20251001", "claude-haiku-5-5", "claude-opus-4-7", "claude-opus-5"]
+    everything = directory({"a": [OPUS, SONNET, FLASH], "b": claude})
+    assert leads_to("opus", everything) == ("claude-opus-5", ["b"])
+    assert leads_to("claude-opus-9", everything) == ("claude-opus-5", ["b"])
+    assert leads_to("sonnet", everything) == (SONNET, ["a"])
+    assert leads_to("haiku", everything) == ("claude-haiku-5-5", ["b"])
+    assert leads_to("claude-haiku-4-5", everything) == ("claude-haiku-4-5-20251001", ["b"])
+    assert leads_to("haiku", directory({"a": ["claude-3-5-haiku-20241022", FLASH]})) == (
+        "claude-3-5-haiku-20241022",
+        ["a"],
+    )
+
+
 def test_a_class_finds_models_that_are_newer_than_the_catalogue() -> None:
     assert leads_to("opus", directory({"a": ["claude-opus-9-thinking"]}))[0] == (
         "claude-opus-9-thinking"
