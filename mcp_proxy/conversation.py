@@ -109,6 +109,10 @@ class Verbatim:
 Part = Text | Thinking | ToolCall | ToolResult | Media | WebSearch | Verbatim
 
 Role = Literal["system", "user", "assistant"]
+ChoiceMode = Literal["auto", "any", "none"]
+ThinkingMode = Literal["on", "adaptive", "off"]
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+"""How strongly a model shall think, weakest first."""
 
 
 @value
@@ -143,7 +147,7 @@ FREEFORM_SCHEMA: JsonObject = {
 
 @value
 class ToolChoice:
-    mode: Literal["auto", "any", "none"] = "auto"
+    mode: ChoiceMode = "auto"
     names: tuple[str, ...] = ()
     """With `any`: only these may be called; empty means every declared tool."""
     parallel: bool = True
@@ -166,9 +170,9 @@ class Reasoning:
     Anthropic's `enabled`; "adaptive" leaves the amount to the model, guided by `effort`.
     """
 
-    mode: Literal["on", "adaptive", "off"] | None = None
+    mode: ThinkingMode | None = None
     budget: int | None = None
-    effort: Literal["minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Effort | None = None
     visible: bool = True
     """False: think, but do not send the text."""
     by_default: bool = True

@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-NAME_64: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""Tool names at OpenAI and everybody who copies it (providers.md 2)."""
+LONGEST_ID: Final = 64
+"""Characters of ids, names and keys at OpenAI and everybody who copies it (providers.md 2)."""
+
+NAME_64: Final = re.compile(rf"[a-zA-Z0-9_-]{{1,{LONGEST_ID}}}")
+"""Tool names there."""
 
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -24,7 +27,7 @@ class SentNames:
     __slots__ = ("_legal", "_longest", "_original", "_sent")
 
     def __init__(
-        self, declared: Iterable[str], legal: re.Pattern[str] = NAME_64, longest: int = 64
+        self, declared: Iterable[str], legal: re.Pattern[str] = NAME_64, longest: int = LONGEST_ID
     ) -> None:
         self._legal = legal
         self._longest = longest

@@ -3,16 +3,14 @@
 Knows single values and their bounds; what a whole request looks like is each format's own matter.
 """
 
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import orjson
 
-from mcp_proxy.conversation import JsonObject, Message, Reasoning, Text
+from mcp_proxy.conversation import Effort, JsonObject, Message, Reasoning, Text
+from mcp_proxy.dialects.effort import LEVELS
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, kind_of, one_of, spell
-
-Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
-_EFFORTS = ("none", *get_args(Effort))
 
 
 def read_model(body: JsonObject) -> str:
@@ -39,7 +37,7 @@ def read_number(body: JsonObject, key: str, *, highest: int) -> float | None:
 
 def read_effort(effort: str, where: Where, *, visible: bool = True) -> Reasoning:
     """`none` switches thinking off; any other effort leaves the amount to the model."""
-    one_of(effort, _EFFORTS, where)
+    one_of(effort, LEVELS, where)
     if effort == "none":
         return Reasoning(mode="off", visible=visible)
     return Reasoning(mode="adaptive", effort=cast(Effort, effort), visible=visible)

@@ -3,16 +3,20 @@
 Knows what a tool and a choice mean; how each format spells them is that format's own matter.
 """
 
-from typing import Literal
-
 import orjson
 
-from mcp_proxy.conversation import FREEFORM_SCHEMA, JsonObject, Tool, ToolChoice, Verbatim
+from mcp_proxy.conversation import (
+    FREEFORM_SCHEMA,
+    ChoiceMode,
+    JsonObject,
+    Tool,
+    ToolChoice,
+    Verbatim,
+)
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, spell
 
-Mode = Literal["auto", "any", "none"]
-MODES: dict[str, Mode] = {"none": "none", "auto": "auto", "required": "any"}
+MODES: dict[str, ChoiceMode] = {"none": "none", "auto": "auto", "required": "any"}
 ALLOWED_MODES = ("auto", "required")
 """What `allowed_tools` may say about the tools that it allows."""
 
@@ -57,7 +61,7 @@ def free_text(arguments: str) -> str:
 
 
 def settle_choice(
-    mode: Mode,
+    mode: ChoiceMode,
     names: Names | None,
     tools: tuple[Tool, ...],
     server_tools: tuple[Verbatim, ...],

@@ -10,6 +10,9 @@ from mcp_proxy.errors import BadRequest
 REMINDER: Final = "[Note from the application, not written by the user]\n"
 """Before an instruction in the middle of a conversation, where only users and models may speak."""
 
+ERROR: Final = "Error: "
+"""Before the result of a tool call that failed, where a result has no flag for it."""
+
 _JSON_ONLY: Final = "Answer with one JSON value and nothing else: no prose, no code fence."
 _JSON_BY_SCHEMA: Final = _JSON_ONLY + " It must be valid against this JSON Schema:\n"
 

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Final
 
 from mcp_proxy.account import Account, Secret
+from mcp_proxy.dialects.anthropic.upstream_thinking import SMALLEST_BUDGET
+from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.models import info
@@ -35,9 +37,6 @@ _MOST_MODELS: Final = 1000
 
 _FORWARDED: Final = ("anthropic-version", "anthropic-beta", "anthropic-workspace-id")
 """Headers of a client that go with its own body."""
-
-_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
-_SMALLEST_BUDGET: Final = 1024
 
 
 class Anthropic(PlainProvider):
@@ -172,13 +171,13 @@ def _thinking(
     if thinking.get("supported") is False:
         return None
     types, efforts = part(thinking, "types"), part(capabilities, "effort")
-    levels = tuple(effort for effort in _EFFORTS if _supports(efforts, effort))
-    takes_budgets = _supports(types, "enabled") and max_output > _SMALLEST_BUDGET
+    levels = tuple(effort for effort in EFFORTS if _supports(efforts, effort))
+    takes_budgets = _supports(types, "enabled") and max_output > SMALLEST_BUDGET
     takes_levels = _supports(types, "adaptive") and bool(levels)
     if not takes_budgets and not takes_levels:
         return usual
     return ThinkingSpec(
-        budgets=(_SMALLEST_BUDGET, max_output - 1) if takes_budgets else None,
+        budgets=(SMALLEST_BUDGET, max_output - 1) if takes_budgets else None,
         levels=levels if takes_levels else (),
         default_budget=usual.default_budget if usual is not None else None,
         can_be_off=part(types, "disabled").get("supported") is not False,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp_proxy.conversation import OutputFormat
+from mcp_proxy.dialects.anthropic.upstream_thinking import SMALLEST_BUDGET
 from mcp_proxy.dialects.effort import effort_of
 from mcp_proxy.dialects.wording import json_instruction
 from mcp_proxy.providers.features import DROPPABLE, adapted
@@ -24,7 +25,6 @@ BOTH_SAMPLINGS: Final = "temperature+top_p"
 STRICT: Final = "strict"
 
 _DEFAULT_BUDGET: Final = 16_000
-_SMALLEST_BUDGET: Final = 1024
 
 
 def without(body: JsonObject, avoided: frozenset[str]) -> JsonObject:
@@ -58,7 +58,7 @@ def _budgeted(body: JsonObject) -> JsonObject:
     if not isinstance(thinking, dict) or thinking.get("type") != "adaptive":
         return body
     budget = min(_DEFAULT_BUDGET, most // 2) if isinstance(most, int) else _DEFAULT_BUDGET
-    if budget < _SMALLEST_BUDGET:
+    if budget < SMALLEST_BUDGET:
         return {name: value for name, value in body.items() if name != "thinking"}
     return {**body, "thinking": {"type": "enabled", "budget_tokens": budget}}
 

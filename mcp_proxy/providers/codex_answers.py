@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from mcp_proxy.account import Secret
+from mcp_proxy.dialects.effort import LEVELS
 from mcp_proxy.jwt_claims import expiry_of
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.durations import plain_number
@@ -48,8 +49,6 @@ def read_token(body: bytes, *, now: float) -> TokenAnswer | None:
 _CALLABLE: Final = frozenset({"list", "hide"})
 """`hide` keeps a model out of a menu, not from being asked."""
 
-_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-
 
 def read_models(body: bytes, now: float) -> Reading:
     """`GET /models` (7.5). ValueError for anything else."""
@@ -78,7 +77,7 @@ def _model(slug: str, row: JsonObject) -> ModelInfo:
 
 def _thinking(row: JsonObject) -> ThinkingSpec | None:
     told = {each.get("effort") for each in objects(row.get("supported_reasoning_levels"))}
-    levels = tuple(effort for effort in _EFFORTS if effort in told)
+    levels = tuple(effort for effort in LEVELS if effort in told)
     return ThinkingSpec(levels=levels, can_be_off="none" in levels) if levels else None
 
 

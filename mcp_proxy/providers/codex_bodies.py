@@ -5,6 +5,7 @@ It streams only, keeps nothing, and refuses with a 400 whatever it does not know
 
 from typing import Any, Final
 
+from mcp_proxy.dialects.call_names import LONGEST_ID
 from mcp_proxy.providers import JsonObject
 
 _REFUSED: Final = frozenset(
@@ -35,7 +36,6 @@ _DEMANDED: Final[JsonObject] = {
 _FAST: Final = "priority"
 """The one `service_tier` there is beside the usual one."""
 
-_LONGEST_ID: Final = 64
 _BREAKPOINT: Final = "prompt_cache_breakpoint"
 
 _NAMELESS: Final = frozenset(
@@ -114,7 +114,7 @@ def _item(item: JsonObject) -> JsonObject:
 def _has_needless_id(item: JsonObject) -> bool:
     if "id" not in item:
         return False
-    return item.get("type", "message") in _NAMELESS or len(str(item["id"])) > _LONGEST_ID
+    return item.get("type", "message") in _NAMELESS or len(str(item["id"])) > LONGEST_ID
 
 
 def _has_breakpoint(part: Any) -> bool:
@@ -134,7 +134,7 @@ def _is_within_lengths(body: JsonObject) -> bool:
     tools = body.get("tools")
     named = [*items, *(tools if isinstance(tools, list) else [])]
     return all(
-        len(str(holder.get(key, ""))) <= _LONGEST_ID
+        len(str(holder.get(key, ""))) <= LONGEST_ID
         for holder in named
         if isinstance(holder, dict)
         for key in ("call_id", "name")

@@ -6,24 +6,30 @@ Claude Code sends beta fields as if it spoke to Anthropic, and none of them may 
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
-from mcp_proxy.conversation import Conversation, Message, OutputFormat, Reasoning, Sampling, Text
+from mcp_proxy.conversation import (
+    Conversation,
+    Effort,
+    Message,
+    OutputFormat,
+    Reasoning,
+    Sampling,
+    Text,
+    ThinkingMode,
+)
 from mcp_proxy.dialects.anthropic.blocks import DIALECT, block_type, parse_content
 from mcp_proxy.dialects.anthropic.session import session_of
 from mcp_proxy.dialects.anthropic.tools import parse_tool_choice, parse_tools
+from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, get, kind_of, one_of, spell
-
-_Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
-_Mode = Literal["on", "adaptive", "off"]
 
 _ROLES = ("user", "assistant", "system")
 _HIGHEST_TEMPERATURE = 2.0
 """Anthropic's own is 1; clients of several APIs send up to 2, and the target lowers it."""
-_EFFORTS: tuple[str, ...] = get_args(_Effort)
 
-_THINKING_MODES: dict[str, _Mode] = {
+_THINKING_MODES: dict[str, ThinkingMode] = {
     "enabled": "on",
     "adaptive": "adaptive",
     # Thinks only between tool calls; closest is to leave the amount to the model.
@@ -195,7 +201,7 @@ def _reasoning(body: JsonObject) -> Reasoning:
     return Reasoning(
         mode=mode,
         budget=_whole(thinking, "budget_tokens", where) if mode == "on" else None,
-        effort=cast(_Effort, effort) if effort in _EFFORTS else None,
+        effort=cast(Effort, effort) if effort in EFFORTS else None,
         visible=thinking.get("display") != "omitted",
         by_default=False,
     )

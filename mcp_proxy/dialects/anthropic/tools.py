@@ -6,9 +6,9 @@ Tools that Anthropic defines itself come without a schema, under a type with a d
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from mcp_proxy.conversation import Tool, ToolChoice, Verbatim
+from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.anthropic.blocks import DIALECT
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
@@ -16,7 +16,7 @@ from mcp_proxy.strict_json import JsonObject, Where, check, get, one_of, spell
 
 _DATED_TYPE = re.compile(r".+_\d{8}|mcp_toolset")
 
-_MODES: dict[str, Literal["auto", "any", "none"]] = {
+_MODES: dict[str, ChoiceMode] = {
     "auto": "auto",
     "any": "any",
     "tool": "any",

@@ -7,13 +7,18 @@ providers.md 6 and 9.
 from typing import Final, NamedTuple
 
 from mcp_proxy.conversation import Conversation, Reasoning
-from mcp_proxy.dialects.effort import BUDGETS, effort_of, nearest
+from mcp_proxy.dialects.effort import (
+    ROOM_FOR_ANSWER,
+    answer_limit,
+    asked_budget,
+    asked_level,
+    nearest,
+)
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.strict_json import JsonObject
 
 SMALLEST_BUDGET: Final = 1024
-ROOM_FOR_ANSWER: Final = 8192
-"""Tokens that an answer gets beside its thinking when the client's own limit leaves less."""
+"""Tokens; a smaller budget is refused."""
 
 _OFF: Final[JsonObject] = {"type": "disabled"}
 
@@ -36,7 +41,7 @@ class ThinkingPlan(NamedTuple):
 def plan_thinking(conversation: Conversation, model: ModelInfo) -> ThinkingPlan:
     """Decides on thinking; `max_tokens` is there always, and never above the model's own."""
     reasoning, spec = conversation.reasoning, model.thinking
-    limit = _limit(conversation.sampling.max_tokens, model)
+    limit = answer_limit(conversation.sampling.max_tokens, model) or model.max_output
     if spec is None:
         return ThinkingPlan(None, None, limit)
     if reasoning.mode == "off":
@@ -49,13 +54,6 @@ def plan_thinking(conversation: Conversation, model: ModelInfo) -> ThinkingPlan:
     return _by_budget(conversation, model, spec, limit)
 
 
-def _limit(wanted: int | None, model: ModelInfo) -> int:
-    if wanted is None:
-        return model.max_output
-    # 0 only warms a cache; a stream has to have something to say.
-    return min(max(wanted, 1), model.max_output)
-
-
 def _is_wanted(conversation: Conversation) -> bool:
     reasoning = conversation.reasoning
     if conversation.tool_choice.mode == "any":
@@ -65,11 +63,9 @@ def _is_wanted(conversation: Conversation) -> bool:
 
 def _effort(reasoning: Reasoning, spec: ThinkingSpec) -> str | None:
     """The model's nearest; a budget stands for an effort where the model takes no budgets."""
-    if reasoning.effort is not None:
-        return nearest(reasoning.effort, spec.levels)
-    if reasoning.budget is not None and spec.budgets is None:
-        return nearest(effort_of(reasoning.budget), spec.levels)
-    return None
+    if spec.budgets is None:
+        return asked_level(reasoning, spec.levels)
+    return None if reasoning.effort is None else nearest(reasoning.effort, spec.levels)
 
 
 def _adaptive(reasoning: Reasoning, spec: ThinkingSpec) -> JsonObject:
@@ -99,11 +95,6 @@ def _by_budget(
 
 
 def _budget(reasoning: Reasoning, spec: ThinkingSpec) -> int:
-    if reasoning.budget is not None:
-        wanted = reasoning.budget
-    elif reasoning.effort is not None:
-        wanted = BUDGETS[reasoning.effort]
-    else:
-        wanted = spec.default_budget or BUDGETS["high"]
+    wanted = asked_budget(reasoning, spec)
     smallest, largest = spec.budgets or (SMALLEST_BUDGET, wanted)
     return min(max(wanted, smallest, SMALLEST_BUDGET), largest)

@@ -5,10 +5,11 @@ that are honoured, those that change the meaning and cannot be (a 400 that names
 that an answer is right without (left out, and listed).
 """
 
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, cast
 
-from mcp_proxy.conversation import Conversation, Reasoning, Sampling, Text
+from mcp_proxy.conversation import Conversation, Effort, Reasoning, Sampling, Text
 from mcp_proxy.dialects import PathTarget
+from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.dialects.gemini.client_contents import DIALECT, read_contents
 from mcp_proxy.dialects.gemini.client_fields import (
     camel,
@@ -47,8 +48,7 @@ _HONOURED_IN_CONFIG: Final = frozenset(
     }
 )
 
-_Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
-_LEVELS: Final = ("thinking_level_unspecified", *get_args(_Effort))
+_UNSPECIFIED: Final = "thinking_level_unspecified"
 
 
 def parse_request(body: JsonObject, target: PathTarget | None) -> Conversation:
@@ -163,11 +163,11 @@ def _reasoning(config: JsonObject, where: Where) -> Reasoning:
     return Reasoning(mode="adaptive" if wants_it else None, effort=effort, visible=visible)
 
 
-def _effort(thinking: JsonObject, where: Where) -> _Effort | None:
-    level = get(thinking, "thinkingLevel", str, where, _LEVELS[0]).lower()
+def _effort(thinking: JsonObject, where: Where) -> Effort | None:
+    level = get(thinking, "thinkingLevel", str, where, _UNSPECIFIED).lower()
     at = (*where, spelling(thinking, "thinkingLevel"))
-    effort = one_of(level, _LEVELS, at)
-    return None if effort == _LEVELS[0] else cast(_Effort, effort)
+    effort = one_of(level, (_UNSPECIFIED, *EFFORTS), at)
+    return None if effort == _UNSPECIFIED else cast(Effort, effort)
 
 
 def _extras(body: JsonObject, output: Output) -> dict[str, Any]:

@@ -4,9 +4,9 @@ Functions are the client's own. Of what Google itself would run only web search 
 elsewhere; the others are left out and named.
 """
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from mcp_proxy.conversation import Tool, ToolChoice, Verbatim
+from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.gemini.client_contents import DIALECT, read_name
 from mcp_proxy.dialects.gemini.client_fields import camel, get, listed, spelling, value_of
 from mcp_proxy.dialects.gemini.client_schemas import as_json_schema
@@ -69,9 +69,7 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
     )
 
 
-_Mode = Literal["auto", "any", "none"]
-
-_MODES: Final[dict[str, _Mode]] = {
+_MODES: Final[dict[str, ChoiceMode]] = {
     "MODE_UNSPECIFIED": "auto",
     "AUTO": "auto",
     # Arguments are to be checked against the schema: a matter of how, not of whether.

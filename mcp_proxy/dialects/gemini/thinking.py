@@ -3,18 +3,19 @@
 Sources: protocols/cloudcode.md 3.7 and 10, providers.md 9 (effort <-> budget).
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from mcp_proxy.conversation import Conversation, Reasoning
 from mcp_proxy.dialects import JsonObject
-from mcp_proxy.dialects.effort import BUDGETS, nearest
+from mcp_proxy.dialects.effort import (
+    ROOM_FOR_ANSWER,
+    SMALL_ANSWER,
+    answer_limit,
+    asked_budget,
+    asked_level,
+    nearest,
+)
 from mcp_proxy.model import Family, ModelInfo, ThinkingSpec
-
-ROOM_FOR_ANSWER: Final = 8192
-"""Tokens that an answer gets beside its thinking when the client's own limit leaves less."""
-
-SMALL_ANSWER: Final = 2048
-"""A limit below this is spent on thoughts alone when a Gemini model thinks at full strength."""
 
 
 class ThinkingPlan(NamedTuple):
@@ -29,9 +30,7 @@ class ThinkingPlan(NamedTuple):
 def plan_thinking(conversation: Conversation, model: ModelInfo) -> ThinkingPlan:
     """Decides on thinking; a model that is not asked to think gets just its length."""
     spec = model.thinking
-    wanted = conversation.sampling.max_tokens
-    # 0 is legal for clients ("only warm the cache") and for no upstream.
-    limit = None if wanted is None else min(max(wanted, 1), model.max_output)
+    limit = answer_limit(conversation.sampling.max_tokens, model)
     if limit is None and model.family is Family.CLAUDE:
         limit = model.max_output
     if spec is None or not _is_wanted(conversation, model):
@@ -69,16 +68,16 @@ def _by_level(reasoning: Reasoning, spec: ThinkingSpec, limit: int | None) -> Js
 
 def _level(reasoning: Reasoning, spec: ThinkingSpec, limit: int | None) -> str | None:
     """One of the model's levels; None leaves it to the model."""
-    if reasoning.effort is not None:
-        return nearest(reasoning.effort, spec.levels)
-    if reasoning.budget is not None:
-        return nearest(_effort_of(reasoning.budget), spec.levels)
+    asked = asked_level(reasoning, spec.levels, _effort_of)
+    if asked is not None:
+        return asked
     if limit is not None and limit < SMALL_ANSWER:
         return spec.levels[0]
     return nearest("high", spec.levels) if reasoning.mode is not None else None
 
 
 def _effort_of(budget: int) -> str:
+    """Google's own measure (3.7), which is another than that of the other upstreams."""
     return "low" if budget <= 8192 else "medium" if budget <= 16_384 else "high"
 
 
@@ -89,7 +88,7 @@ def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec)
     for one that did not name a budget, thinking comes on top of the length it asked for.
     """
     reasoning, wanted = conversation.reasoning, conversation.sampling.max_tokens
-    budget = _clamped(_budget(reasoning, spec), spec)
+    budget = _clamped(asked_budget(reasoning, spec), spec)
     if wanted is None:
         limit = model.max_output
     elif reasoning.budget is not None and wanted > budget:
@@ -102,14 +101,6 @@ def _by_budget(conversation: Conversation, model: ModelInfo, spec: ThinkingSpec)
         budget = limit - min(ROOM_FOR_ANSWER, limit // 2)
     visible = reasoning.visible or model.family is Family.CLAUDE
     return ThinkingPlan({"includeThoughts": visible, "thinkingBudget": budget}, limit)
-
-
-def _budget(reasoning: Reasoning, spec: ThinkingSpec) -> int:
-    if reasoning.budget is not None:
-        return reasoning.budget
-    if reasoning.effort is not None:
-        return BUDGETS[reasoning.effort]
-    return spec.default_budget or BUDGETS["high"]
 
 
 def _clamped(budget: int, spec: ThinkingSpec) -> int:

@@ -7,13 +7,12 @@ one argument `input`), and the legacy `functions` list.
 from collections.abc import Callable
 from typing import Any
 
-from mcp_proxy.conversation import JsonObject, Tool, ToolChoice, Verbatim
+from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.dialects.openai_fields import read_name
 from mcp_proxy.dialects.openai_tools import (
     ALLOWED_MODES,
     MODES,
-    Mode,
     Names,
     freeform_tool,
     settle_choice,
@@ -84,7 +83,7 @@ def is_legacy(body: JsonObject) -> bool:
     return bool(body.get("functions")) and not body.get("tools")
 
 
-def _asked(choice: Any, where: Where) -> tuple[Mode, Names | None]:
+def _asked(choice: Any, where: Where) -> tuple[ChoiceMode, Names | None]:
     """Mode, and the names with their places; None: every tool."""
     if choice is None:
         return "auto", None
@@ -97,7 +96,7 @@ def _asked(choice: Any, where: Where) -> tuple[Mode, Names | None]:
     return "any", [_named(choice, where)]
 
 
-def _allowed(allowed: JsonObject, where: Where) -> tuple[Mode, Names]:
+def _allowed(allowed: JsonObject, where: Where) -> tuple[ChoiceMode, Names]:
     mode = MODES[one_of(get(allowed, "mode", str, where), ALLOWED_MODES, (*where, "mode"))]
     inside = (*where, "tools")
     names = [

@@ -7,9 +7,8 @@ pieces or whole, as text or as an object (providers.md 3). The order is `upstrea
 from typing import Any
 
 from mcp_proxy.conversation import JsonObject, Seal
-from mcp_proxy.dialects.call_names import SentNames, legal_id, within
+from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
 from mcp_proxy.dialects.openai_chat.seals import call_signature
-from mcp_proxy.dialects.openai_chat.upstream_messages import LONGEST_ID
 from mcp_proxy.dialects.openai_chat.upstream_parts import Call, Parts
 from mcp_proxy.events import Event
 from mcp_proxy.ids import new_id

@@ -19,18 +19,14 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
-from mcp_proxy.dialects.call_names import SentNames, legal_id, within
+from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
 from mcp_proxy.dialects.media_forms import address, mime_type
 from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.dialects.openai_chat.seals import call_extra, sealed_thoughts
 from mcp_proxy.dialects.turns import runs
-from mcp_proxy.dialects.wording import REMINDER, described, json_instruction
+from mcp_proxy.dialects.wording import ERROR, REMINDER, described, json_instruction
 from mcp_proxy.model import Family, ModelInfo
 
-LONGEST_ID: Final = 64
-"""Characters of ids, names and keys that OpenAI takes (providers.md 2)."""
-
-_ERROR: Final = "Error: "
 _SEE_BELOW: Final = "[shown in the next message]"
 _AUDIO_FORMATS: Final = {
     "audio/wav": "wav",
@@ -130,7 +126,7 @@ class Messages:
             hoisted.append({"type": "text", "text": f"[Result of tool call {call_id}:]"})
             hoisted += media
         text = "\n".join(texts)
-        content = f"{_ERROR}{text}" if result.is_error else text
+        content = f"{ERROR}{text}" if result.is_error else text
         return {"role": "tool", "tool_call_id": call_id, "content": content}
 
     def _is_shown(self, media: Media) -> bool:

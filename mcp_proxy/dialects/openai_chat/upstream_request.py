@@ -8,17 +8,14 @@ same, `providers.features` leaves out the next time.
 from typing import Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Tool
-from mcp_proxy.dialects.call_names import SentNames, legal_id, within
-from mcp_proxy.dialects.effort import effort_of, nearest
+from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
+from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level
 from mcp_proxy.dialects.openai_chat.content import NAME
-from mcp_proxy.dialects.openai_chat.upstream_messages import LONGEST_ID, Messages, is_openais
+from mcp_proxy.dialects.openai_chat.upstream_messages import Messages, is_openais
 from mcp_proxy.dialects.openai_schemas import answer_schema, parameters
 from mcp_proxy.model import ModelInfo
 
 MAX_STOPS: Final = 4
-
-SMALL_ANSWER: Final = 2048
-"""A limit below this is spent on reasoning alone unless that is kept short: it counts both."""
 
 _MODES: Final = {"any": "required", "none": "none"}
 _LEGACY: Final = "functions"
@@ -103,7 +100,7 @@ def _add_openais_settings(
     if model.thinking is None or not model.thinking.levels:
         _add_settings(request, conversation, model)
         return
-    limit = _limit(conversation, model)
+    limit = answer_limit(conversation.sampling.max_tokens, model)
     if limit is not None:
         request["max_completion_tokens"] = limit
     effort = _effort(conversation, model)
@@ -116,7 +113,7 @@ def _add_openais_settings(
 
 
 def _add_settings(request: JsonObject, conversation: Conversation, model: ModelInfo) -> None:
-    limit = _limit(conversation, model)
+    limit = answer_limit(conversation.sampling.max_tokens, model)
     if limit is not None:
         request["max_tokens"] = limit
     effort = _effort(conversation, model)
@@ -125,11 +122,6 @@ def _add_settings(request: JsonObject, conversation: Conversation, model: ModelI
     _add_sampling(request, conversation)
     if conversation.sampling.stop:
         request["stop"] = list(conversation.sampling.stop[:MAX_STOPS])
-
-
-def _limit(conversation: Conversation, model: ModelInfo) -> int | None:
-    wanted = conversation.sampling.max_tokens
-    return None if wanted is None else min(max(wanted, 1), model.max_output)
 
 
 def _add_sampling(request: JsonObject, conversation: Conversation) -> None:
@@ -148,8 +140,4 @@ def _effort(conversation: Conversation, model: ModelInfo) -> str | None:
     if wanted.mode == "off" or (wanted.mode is None and not wanted.by_default):
         must_say = "none" in spec.levels or not spec.can_be_off
         return spec.levels[0] if must_say else None
-    if wanted.effort is not None:
-        return nearest(wanted.effort, spec.levels)
-    if wanted.budget is not None:
-        return nearest(effort_of(wanted.budget), spec.levels)
-    return None
+    return asked_level(wanted, spec.levels)

@@ -1,12 +1,10 @@
 """Usage of Chat Completions and its dialects -> `Usage` (client-apis.md 5.2, providers.md 3)."""
 
-from typing import Any, Final
+from typing import Any
 
 from mcp_proxy.conversation import JsonObject
+from mcp_proxy.dialects.token_counts import token_count
 from mcp_proxy.events import Usage
-
-_MOST_TOKENS: Final = 2**53
-"""Above it JavaScript clients would read another number than was sent."""
 
 
 def usage_in(record: JsonObject) -> JsonObject | None:
@@ -23,18 +21,18 @@ def usage_in(record: JsonObject) -> JsonObject | None:
 
 def read_usage(usage: JsonObject) -> Usage:
     """The prompt includes what was cached, the completion includes reasoning."""
-    of_prompt = _object(usage.get("prompt_tokens_details"))
-    prompt = _count(usage, "prompt_tokens")
-    output = _count(usage, "completion_tokens")
+    of_prompt = usage.get("prompt_tokens_details")
+    prompt = token_count(usage, "prompt_tokens")
+    output = token_count(usage, "completion_tokens")
     cached = (
-        _count(of_prompt, "cached_tokens")
-        or _count(usage, "prompt_cache_hit_tokens")  # DeepSeek
-        or _count(usage, "cached_tokens")  # Kimi
+        token_count(of_prompt, "cached_tokens")
+        or token_count(usage, "prompt_cache_hit_tokens")  # DeepSeek
+        or token_count(usage, "cached_tokens")  # Kimi
     )
-    written = _count(of_prompt, "cache_write_tokens")
-    thinking = _count(_object(usage.get("completion_tokens_details")), "reasoning_tokens")
-    thinking = thinking or _count(usage, "reasoning_tokens")
-    if thinking and _count(usage, "total_tokens") == prompt + output + thinking:
+    written = token_count(of_prompt, "cache_write_tokens")
+    thinking = token_count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    thinking = thinking or token_count(usage, "reasoning_tokens")
+    if thinking and token_count(usage, "total_tokens") == prompt + output + thinking:
         output += thinking  # xAI counts reasoning beside the completion
     return Usage(
         # Some vendors leave cached tokens out already.
@@ -43,17 +41,9 @@ def read_usage(usage: JsonObject) -> Usage:
         thinking=min(thinking, output),
         cache_read=cached,
         cache_write=written,
-        searches=_count(_object(usage.get("server_tool_use")), "web_search_requests"),
+        searches=token_count(usage.get("server_tool_use"), "web_search_requests"),
     )
 
 
 def _object(value: Any) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _count(usage: JsonObject, name: str) -> int:
-    """A count that clients can read; an answer is not lost over a strange one (faults.md 71)."""
-    value = usage.get(name)
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mcp_proxy.conversation import JsonObject, Tool, ToolChoice, Verbatim
+from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_fields import read_name
 from mcp_proxy.dialects.openai_responses.names import NAME, flat_name
 from mcp_proxy.dialects.openai_tools import (
     ALLOWED_MODES,
     MODES,
-    Mode,
     Names,
     freeform_tool,
     settle_choice,
@@ -112,7 +111,7 @@ def read_choice(body: JsonObject, tools: Tools) -> tuple[ToolChoice, Tools]:
     return settled, tools._replace(own=own, server=server)
 
 
-def _asked(choice: Any, where: Where) -> tuple[Mode, Names | None]:
+def _asked(choice: Any, where: Where) -> tuple[ChoiceMode, Names | None]:
     """Mode, and the names with their places; None: every tool."""
     if choice is None:
         return "auto", None
@@ -129,7 +128,7 @@ def _asked(choice: Any, where: Where) -> tuple[Mode, Names | None]:
     return "auto", None
 
 
-def _allowed(choice: JsonObject, where: Where) -> tuple[Mode, Names | None]:
+def _allowed(choice: JsonObject, where: Where) -> tuple[ChoiceMode, Names | None]:
     mode = MODES[one_of(get(choice, "mode", str, where), ALLOWED_MODES, (*where, "mode"))]
     inside: Where = (*where, "tools")
     items = get(choice, "tools", list, where)

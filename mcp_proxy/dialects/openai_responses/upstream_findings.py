@@ -4,13 +4,9 @@ Searches are told as calls without titles, pages as citations of the text that f
 brought together here, at the end of the answer. Section numbers are those of client-apis.md.
 """
 
-from typing import Any, Final
-
 from mcp_proxy.conversation import JsonObject, SearchHit, WebSearch
+from mcp_proxy.dialects.token_counts import token_count
 from mcp_proxy.events import Usage
-
-_MOST_TOKENS: Final = 2**53
-"""Above it JavaScript clients would read another number than was sent."""
 
 
 class Findings:
@@ -62,19 +58,13 @@ class Findings:
 def read_usage(usage: JsonObject, searches: int) -> Usage:
     """The prompt count includes what a cache gave and took, the output includes reasoning (5.2)."""
     asked, answered = usage.get("input_tokens_details"), usage.get("output_tokens_details")
-    read = _count(asked, "cached_tokens")
-    written = _count(asked, "cache_write_tokens")
+    read = token_count(asked, "cached_tokens")
+    written = token_count(asked, "cache_write_tokens")
     return Usage(
-        input=max(_count(usage, "input_tokens") - read - written, 0),
-        output=_count(usage, "output_tokens"),
-        thinking=_count(answered, "reasoning_tokens"),
+        input=max(token_count(usage, "input_tokens") - read - written, 0),
+        output=token_count(usage, "output_tokens"),
+        thinking=token_count(answered, "reasoning_tokens"),
         cache_read=read,
         cache_write=written,
         searches=searches,
     )
-
-
-def _count(counts: Any, name: str) -> int:
-    """A count that clients can read; an answer is not lost over a strange one (faults.md 71)."""
-    value = counts.get(name) if isinstance(counts, dict) else None
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0

@@ -19,19 +19,13 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
-from mcp_proxy.dialects.call_names import within
+from mcp_proxy.dialects.call_names import LONGEST_ID, within
 from mcp_proxy.dialects.media_forms import address, mime_type
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
 from mcp_proxy.dialects.openai_tools import free_text
-from mcp_proxy.dialects.wording import described
+from mcp_proxy.dialects.wording import ERROR, described
 from mcp_proxy.model import ModelInfo
-
-LONGEST_ID: Final = 64
-"""Characters of a call's id, a name, or a cache key (providers.md 2)."""
-
-ERROR_PREFIX: Final = "Error: "
-"""A result has no flag for failure here (5.3)."""
 
 _FROM_ANSWER: Final = "[Picture from the answer above]"
 """Before a picture that the model made: its own messages can hold text only."""
@@ -95,12 +89,12 @@ class Items:
 
     def _output(self, result: ToolResult) -> str | list[JsonObject]:
         """Text as text, which every upstream takes; a list only where there is more."""
-        parts, prefix = result.parts, ERROR_PREFIX if result.is_error else ""
+        parts, prefix = result.parts, ERROR if result.is_error else ""
         if len(parts) == 1 and type(parts[0]) is Text:
             return prefix + parts[0].text
         if not any(type(part) is Media for part in parts):
             return prefix + "\n".join(part.text for part in parts if type(part) is Text)
-        content: list[JsonObject] = [_input_text(ERROR_PREFIX)] if prefix else []
+        content: list[JsonObject] = [_input_text(ERROR)] if prefix else []
         for part in parts:
             self._add_content(part, content)
         return content

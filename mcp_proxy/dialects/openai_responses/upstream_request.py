@@ -8,9 +8,9 @@ with it, encrypted, the reasoning that the model needs to go on.
 from typing import Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Reasoning, Text
-from mcp_proxy.dialects.call_names import legal_id, within
-from mcp_proxy.dialects.effort import effort_of, nearest
-from mcp_proxy.dialects.openai_responses.upstream_items import LONGEST_ID, Items
+from mcp_proxy.dialects.call_names import LONGEST_ID, legal_id, within
+from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level, nearest
+from mcp_proxy.dialects.openai_responses.upstream_items import Items
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
 from mcp_proxy.dialects.openai_schemas import answer_schema
 from mcp_proxy.dialects.search_tools import search_tool
@@ -19,9 +19,6 @@ from mcp_proxy.model import ModelInfo, ThinkingSpec
 
 SMALLEST_LIMIT: Final = 16
 """Tokens; a smaller `max_output_tokens` is refused."""
-
-SMALL_ANSWER: Final = 2048
-"""A limit below this is spent on reasoning alone unless that is kept short: it counts both."""
 
 ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
 SEARCH_SOURCES: Final = "web_search_call.action.sources"
@@ -53,8 +50,8 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
 
 def _add_limits(request: JsonObject, conversation: Conversation, model: ModelInfo) -> None:
     sampling = conversation.sampling
-    if sampling.max_tokens is not None:
-        limit = min(sampling.max_tokens, model.max_output)
+    limit = answer_limit(sampling.max_tokens, model)
+    if limit is not None:
         request["max_output_tokens"] = max(limit, SMALLEST_LIMIT)
     if model.thinking is None:
         # Models that reason refuse both (providers.md 2).
@@ -95,11 +92,10 @@ def _chosen_effort(conversation: Conversation, levels: tuple[str, ...]) -> str |
     wanted, limit = conversation.reasoning, conversation.sampling.max_tokens
     if wanted.mode == "off":
         return levels[0]
-    if wanted.effort is not None:
-        return nearest(wanted.effort, levels)
-    if wanted.budget is not None:
-        return nearest(effort_of(wanted.budget), levels)
-    return levels[0] if limit is not None and limit < SMALL_ANSWER else None
+    asked = asked_level(wanted, levels)
+    if asked is None and limit is not None and limit < SMALL_ANSWER:
+        return levels[0]
+    return asked
 
 
 def _is_shown(wanted: Reasoning) -> bool:
