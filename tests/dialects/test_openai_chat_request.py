@@ -441,10 +441,15 @@ def test_session_is_named_by_header_before_cache_key(headers, session):
     assert parse().session is None
 
 
-def test_advice_is_left_out_and_listed():
+def test_advice_is_listed_and_kept_for_servers_of_the_same_api():
     conversation = parse(seed=1, user="me", presence_penalty=0.5, logit_bias={}, store=None)
     assert conversation.ignored == ("logit_bias", "presence_penalty", "seed", "user")
-    assert conversation.extras == {}
+    assert conversation.extras == {
+        "seed": 1,
+        "user": "me",
+        "presence_penalty": 0.5,
+        "logit_bias": {},
+    }
 
 
 def test_unknown_fields_are_kept_whatever_they_hold():

@@ -234,6 +234,12 @@ def test_media_and_own_blocks(media: Media, part: JsonObject) -> None:
     assert sent(user(media))[0]["content"] == [part]
 
 
+@pytest.mark.parametrize("kind", ["video/mp4", "audio/ogg"])
+def test_what_has_no_part_of_its_own_is_told_and_never_called_a_document(kind: str) -> None:
+    told = f"[{kind}: this model takes text only]"
+    assert sent(user(Media(kind, "AAAA")))[0]["content"] == told
+
+
 def test_what_is_of_another_format_or_used_up_is_left_out() -> None:
     foreign = Verbatim("anthropic", {"type": "x"})
     assert sent(user("a", foreign), assistant("b", WebSearch(("q",))), user("c")) == sent(

@@ -451,6 +451,20 @@ class TestSettings:
         asked = user(Text("Answer in Json"))
         assert items(asked, output=OutputFormat()) == [said("user", "Answer in Json")]
 
+    def test_advice_of_its_own_clients_goes_along(self):
+        advice = {"service_tier": "flex", "user": "u", "truncation": "auto", "text": None}
+        home = Conversation("openai_responses", "m", (HI,), extras={**advice, "n": 2})
+        sent = UPSTREAM.render_request(home, info("gpt-5.5", "openai"))
+        assert (sent["service_tier"], sent["user"], sent["truncation"]) == ("flex", "u", "auto")
+        assert not {"n", "text"} & {*sent}
+        assert not {*advice} & {*body(extras=advice)}
+
+    def test_verbosity_is_kept_beside_the_form_of_the_answer(self):
+        text = {"format": {"type": "json_object"}, "verbosity": "low"}
+        extras, output = {"text": text}, OutputFormat()
+        home = Conversation("openai_responses", "m", (HI,), output=output, extras=extras)
+        assert UPSTREAM.render_request(home, info("gpt-5.5", "openai"))["text"] == text
+
     def test_conversation_is_not_changed(self):
         conversation = Conversation("anthropic", "m", (HI,), tools=(FUNCTION, PATCH))
         before = repr(conversation)

@@ -65,7 +65,9 @@ _ADVISORY = (
     "user",
     "verbosity",
 )
-_KNOWN = frozenset(_HONOURED + _ADVISORY)
+"""Left out on the way to other dialects; kept in `extras` for servers of this one."""
+
+_MODELLED = frozenset(_HONOURED)
 
 _SESSION_HEADERS = ("x-session-id", "x-session-affinity")
 
@@ -181,8 +183,13 @@ def _session(body: JsonObject, headers: Mapping[str, str]) -> str | None:
 
 
 def _extras(body: JsonObject) -> dict[str, Any]:
-    """Unknown fields; and `functions`, by which the answer's renderer knows a legacy client."""
-    extras = {key: value for key, value in body.items() if key not in _KNOWN}
+    """What has no place in the conversation; and `functions`, by which the answer's renderer knows
+    a legacy client."""
+    extras = {
+        key: value
+        for key, value in body.items()
+        if key not in _MODELLED and (value is not None or key not in _ADVISORY)
+    }
     if is_legacy(body):
         extras["functions"] = body["functions"]
     return extras

@@ -141,6 +141,8 @@ class Messages:
         if kind in _AUDIO_FORMATS and media.data:
             audio = {"data": media.data, "format": _AUDIO_FORMATS[kind]}
             return {"type": "input_audio", "input_audio": audio}
+        if kind.startswith(("audio/", "video/")):
+            return {"type": "text", "text": described(media)}
         file = {"filename": media.name or "document.pdf", "file_data": address(media)}
         return {"type": "file", "file": file}
 

@@ -10,6 +10,7 @@ from typing import Final
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Reasoning, Text
 from mcp_proxy.dialects.call_names import LONGEST_ID, legal_id, within
 from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level, nearest
+from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_items import Items
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
 from mcp_proxy.dialects.openai_schemas import answer_schema
@@ -22,6 +23,16 @@ SMALLEST_LIMIT: Final = 16
 
 ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
 SEARCH_SOURCES: Final = "web_search_call.action.sources"
+
+_HOME_FIELDS: Final = (
+    "max_tool_calls",
+    "metadata",
+    "safety_identifier",
+    "service_tier",
+    "truncation",
+    "user",
+)
+"""Advice of clients of this very dialect, which other dialects have no words for."""
 
 
 def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
@@ -45,7 +56,17 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         request["prompt_cache_key"] = within(LONGEST_ID, conversation.session)
     _add_limits(request, conversation, model)
     _add_reasoning(request, conversation, model)
+    if conversation.dialect == NAME:
+        _add_home_fields(request, conversation)
     return request
+
+
+def _add_home_fields(request: JsonObject, conversation: Conversation) -> None:
+    extras = conversation.extras
+    request.update((name, extras[name]) for name in _HOME_FIELDS if extras.get(name) is not None)
+    verbosity = (extras.get("text") or {}).get("verbosity")
+    if verbosity is not None:
+        request["text"] = {**request.get("text", {}), "verbosity": verbosity}
 
 
 def _add_limits(request: JsonObject, conversation: Conversation, model: ModelInfo) -> None:
