@@ -68,6 +68,8 @@ class Scene:
     directory: Directory
     routing: Routing
     fallbacks: FallbackTable
+    one_host: bool = False
+    """Another try of an account finds the same as the first."""
     now: float = START
     busy: dict[str, int] = field(default_factory=dict)
 
@@ -103,6 +105,7 @@ def plan(
     routing: Routing | None = None,
     fallbacks: FallbackTable = DEFAULT_FALLBACKS,
     on_change: Callable[[str, str, JsonObject | None], None] = lambda *_: None,
+    one_host: bool = False,
 ) -> Scene:
     made = tuple(account(a) if isinstance(a, str) else a for a in accounts)
     known = {account_id: frozenset(listed) for account_id, listed in (live or {}).items()}
@@ -114,6 +117,7 @@ def plan(
         Directory(made, known),
         routing or Routing(),
         fallbacks,
+        one_host,
     )
 
 
@@ -130,6 +134,7 @@ def play(scene: Scene, model: str = OPUS, session: str = "a conversation") -> "T
             session_key=session,
             busy=lambda account_id: scene.busy.get(account_id, 0),
             now=scene.now,
+            can_move=lambda _: not scene.one_host,
         ),
     )
 

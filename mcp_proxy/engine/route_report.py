@@ -113,10 +113,15 @@ def _in_order(
         now,
     )
     while usable:
-        calm = [c for c in usable if not runtime.ledger.resting(c.account.id, now)] or usable
+        calm = [c for c in usable if not _comes_last(runtime, c, now)] or usable
         best = calm[0] if stage.is_ordered else chosen.choose(calm, situation)
         usable.remove(best)
         yield best
+
+
+def _comes_last(runtime: Runtime, candidate: Candidate, now: float) -> bool:
+    model = runtime.model_of(candidate)
+    return runtime.ledger.comes_last(candidate.account.id, model, now)
 
 
 def _asked_row(runtime: Runtime, candidate: Candidate, now: float) -> _Row:
@@ -136,6 +141,8 @@ def _standing(runtime: Runtime, candidate: Candidate, now: float) -> str:
     account = candidate.account
     if runtime.ledger.resting(account.id, now):
         return "it failed three times within a minute, so others go first"
+    if runtime.ledger.lacks(account.id, runtime.model_of(candidate), now):
+        return "its upstream said lately that it lacks the model, so others go first"
     remaining = _remaining(runtime, candidate, now)
     if remaining is None:
         return "nobody has said what is left"

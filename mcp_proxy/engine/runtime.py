@@ -37,7 +37,7 @@ from mcp_proxy.policy.routes import (
 )
 from mcp_proxy.policy.seals import StoredSeals
 from mcp_proxy.policy.selection import Chooser, chooser
-from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, provider
+from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, SignIn, provider
 from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
 from mcp_proxy.store.settings import Settings
 from mcp_proxy.store.state import StateStore
@@ -202,7 +202,14 @@ class Runtime:
             busy=self.gates.load,
             now=self.clock(),
             info=self.model_of,
+            can_move=self._can_move,
         )
+
+    def _can_move(self, account: Account) -> bool:
+        """Whether a call that found nothing may find it at another host, or in another project."""
+        place = provider(account.provider)
+        hosts = place.hosts(account, self.provider_settings(account.provider))
+        return len(hosts) > 1 or place.sign_in is SignIn.GOOGLE
 
     def model_of(self, candidate: Candidate) -> ModelInfo:
         """A candidate's model as its own upstream describes it, else as the catalogue does."""

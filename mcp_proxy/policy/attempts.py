@@ -140,8 +140,12 @@ class AttemptPlan:
         busy: Busy,
         now: float,
         info: Callable[[Candidate], ModelInfo] = catalogued,
+        can_move: Callable[[Account], bool] = lambda _: True,
     ) -> None:
-        """`fallbacks`: stages that may stand in for a model; asked once, and only when needed."""
+        """`fallbacks`: stages that may stand in for a model; asked once, and only when needed.
+
+        `can_move`: whether another try of the same account may go to another host or project.
+        """
         self.asked = stages[0].model
         self.attempts = 0
         self.notes: list[str] = []
@@ -158,6 +162,7 @@ class AttemptPlan:
         self._session_key = session_key
         self._busy = busy
         self._info = info
+        self._can_move = can_move
         self._window_ends = now + RETRY_WINDOW
         self._waited = 0.0
         self._needed_window = 0
@@ -247,8 +252,8 @@ class AttemptPlan:
         calm = usable
         if self._fault_counts:
             calm = [c for c in calm if not self._faulted(c)] or calm
-        if self._ledger.anybody_rests(now):
-            calm = [c for c in calm if not self._ledger.resting(c.account.id, now)] or calm
+        if self._ledger.anybody_comes_last(now):
+            calm = [c for c in calm if not self._comes_last(c, now)] or calm
         if len(calm) == 1 or is_ordered:
             return calm[0]
         situation = Situation(
@@ -311,7 +316,7 @@ class AttemptPlan:
         """Wrong project, wrong host, or a model this account does not have: one other host."""
         candidate = self._tried()
         trail = self._trail(candidate)
-        if trail.moved:
+        if trail.moved or not self._can_move(candidate.account):
             trail.out = failure
         else:
             trail.moved = True
@@ -447,6 +452,9 @@ class AttemptPlan:
     def _faulted(self, candidate: Candidate) -> bool:
         trail = self._trails.get((candidate.account.id, candidate.model))
         return trail is not None and trail.faulted
+
+    def _comes_last(self, candidate: Candidate, now: float) -> bool:
+        return self._ledger.comes_last(candidate.account.id, self._info(candidate), now)
 
     def _limited_until(self, candidate: Candidate, now: float) -> float | None:
         return self._ledger.limited_until(candidate.account.id, self._info(candidate), now)

@@ -5,7 +5,8 @@ told which rows changed. Rules (cloudcode.md 6.4, 6.8, 7.4; faults.md 3.2):
 
 1. A rate limit cools one model of one account, spent quota the whole bucket.
 2. Load, networks and bad requests say nothing about an account. Three 5xx within a minute let it
-   rest: it is then tried after the others, but never waited for.
+   rest: it is then tried after the others, but never waited for. So is one whose upstream has
+   said that it lacks the model.
 3. One burst of 429s is one strike.
 4. No hint is believed for longer than six hours; then one request may find out.
 5. A success, or a fresh figure above zero, ends a cooldown at once.
@@ -50,6 +51,8 @@ STRIKES_LAST: Final = 3600.0
 FAULTS_TO_REST: Final = 3
 FAULTS_WITHIN: Final = 60.0
 REST: Final = 60.0
+LACKS: Final = 1800.0
+"""Seconds for which an upstream's word that it lacks a model is believed (providers.md 7.7)."""
 
 _SUCCESS_GRAIN: Final = 60.0
 _EVERY_MODEL: Final = "*"
@@ -106,6 +109,8 @@ class Ledger:
         """Spans over which an account's figures are counted, by account id; few have any."""
         self._marks: dict[str, Mark] = {}
         self._faults: dict[str, deque[float]] = {}
+        self._lacking: dict[tuple[str, str], float] = {}
+        """(account id, model id) -> until when its upstream is believed to lack the model."""
 
     # ------------------------------------------------------------------ what upstreams report
 
@@ -146,11 +151,14 @@ class Ledger:
         elif failure.kind is FailureKind.UPSTREAM:
             self.health.add(account_id, health.FAULT, now)
             self._faults.setdefault(account_id, deque(maxlen=FAULTS_TO_REST)).append(now)
+        elif failure.kind is FailureKind.NOT_FOUND and failure.scope is Scope.MODEL:
+            self._lacking[account_id, model.id] = now + LACKS
 
     def observe_success(self, account_id: str, model: ModelInfo, now: float) -> None:
         """An answer began: whatever was held against the account for this model is over."""
         self.health.add(account_id, health.ANSWER, now)
         self._faults.pop(account_id, None)
+        self._lacking.pop((account_id, model.id), None)
         rows = self._standings.get(account_id)
         if rows is not None:
             for name in self._row_names(account_id, model):
@@ -234,6 +242,18 @@ class Ledger:
             return False
         return faults[-1] - faults[0] <= FAULTS_WITHIN and now - faults[-1] < REST
 
+    def anybody_comes_last(self, now: float) -> bool:
+        """Whether it is worth asking `comes_last` of each account."""
+        return bool(self._lacking) or self.anybody_rests(now)
+
+    def comes_last(self, account_id: str, model: ModelInfo, now: float) -> bool:
+        """Whether others should be asked for the model first: it rests, or it lacks the model."""
+        return self.lacks(account_id, model, now) or self.resting(account_id, now)
+
+    def lacks(self, account_id: str, model: ModelInfo, now: float) -> bool:
+        """Whether its upstream has said lately that it does not have the model."""
+        return now < self._lacking.get((account_id, model.id), 0.0)
+
     def state_of(
         self, account: Account, model: ModelInfo, now: float, soft_limit: float | None
     ) -> State:
@@ -308,6 +328,7 @@ class Ledger:
         """Drops everything about an account that has been removed."""
         self.clear_mark(account_id)
         self._faults.pop(account_id, None)
+        self._lacking = {key: end for key, end in self._lacking.items() if key[0] != account_id}
         self.health.forget(account_id)
         self._windows.pop(account_id, None)
         for name in self._standings.pop(account_id, {}):

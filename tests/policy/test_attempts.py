@@ -308,6 +308,27 @@ def test_a_model_that_no_account_is_offered_is_unknown() -> None:
     request.gives_up(ErrorKind.UNKNOWN_MODEL, f"{OPUS}.*Requested entity")
 
 
+def test_where_there_is_one_host_nothing_is_looked_for_twice() -> None:
+    scene = plan(["a", "b"], one_host=True)
+    play(scene).tries("a").fails(fault(FailureKind.NOT_FOUND)).tries("b").succeeds()
+
+
+def test_an_account_that_lacked_a_model_comes_after_the_others_for_half_an_hour() -> None:
+    scene = plan(["a", "b"], one_host=True)
+    missing = fault(FailureKind.NOT_FOUND)
+    play(scene).tries("a").fails(missing).tries("b").succeeds()
+    play(scene, session="another").tries("b").fails(quota()).tries("a").fails(missing)
+    scene.later(HOUR)
+    assert {served(scene, session=f"number {n}") for n in range(4)} == {"a", "b"}
+
+
+def test_an_answer_ends_the_belief_that_an_account_lacks_the_model() -> None:
+    scene = plan(["a", "b"])
+    request = play(scene).tries("a", host=0).fails(fault(FailureKind.NOT_FOUND))
+    request.tries("a", host=1).succeeds()
+    assert not scene.ledger.anybody_comes_last(scene.now)
+
+
 def test_a_project_without_permission_is_no_unknown_model() -> None:
     denied = fault(FailureKind.MISCONFIGURED, "API not enabled")
     request = play(plan(["a"])).tries("a").fails(denied).tries("a").fails(denied)
