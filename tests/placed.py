@@ -1,7 +1,8 @@
 """A whole proxy over the embedded upstreams of every provider, on sockets."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mcp_proxy.demo.places import DemoPlaces, RecordedCall
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.app import Server
 from mcp_proxy.store.settings import Settings
+from mcp_proxy.store.state import StateStore
 
 
 @dataclass(slots=True)
@@ -46,22 +48,41 @@ GENERATING = (
 )
 
 
+class Clock:
+    """The time of day, and whatever a test adds to it."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self._ahead
+
+    def later(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
 @asynccontextmanager
 async def placed(
     state: Path,
     *providers: str,
     accounts: Sequence[Account] = (),
     settings: Settings | None = None,
+    places: DemoPlaces | None = None,
+    clock: Callable[[], float] = time.time,
     **fields: Any,
 ) -> AsyncIterator[Placed]:
     """A proxy with one account of each of the providers, and further `accounts`.
 
-    `fields`: further fields of those accounts.
+    `providers`: `codex`, or `codex:ada` for an account with that id. `places` end with the block
+    unless they are given. `fields`: further fields of the accounts.
     """
-    async with DemoPlaces() as places:
+    async with AsyncExitStack() as stack:
+        if places is None:
+            places = await stack.enter_async_context(DemoPlaces(clock))
         given = settings or Settings()
         pointed = replace(given, providers={**places.settings(), **given.providers})
-        chosen = [places.account(provider, **fields) for provider in providers]
-        runtime = Runtime.for_accounts([*chosen, *accounts], pointed, state)
+        named = (each.partition(":") for each in providers)
+        chosen = [places.account(name, who or None, **fields) for name, _, who in named]
+        runtime = Runtime([*chosen, *accounts], pointed, StateStore.open(state), clock=clock)
         async with Server(runtime, host="127.0.0.1", port=0) as server:
             yield Placed(places, runtime, server)
