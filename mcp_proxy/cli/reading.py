@@ -7,18 +7,17 @@ none. Both ways end in the same documents, those of `engine/report.py`.
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import console
-from mcp_proxy.cli.running_server import NoServer, RunningServer
+from mcp_proxy.cli.running_server import NoServer, running_server
 from mcp_proxy.errors import UnknownModel, UserError
 from mcp_proxy.providers import KNOWN_PROVIDERS
 from mcp_proxy.store.accounts import UnknownAccount
-from mcp_proxy.store.settings import ServerSettings
 
 if TYPE_CHECKING:
     from mcp_proxy.engine.runtime import Runtime
@@ -46,19 +45,9 @@ class Figures:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._settings = app.settings()
-        self._server = RunningServer(self._where_it_runs())
+        self._server = running_server(app)
         self._here: Upstreams | None = None
         self._open = ExitStack()
-
-    def _where_it_runs(self) -> ServerSettings:
-        """The address that a server on the same state directory noted, else the configured one."""
-        configured = self._settings.server
-        noted = self._app.state_reader().get("notices", "server") or {}
-        host, port = noted.get("host"), noted.get("port")
-        if isinstance(host, str) and isinstance(port, int):
-            return replace(configured, host=host, port=port)
-        return configured
 
     def __enter__(self) -> Self:
         return self

@@ -6,11 +6,15 @@ than the whole exchange, and the server is one that we know.
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from mcp_proxy.account import Secret
 from mcp_proxy.store.settings import ServerSettings
 from mcp_proxy.strict_json import decode
+
+if TYPE_CHECKING:
+    from mcp_proxy.cli.context import App
 
 JsonObject = dict[str, Any]
 
@@ -22,6 +26,7 @@ FIGURES_WITHIN = 40.0
 LARGEST_ANSWER = 16 << 20
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told apart, not listened on
+_HEALTH_FIELDS = {"status", "version", "accounts"}
 
 
 class NoServer(Exception):
@@ -43,11 +48,19 @@ class RunningServer:
     def url(self) -> str:
         return f"http://{self._authority}"
 
+    def health(self) -> JsonObject:
+        """Its `/health`, for which no key is needed. NoServer when there is none."""
+        status, body = self._get("/health", HEALTH_WITHIN)
+        if not isinstance(body, dict) or not body.keys() >= _HEALTH_FIELDS:
+            raise NoServer(f"the server at {self.url} is not mcproxy")
+        if status != 200:
+            raise NoServer(f"the server at {self.url} answered with status {status}")
+        return body
+
     def account_limits(self) -> JsonObject:
         """Its `/account-limits`. NoServer when there is none."""
         # The key is only for ours; somebody else's program may have the port.
-        if not _is_health(self._get("/health", HEALTH_WITHIN)[1]):
-            raise NoServer(f"the server at {self.url} is not mcproxy")
+        self.health()
         status, body = self._get("/account-limits", FIGURES_WITHIN, self._key)
         if status == 401:
             raise NoServer(f"the server at {self.url} has another key than these settings")
@@ -78,6 +91,19 @@ class RunningServer:
             raise NoServer(f"the server at {self.url} gave no answer: {cause}") from cause
 
 
+def running_server(app: "App") -> RunningServer:
+    """At the address that a server on the same state directory noted, else at the configured one.
+
+    Flags may have put it anywhere. Nobody has been asked yet whether it is there.
+    """
+    configured = app.settings().server
+    noted = app.state_reader().get("notices", "server") or {}
+    host, port = noted.get("host"), noted.get("port")
+    if isinstance(host, str) and isinstance(port, int):
+        configured = replace(configured, host=host, port=port)
+    return RunningServer(configured)
+
+
 def _read_answer(read: Callable[[int], bytes]) -> tuple[int, object]:
     """ValueError for anything but an HTTP answer with a JSON document."""
     head, _, body = read(LARGEST_ANSWER).partition(b"\r\n\r\n")
@@ -85,7 +111,3 @@ def _read_answer(read: Callable[[int], bytes]) -> tuple[int, object]:
     if not version.startswith(b"HTTP/1."):
         raise ValueError("it does not speak HTTP")
     return int(rest[:3]), decode(body)
-
-
-def _is_health(document: object) -> bool:
-    return isinstance(document, dict) and {"status", "version", "accounts"} <= document.keys()
