@@ -25,7 +25,7 @@ from mcp_proxy.conversation import (
     WebSearch,
 )
 from mcp_proxy.dialects import StreamParser
-from mcp_proxy.dialects.openai_responses.upstream import UPSTREAM
+from mcp_proxy.dialects.openai_responses import UPSTREAM
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,

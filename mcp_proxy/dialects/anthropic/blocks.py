@@ -18,18 +18,17 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.inline_data import media_at, read_base64
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, kind_of, spell
-
-DIALECT = "anthropic"
 
 _Readable = Text | Media
 _ANY_IMAGE = "image/*"
 _PDF = "application/pdf"
 
 
-def parse_content(content: Any, where: Where) -> tuple[Part, ...]:
+def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     """The parts of a message's `content`, which is text or a list of blocks."""
     if type(content) is str:
         return (Text(content),) if content else ()
@@ -50,7 +49,7 @@ def parse_content(content: Any, where: Where) -> tuple[Part, ...]:
         at = (*where, index)
         read = _READERS.get(block_type(block, at))
         if read is None:
-            parts.append(Verbatim(DIALECT, block))
+            parts.append(Verbatim(NAME, block))
         else:
             parts += read(block, at)
     return tuple(parts)

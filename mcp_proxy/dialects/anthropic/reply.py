@@ -18,7 +18,7 @@ from mcp_proxy.conversation import (
     WebSearch,
 )
 from mcp_proxy.dialects import ReplyFrame
-from mcp_proxy.dialects.anthropic.blocks import DIALECT
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.events import Reply, Stop, Usage
 from mcp_proxy.strict_json import JsonObject, decode
 
@@ -89,7 +89,7 @@ def whole_blocks(
         case WebSearch():
             return _search_blocks(part)
         case Verbatim(dialect=dialect, value=value):
-            return [value] if dialect == DIALECT else []
+            return [value] if dialect == NAME else []
 
 
 def _search_blocks(search: WebSearch) -> list[JsonObject]:

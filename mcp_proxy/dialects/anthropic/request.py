@@ -18,9 +18,10 @@ from mcp_proxy.conversation import (
     Text,
     ThinkingMode,
 )
-from mcp_proxy.dialects.anthropic.blocks import DIALECT, block_type, parse_content
+from mcp_proxy.dialects.anthropic.blocks import block_type, read_content
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.session import session_of
-from mcp_proxy.dialects.anthropic.tools import parse_tool_choice, parse_tools
+from mcp_proxy.dialects.anthropic.tools import read_choice, read_tools
 from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, get, kind_of, one_of, spell
@@ -81,21 +82,23 @@ _ADVISORY = frozenset(
 _ATTRIBUTION = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n?")
 
 
-def parse(body: JsonObject, headers: Mapping[str, str], *, counting: bool = False) -> Conversation:
+def parse_request(
+    body: JsonObject, headers: Mapping[str, str], *, counting: bool = False
+) -> Conversation:
     """The request in the neutral model; `counting`: it is for count_tokens, without `max_tokens`.
 
     `headers` are looked up in lower case, so they must not care about case.
     """
-    box = parse_tools(body)
+    box = read_tools(body)
     extras = {name: value for name, value in body.items() if name not in _MODELLED}
     return Conversation(
-        dialect=DIALECT,
+        dialect=NAME,
         model=_model(body),
         messages=_messages(body),
         system=_system(body.get("system")),
         tools=box.tools,
         server_tools=box.server_tools,
-        tool_choice=parse_tool_choice(body, box),
+        tool_choice=read_choice(body, box),
         sampling=_sampling(body, counting=counting),
         reasoning=_reasoning(body),
         output=_output(body),
@@ -126,7 +129,7 @@ def _message(message: Any, index: int) -> Message:
         # Now it pays to build the path: one of these lines names what is wrong.
         at = ("messages", index)
         role = one_of(get(check(message, dict, at), "role", str, at), _ROLES, (*at, "role"))
-    return Message(role, parse_content(message.get("content"), ("messages", index, "content")))
+    return Message(role, read_content(message.get("content"), ("messages", index, "content")))
 
 
 def _system(value: Any) -> tuple[Text, ...]:

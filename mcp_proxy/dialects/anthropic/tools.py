@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
-from mcp_proxy.dialects.anthropic.blocks import DIALECT
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import JsonObject, Where, check, get, one_of, spell
@@ -38,7 +38,7 @@ class ToolBox:
         return any(tool.value.get("name") == name for tool in self.server_tools)
 
 
-def parse_tools(body: JsonObject) -> ToolBox:
+def read_tools(body: JsonObject) -> ToolBox:
     """The declared tools in order. Of several with one name the first counts."""
     tools: dict[str, Tool] = {}
     server_tools = []
@@ -46,7 +46,7 @@ def parse_tools(body: JsonObject) -> ToolBox:
         where = ("tools", index)
         declaration = check(declared, dict, where)
         if _is_predefined(declaration, where):
-            server_tools.append(Verbatim(DIALECT, declaration))
+            server_tools.append(Verbatim(NAME, declaration))
         else:
             tool = _function(declaration, where)
             tools.setdefault(tool.name, tool)
@@ -70,7 +70,7 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
     )
 
 
-def parse_tool_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
+def read_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
     """BadRequest when it names a tool that is not declared."""
     where = ("tool_choice",)
     choice: Any = get(body, "tool_choice", dict, (), None)

@@ -22,7 +22,7 @@ from mcp_proxy.conversation import (
     ToolResult,
     Verbatim,
 )
-from mcp_proxy.dialects.anthropic.blocks import DIALECT
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.call_names import legal_id
 from mcp_proxy.dialects.media_forms import mime_type
 from mcp_proxy.dialects.turns import runs
@@ -105,7 +105,7 @@ class Turns:
                 blocks.append({"type": "text", "text": prefix + text})
         elif isinstance(part, Media):
             blocks.append(self._media(part))
-        elif isinstance(part, Verbatim) and part.dialect == DIALECT:
+        elif isinstance(part, Verbatim) and part.dialect == NAME:
             blocks.append(without_cache_control(part.value))
 
     def _media(self, media: Media) -> JsonObject:

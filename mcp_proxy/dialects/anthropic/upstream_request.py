@@ -9,7 +9,7 @@ from typing import Final
 
 from mcp_proxy.conversation import Conversation, Tool, ToolChoice
 from mcp_proxy.dialects.anthropic.answer_schemas import answer_schema, is_exact
-from mcp_proxy.dialects.anthropic.blocks import DIALECT
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.upstream_messages import (
     EPHEMERAL,
     Turns,
@@ -65,7 +65,7 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         "stream": True,
         **_sampling(conversation, plan, model),
     }
-    if conversation.dialect == DIALECT:
+    if conversation.dialect == NAME:
         body |= {name: conversation.extras.get(name) for name in _HOME_FIELDS}
     return {name: value for name, value in body.items() if value is not None}
 
@@ -105,7 +105,7 @@ def _tools(conversation: Conversation, names: SentNames, model: ModelInfo) -> li
             tools.setdefault(tool.name, _tool(tool, names.sent(tool.name), model))
     for server_tool in conversation.server_tools:
         name = str(server_tool.value.get("name"))
-        if server_tool.dialect == DIALECT and name not in tools:
+        if server_tool.dialect == NAME and name not in tools:
             # A copy: the mark for the cache may go onto it.
             tools[name] = dict(without_cache_control(server_tool.value))
     return list(tools.values())

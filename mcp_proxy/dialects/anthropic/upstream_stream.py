@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from mcp_proxy.conversation import Conversation, Seal, SearchHit, Thinking, Verbatim, WebSearch
-from mcp_proxy.dialects.anthropic.blocks import DIALECT
+from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.upstream_request import sent_names
 from mcp_proxy.dialects.anthropic.upstream_usage import read_usage
 from mcp_proxy.dialects.broken import bad_arguments, cut_off, empty, unreadable
@@ -51,7 +51,7 @@ _THINKING: Final = PartKind.THINKING
 _TOOL_CALL: Final = PartKind.TOOL_CALL
 
 
-class MessagesParser:
+class MessagesStreamParser:
     """Implements `StreamParser`."""
 
     def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
@@ -262,7 +262,7 @@ class MessagesParser:
                 self._says(PartKind.SEARCH, search, out)
             case _:
                 whole = {**block, "input": self._input(block)} if self._pieces else block
-                self._says(PartKind.VERBATIM, Verbatim(DIALECT, whole), out)
+                self._says(PartKind.VERBATIM, Verbatim(NAME, whole), out)
 
     def _input(self, block: JsonObject) -> JsonObject:
         if not self._pieces:

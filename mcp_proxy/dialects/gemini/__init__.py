@@ -5,14 +5,15 @@ accounts are the providers'. Modules of the side that faces clients are named `c
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.dialects import ErrorReply, JsonObject, PathTarget, ReplyFrame
-from mcp_proxy.dialects.gemini.client_contents import DIALECT
 from mcp_proxy.dialects.gemini.client_errors import render_error
 from mcp_proxy.dialects.gemini.client_reply import render_reply
 from mcp_proxy.dialects.gemini.client_request import parse_count_request, parse_request
 from mcp_proxy.dialects.gemini.client_stream import KEEP_ALIVE, GeminiStream
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.request import render_request
 from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
 from mcp_proxy.errors import ProxyError
@@ -23,7 +24,7 @@ from mcp_proxy.model import ModelInfo
 class GeminiClient:
     """Implements `ClientDialect`."""
 
-    name = DIALECT
+    name = NAME
     keep_alive = KEEP_ALIVE
 
     def parse_request(
@@ -47,9 +48,9 @@ class GeminiClient:
 
 
 class GeminiUpstream:
-    """Implements `UpstreamDialect`."""
+    """Implements `UpstreamDialect`: for Antigravity, Gemini and Vertex."""
 
-    name = DIALECT
+    name = NAME
 
     def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
         return render_request(conversation, model)
@@ -58,5 +59,5 @@ class GeminiUpstream:
         return GeminiStreamParser(conversation, model)
 
 
-CLIENT = GeminiClient()
-UPSTREAM = GeminiUpstream()
+CLIENT: Final = GeminiClient()
+UPSTREAM: Final = GeminiUpstream()

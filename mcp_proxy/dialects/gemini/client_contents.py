@@ -28,10 +28,9 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects.gemini.client_fields import listed, snake
 from mcp_proxy.dialects.gemini.client_media import read_blob, read_file
 from mcp_proxy.dialects.gemini.client_signatures import NO_SIGNATURE, Signature, read_signature
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, one_of, spell
-
-DIALECT: Final = "gemini"
 
 _ROLES: Final[dict[str, Role]] = {"user": "user", "model": "assistant", "function": "user"}
 
@@ -146,7 +145,7 @@ class _Transcript:
         if is_known:
             _add_text(turn, part, where)
         else:
-            turn.add(Verbatim(DIALECT, part))
+            turn.add(Verbatim(NAME, part))
 
     # Readers of one kind of part each
 

@@ -19,8 +19,8 @@ from mcp_proxy.conversation import (
     WebSearch,
 )
 from mcp_proxy.dialects import JsonObject, ReplyFrame
-from mcp_proxy.dialects.gemini.client_contents import DIALECT
 from mcp_proxy.dialects.gemini.client_signatures import write_signature
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.events import Reply, Stop, Usage
 from mcp_proxy.strict_json import decode
 
@@ -98,7 +98,7 @@ class Answer:
             case Thinking(_, seal) if seal is not None and not self._hides_thinking:
                 signature = write_signature(seal, redacted=True)
                 return {"text": "", "thought": True, "thoughtSignature": signature}
-            case Verbatim(dialect, value) if dialect == DIALECT:
+            case Verbatim(dialect, value) if dialect == NAME:
                 return value
             case _:
                 return None

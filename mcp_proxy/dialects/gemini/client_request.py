@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from mcp_proxy.conversation import Conversation, Effort, Reasoning, Sampling, Text
 from mcp_proxy.dialects import PathTarget
 from mcp_proxy.dialects.effort import EFFORTS
-from mcp_proxy.dialects.gemini.client_contents import DIALECT, read_contents
+from mcp_proxy.dialects.gemini.client_contents import read_contents
 from mcp_proxy.dialects.gemini.client_fields import (
     camel,
     get,
@@ -21,6 +21,7 @@ from mcp_proxy.dialects.gemini.client_fields import (
 )
 from mcp_proxy.dialects.gemini.client_output import Output, read_output
 from mcp_proxy.dialects.gemini.client_tools import read_choice, read_tools
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, kind_of, one_of, spell
 
@@ -65,7 +66,7 @@ def parse_request(body: JsonObject, target: PathTarget | None) -> Conversation:
     _refuse_several_candidates(config, where)
     output = read_output(config, where)
     return Conversation(
-        dialect=DIALECT,
+        dialect=NAME,
         model=target.model if target else get(body, "model", str).removeprefix("models/"),
         messages=read_contents(body),
         system=_system(body, output),

@@ -7,9 +7,10 @@ elsewhere; the others are left out and named.
 from typing import Final, NamedTuple
 
 from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
-from mcp_proxy.dialects.gemini.client_contents import DIALECT, read_name
+from mcp_proxy.dialects.gemini.client_contents import read_name
 from mcp_proxy.dialects.gemini.client_fields import camel, get, listed, spelling, value_of
 from mcp_proxy.dialects.gemini.client_schemas import as_json_schema
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import JsonObject, Where, check, one_of, spell
@@ -44,7 +45,7 @@ def read_tools(body: JsonObject, where: Where = ()) -> Declared:
                 for tool in _functions(entry, here):
                     tools.setdefault(tool.name, tool)
             elif name in _SEARCHES and not searches:
-                searches.append(Verbatim(DIALECT, {"googleSearch": as_schema(value)}))
+                searches.append(Verbatim(NAME, {"googleSearch": as_schema(value)}))
             elif name not in _SEARCHES:
                 ignored.append(spell((*here, key)))
     return Declared(tuple(tools.values()), tuple(searches), tuple(ignored))

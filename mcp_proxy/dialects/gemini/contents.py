@@ -23,6 +23,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.call_names import legal_id
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.dialects.media_forms import mime_type
 from mcp_proxy.dialects.turns import runs
@@ -104,7 +105,7 @@ class Contents:
                 parts.append({"text": text})
         elif isinstance(part, Media):
             parts.append(_blob(part) if self._takes_images else {"text": described(part)})
-        elif isinstance(part, Verbatim) and part.dialect == "gemini":
+        elif isinstance(part, Verbatim) and part.dialect == NAME:
             parts.append(part.value)
 
     def _result(self, result: ToolResult) -> JsonObject:

@@ -14,6 +14,7 @@ from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim, WebSearc
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
 from mcp_proxy.dialects.gemini.grounding import read_grounding
+from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.dialects.token_counts import token_count
 from mcp_proxy.errors import FailureKind
@@ -181,7 +182,7 @@ class GeminiStreamParser:
         elif seal is not None:
             self._signature_alone(seal)
         elif part and "text" not in part:
-            self._opens(PartKind.VERBATIM, None, out, whole=Verbatim("gemini", part))
+            self._opens(PartKind.VERBATIM, None, out, whole=Verbatim(NAME, part))
 
     def _start(self, record: JsonObject, out: list[Event]) -> None:
         if not self._started:

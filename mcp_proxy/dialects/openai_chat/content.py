@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp_proxy.conversation import JsonObject, Media, Text, Verbatim
+from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_parts import (
     read_audio,
     read_file,
@@ -18,8 +19,6 @@ from mcp_proxy.dialects.openai_parts import (
 )
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, spell
-
-NAME = "openai_chat"
 
 ContentPart = Text | Media | Verbatim
 

@@ -15,8 +15,8 @@ from mcp_proxy.conversation import (
     Sampling,
     Verbatim,
 )
-from mcp_proxy.dialects.openai_chat.content import NAME
 from mcp_proxy.dialects.openai_chat.messages import read_messages
+from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.tools import is_legacy, read_choice, read_tools
 from mcp_proxy.dialects.openai_fields import read_effort, read_limit, read_model, read_number
 from mcp_proxy.errors import BadRequest

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
-from mcp_proxy.dialects.openai_chat.content import NAME
+from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_fields import read_name
 from mcp_proxy.dialects.openai_tools import (
     ALLOWED_MODES,

@@ -21,7 +21,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
 from mcp_proxy.dialects.media_forms import address, mime_type
-from mcp_proxy.dialects.openai_chat.content import NAME
+from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.seals import call_extra, sealed_thoughts
 from mcp_proxy.dialects.turns import runs
 from mcp_proxy.dialects.wording import ERROR, REMINDER, described, json_instruction

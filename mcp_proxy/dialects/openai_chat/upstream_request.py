@@ -10,7 +10,7 @@ from typing import Final
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Tool
 from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
 from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level
-from mcp_proxy.dialects.openai_chat.content import NAME
+from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.upstream_messages import Messages, is_openais
 from mcp_proxy.dialects.openai_schemas import answer_schema, parameters
 from mcp_proxy.model import ModelInfo

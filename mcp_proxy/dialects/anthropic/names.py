@@ -1,0 +1,3 @@
+"""What this wire is called in conversations, and in the table of dialects."""
+
+NAME = "anthropic"
