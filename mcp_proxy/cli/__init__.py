@@ -29,6 +29,7 @@ VERBS = {
         "mcp_proxy.cli.limits:limits",
         "Show what is left of each model, for all accounts or those named.",
     ),
+    "health": Verb("mcp_proxy.cli.health:health", "Ask the running server whether it serves."),
     "models": Verb(
         "mcp_proxy.cli.models:models", "Show every model that can be asked for, and who serves it."
     ),
