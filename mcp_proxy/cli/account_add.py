@@ -19,7 +19,8 @@ from mcp_proxy.providers import SignIn, provider
 from mcp_proxy.store.state import StateStore
 
 _KEYED = frozenset({SignIn.API_KEY, SignIn.OPTIONAL_KEY})
-"""Sign-ins that cost nothing to repeat: what is refused need not be kept."""
+"""Sign-ins that cost nothing to repeat: what is refused need not be kept. A key is given out for
+programs to use, so nobody has to agree to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def _imported(app: App, wish: Wish) -> Addition:
 
     result = haul(wish)
     for name in dict.fromkeys(each.draft.provider for each in result.found):
-        agree_to_risk(app, name, accepted=wish.accept_risk)
+        if name != wish.provider:  # that one's notice was shown before anything was read
+            agree_to_risk(app, name, accepted=wish.accept_risk)
     for line in result.told:
         app.say(line)
     added, left_out = [], []
@@ -150,12 +152,12 @@ def _tried(verifier: Verifier, account: Account, signed_in: SignedIn) -> Verdict
 
 
 def agree_to_risk(app: App, name: str, *, accepted: bool) -> None:
-    """The provider's notice is shown, and agreed to, once."""
+    """The provider's notice is shown once; for a sign-in made for another program, agreed to."""
     risk = provider(name).risk
     if risk is None or app.state_reader().get("notices", _notice(name)) is not None:
         return
     click.echo(risk, err=True)
-    if accepted:
+    if accepted or provider(name).sign_in in _KEYED:
         return
     if not sys.stdin.isatty():
         raise needed("--accept-risk", "it says that you have read the above")

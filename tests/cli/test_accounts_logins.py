@@ -121,6 +121,7 @@ async def test_copilots_login_in_an_editor_is_taken_over(cli: Cli, home: Home) -
         again = await cli.beside(*add)
     assert (account(ran)["id"], account(ran)["ok"]) == ("octocat", True)
     assert "apps.json: took the GitHub token of octocat" in ran.stderr
+    assert ran.stderr.count("GitHub's terms") == 1
     assert json.loads(again.stdout)["action"] == "updated"
     assert [each.credential.refresh_token for each in stored(home)] == [Secret("gho_canary")]
     assert "canary" not in ran.stdout + ran.stderr

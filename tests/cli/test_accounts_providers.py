@@ -19,7 +19,7 @@ from mcp_proxy.store.accounts import AccountStore
 
 Json = dict[str, Any]
 
-KEYED = ("anthropic", "openai", "gemini")
+KEYED = ("anthropic", "openai", "gemini", "zai")
 
 
 @pytest.fixture
@@ -80,6 +80,16 @@ async def test_a_key_from_stdin_is_tried_and_kept(
     assert (json.loads(again.stdout)["action"], len(stored(near))) == ("updated", 1)
     other = await cli.beside(*add, stdin=key_of(places, provider, "another"))
     assert account(other)["id"] == f"{provider}-2"
+
+
+async def test_a_plans_terms_are_told_once_and_ask_for_no_answer(
+    cli: Cli, near: Home, places: DemoPlaces
+) -> None:
+    add = ("accounts", "add", "--provider", "zai", "--api-key", "-", "--id", "plan")
+    first = await cli.beside(*add, stdin=key_of(places, "zai"))
+    again = await cli.beside(*add, stdin=key_of(places, "zai"))
+    assert (first.code, again.code) == (0, 0)
+    assert ("own risk" in first.stderr, "own risk" in again.stderr) == (True, False)
 
 
 async def test_a_key_may_stand_on_the_command_line(
