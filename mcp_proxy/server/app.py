@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 
 from aiohttp import web
@@ -103,7 +104,7 @@ class Server:
             max_line_size=16 * 1024,
             max_field_size=16 * 1024,
         )
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
 
     @property
     def url(self) -> str:
@@ -114,9 +115,9 @@ class Server:
     @property
     def port(self) -> int:
         """The port that it really has; only while it is started."""
-        if self._listening is None:
+        if not self._listening:
             raise RuntimeError("the server is not started")
-        port: int = self._listening.sockets[0].getsockname()[1]
+        port: int = self._listening[0].sockets[0].getsockname()[1]
         return port
 
     async def __aenter__(self) -> "Server":
@@ -131,27 +132,31 @@ class Server:
     ) -> None:
         await self.stop(drain=0.0)
 
-    async def start(self, sock: socket.socket | None = None) -> None:
-        """Opens the runtime and accepts connections. OSError when the address is taken."""
-        loop = asyncio.get_running_loop()
-        place = {"sock": sock} if sock is not None else {"host": self._host, "port": self._port}
-        self._listening = await loop.create_server(
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Opens the runtime and accepts connections, on sockets that listen already if there are
+        any. OSError when the address is taken."""
+        listen = partial(
+            asyncio.get_running_loop().create_server,
             self._janitor.watching(self._server),
             backlog=1024,
-            reuse_port=self._reuse_port or None,
             start_serving=False,
-            **place,
         )
+        if sockets:
+            self._listening = [await listen(sock=each) for each in sockets]
+        else:
+            reuse_port = self._reuse_port or None
+            self._listening = [await listen(self._host, self._port, reuse_port=reuse_port)]
         await self._runtime.start()
-        await self._listening.start_serving()
+        for each in self._listening:
+            await each.start_serving()
         self._janitor.start()
         self._log.start()
 
     async def stop(self, *, drain: float) -> None:
         """Accepts nothing more, lets open answers end for `drain` seconds, then closes."""
         self._draining = True
-        if self._listening is not None:
-            self._listening.close()
+        for each in self._listening:
+            each.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain):
                 await self._idle.wait()
