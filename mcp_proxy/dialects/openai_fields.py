@@ -3,14 +3,26 @@
 Knows single values and their bounds; what a whole request looks like is each format's own matter.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
 
-from mcp_proxy.conversation import Effort, JsonObject, Message, Reasoning, Text
+from mcp_proxy.conversation import Effort, JsonObject, Message, OutputFormat, Reasoning, Role, Text
 from mcp_proxy.dialects.effort import LEVELS
+from mcp_proxy.dialects.session_headers import session_in
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, kind_of, one_of, spell
+
+SPEAKERS: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+"""The roles of a message."""
+
+_FORMATS = ("text", "json_object", "json_schema")
 
 
 def read_model(body: JsonObject) -> str:
@@ -41,6 +53,27 @@ def read_effort(effort: str, where: Where, *, visible: bool = True) -> Reasoning
     if effort == "none":
         return Reasoning(mode="off", visible=visible)
     return Reasoning(mode="adaptive", effort=cast(Effort, effort), visible=visible)
+
+
+def read_format(wanted: JsonObject, where: Where, *, inside: str = "") -> OutputFormat | None:
+    """The form of the answer; None: it is text. `inside`: where the schema is, if it is deeper."""
+    kind = one_of(get(wanted, "type", str, where), _FORMATS, (*where, "type"))
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return OutputFormat()
+    if inside:
+        wanted, where = get(wanted, inside, dict, where), (*where, inside)
+    return OutputFormat(
+        schema=get(wanted, "schema", dict, where, default=None),
+        name=get(wanted, "name", str, where, default=None),
+    )
+
+
+def read_session(body: JsonObject, headers: Mapping[str, str], *more_headers: str) -> str | None:
+    """The client's session, by a header or by the key that it wants its prompts kept under."""
+    named = session_in(headers, *more_headers)
+    return named or get(body, "prompt_cache_key", str, default=None) or None
 
 
 def read_name(named: JsonObject, where: Where) -> str:

@@ -1,27 +1,19 @@
-"""Tools as both of OpenAI's request formats have them: tools of free text, and `tool_choice`.
+"""Tools as both of OpenAI's request formats have them: tools of free text, words of a choice.
 
 Knows what a tool and a choice mean; how each format spells them is that format's own matter.
 """
 
+from typing import Any
+
 import orjson
 
-from mcp_proxy.conversation import (
-    FREEFORM_SCHEMA,
-    ChoiceMode,
-    JsonObject,
-    Tool,
-    ToolChoice,
-    Verbatim,
-)
+from mcp_proxy.conversation import FREEFORM_SCHEMA, ChoiceMode, JsonObject, Tool
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import Where, get, spell
+from mcp_proxy.strict_json import Where, encode, get, kind_of, one_of, spell
 
 MODES: dict[str, ChoiceMode] = {"none": "none", "auto": "auto", "required": "any"}
 ALLOWED_MODES = ("auto", "required")
 """What `allowed_tools` may say about the tools that it allows."""
-
-Names = list[tuple[str, Where]]
-"""Names that a choice mentions, each with its place in the request."""
 
 
 def freeform_tool(
@@ -60,25 +52,17 @@ def free_text(arguments: str) -> str:
     return given if isinstance(given, str) else arguments
 
 
-def settle_choice(
-    mode: ChoiceMode,
-    names: Names | None,
-    tools: tuple[Tool, ...],
-    server_tools: tuple[Verbatim, ...],
-    *,
-    parallel: bool,
-    key: str,
-) -> tuple[ToolChoice, tuple[Tool, ...]]:
-    """The choice, and the tools that remain to choose from. `names` None: every tool."""
-    declared = {tool.name for tool in tools}
-    for name, where in names or ():
-        if name not in declared:
-            raise BadRequest(f'no tool "{name[:64]}" is declared', param=spell(where))
-    if mode == "any" and not (tools or server_tools):
-        raise BadRequest("a call is required, but no tool is declared", param=key)
-    chosen = tuple(name for name, _ in names or ())
-    if mode == "auto" and names is not None:
-        # `names` binds only a forced choice, so the others are not offered at all.
-        tools = tuple(tool for tool in tools if tool.name in chosen)
-        chosen = ()
-    return ToolChoice(mode, chosen, parallel), tools
+def wrapped_text(text: str) -> str:
+    """Free text as the arguments of a call: elsewhere its tool is a function with one argument."""
+    return encode({"input": text}).decode()
+
+
+def plain_mode(choice: Any, where: Where) -> ChoiceMode | None:
+    """The mode of a choice that is absent or one word; None: it is an object, which says more."""
+    if choice is None:
+        return "auto"
+    if isinstance(choice, str):
+        return MODES[one_of(choice, tuple(MODES), where)]
+    if not isinstance(choice, dict):
+        raise BadRequest(f"expected text or an object, got {kind_of(choice)}", param=spell(where))
+    return None

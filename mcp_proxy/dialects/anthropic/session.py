@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from mcp_proxy.dialects.session_headers import session_in
 from mcp_proxy.strict_json import JsonObject, decode, get
 
-_HEADERS = ("x-claude-code-session-id", "x-session-id", "x-session-affinity")
+_CLAUDE_CODES = "x-claude-code-session-id"
 
 # user_<hash>_account_<uuid>_session_<uuid>, of Claude Code before it sent JSON.
 _OLD_USER_ID = re.compile(r".*_session_([0-9a-fA-F-]{36})")
@@ -13,9 +14,8 @@ _OLD_USER_ID = re.compile(r".*_session_([0-9a-fA-F-]{36})")
 
 def session_of(body: JsonObject, headers: Mapping[str, str]) -> str | None:
     """The session id; None when the client names none (a bare user id is not one)."""
-    for name in _HEADERS:
-        if session := headers.get(name):
-            return session
+    if session := headers.get(_CLAUDE_CODES) or session_in(headers):
+        return session
     metadata = get(body, "metadata", dict, (), {})
     return _session_in(get(metadata, "user_id", str, ("metadata",), ""))
 

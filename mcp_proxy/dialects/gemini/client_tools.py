@@ -11,7 +11,7 @@ from mcp_proxy.dialects.gemini.client_contents import read_name
 from mcp_proxy.dialects.gemini.client_fields import camel, get, listed, spelling, value_of
 from mcp_proxy.dialects.gemini.client_schemas import as_json_schema
 from mcp_proxy.dialects.gemini.names import NAME
-from mcp_proxy.errors import BadRequest
+from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import JsonObject, Where, check, one_of, spell
 
@@ -91,22 +91,12 @@ def read_choice(body: JsonObject, declared: Declared) -> tuple[ToolChoice, tuple
     where = (*where, spelling(config, "functionCallingConfig"))
     asked = get(calling, "mode", str, where, "AUTO").upper()
     mode = _MODES[one_of(asked, tuple(_MODES), (*where, "mode"))]
-    names = _allowed(calling, declared.tools, where)
-    if mode == "any":
-        if not (declared.tools or declared.server_tools):
-            raise BadRequest("a call is required, but no tool is declared", param=spell(where))
-        return ToolChoice("any", names), declared.tools
-    if mode == "auto" and names:
-        # Names bind a forced choice only, so the others are not offered at all.
-        return ToolChoice(), tuple([tool for tool in declared.tools if tool.name in names])
-    return ToolChoice(mode), declared.tools
+    names = _allowed(calling, where)
+    return settle_choice(mode, names, declared.tools, declared.server_tools, where=where)
 
 
-def _allowed(calling: JsonObject, tools: tuple[Tool, ...], where: Where) -> tuple[str, ...]:
+def _allowed(calling: JsonObject, where: Where) -> Names | None:
+    """None: every function."""
     items, where = listed(calling, "allowedFunctionNames", where)
-    names = tuple([check(item, str, (*where, at)) for at, item in enumerate(items)])
-    declared = {tool.name for tool in tools}
-    for at, name in enumerate(names):
-        if name not in declared:
-            raise BadRequest(f'no tool "{name[:64]}" is declared', param=spell((*where, at)))
-    return names
+    named: Names = [(check(item, str, (*where, at)), (*where, at)) for at, item in enumerate(items)]
+    return named or None

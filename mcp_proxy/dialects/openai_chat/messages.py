@@ -11,7 +11,6 @@ from mcp_proxy.conversation import (
     JsonObject,
     Message,
     Part,
-    Role,
     Seal,
     Text,
     Thinking,
@@ -21,18 +20,13 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects.openai_chat.content import ContentPart, read_content
 from mcp_proxy.dialects.openai_chat.seals import call_signature
-from mcp_proxy.dialects.openai_fields import object_text, read_name, split_system
+from mcp_proxy.dialects.openai_fields import SPEAKERS, object_text, read_name, split_system
+from mcp_proxy.dialects.openai_tools import wrapped_text
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import Where, check, encode, get, one_of, spell
+from mcp_proxy.strict_json import Where, check, get, one_of, spell
 
-_SPEAKERS: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
 _RESULTS = ("tool", "function")
-_ROLES = (*_SPEAKERS, *_RESULTS)
+_ROLES = (*SPEAKERS, *_RESULTS)
 
 
 def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
@@ -65,7 +59,7 @@ class _Transcript:
         if item.get("function_call"):
             self._function_call = _legacy_id(where)
         parts = _assistant(item, where) if role == "assistant" else _content(item, where)
-        self._messages.append(Message(_SPEAKERS[role], parts))
+        self._messages.append(Message(SPEAKERS[role], parts))
 
     def close(self) -> list[Message]:
         self._end_results()
@@ -126,9 +120,7 @@ def _function(function: JsonObject, where: Where) -> tuple[str, str]:
 
 
 def _custom(custom: JsonObject, where: Where) -> tuple[str, str]:
-    """A custom tool takes free text; elsewhere it is a function with the one argument `input`."""
-    given = get(custom, "input", str, where, default="")
-    return read_name(custom, where), encode({"input": given}).decode()
+    return read_name(custom, where), wrapped_text(get(custom, "input", str, where, default=""))
 
 
 _CALLS: dict[str, Callable[[JsonObject, Where], tuple[str, str]]] = {

@@ -18,9 +18,16 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects.openai_chat.messages import read_messages
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.tools import is_legacy, read_choice, read_tools
-from mcp_proxy.dialects.openai_fields import read_effort, read_limit, read_model, read_number
+from mcp_proxy.dialects.openai_fields import (
+    read_effort,
+    read_format,
+    read_limit,
+    read_model,
+    read_number,
+    read_session,
+)
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import Where, check, get, kind_of, one_of
+from mcp_proxy.strict_json import Where, check, get, kind_of
 
 _HONOURED = (
     "audio",
@@ -69,8 +76,6 @@ _ADVISORY = (
 
 _MODELLED = frozenset(_HONOURED)
 
-_SESSION_HEADERS = ("x-session-id", "x-session-affinity")
-
 
 def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
     """The request in the neutral model. BadRequest names the field at fault by JSON path."""
@@ -95,7 +100,7 @@ def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
         output=_output(body),
         wants_stream=streams,
         wants_usage=_wants_usage(body) if streams else True,
-        session=_session(body, headers),
+        session=read_session(body, headers),
         extras=_extras(body),
         ignored=tuple(key for key in _ADVISORY if body.get(key) is not None),
     )
@@ -153,33 +158,14 @@ def _reasoning(body: JsonObject) -> Reasoning:
 
 def _output(body: JsonObject) -> OutputFormat | None:
     wanted = get(body, "response_format", dict, default=None)
-    if wanted is None:
-        return None
-    where: Where = ("response_format",)
-    kind = get(wanted, "type", str, where)
-    match one_of(kind, ("text", "json_object", "json_schema"), (*where, "type")):
-        case "json_schema":
-            described, inside = get(wanted, "json_schema", dict, where), (*where, "json_schema")
-            return OutputFormat(
-                schema=get(described, "schema", dict, inside, default=None),
-                name=get(described, "name", str, inside, default=None),
-            )
-        case "json_object":
-            return OutputFormat()
-        case _:
-            return None
+    return (
+        None if wanted is None else read_format(wanted, ("response_format",), inside="json_schema")
+    )
 
 
 def _wants_usage(body: JsonObject) -> bool:
     options = get(body, "stream_options", dict, default={})
     return bool(get(options, "include_usage", bool, ("stream_options",), default=False))
-
-
-def _session(body: JsonObject, headers: Mapping[str, str]) -> str | None:
-    for name in _SESSION_HEADERS:
-        if session := headers.get(name):
-            return session
-    return get(body, "prompt_cache_key", str, default=None) or None
 
 
 def _extras(body: JsonObject) -> dict[str, Any]:

@@ -10,16 +10,11 @@ from typing import Any
 from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_fields import read_name
-from mcp_proxy.dialects.openai_tools import (
-    ALLOWED_MODES,
-    MODES,
-    Names,
-    freeform_tool,
-    settle_choice,
-)
+from mcp_proxy.dialects.openai_tools import ALLOWED_MODES, MODES, freeform_tool, plain_mode
+from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
-from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
+from mcp_proxy.strict_json import Where, check, get, one_of, spell
 
 
 def read_tools(body: JsonObject) -> tuple[tuple[Tool, ...], tuple[Verbatim, ...]]:
@@ -75,7 +70,7 @@ def read_choice(
     key = "function_call" if body.get("tool_choice") is None else "tool_choice"
     mode, names = _asked(body.get(key), (key,))
     parallel = get(body, "parallel_tool_calls", bool, default=True) and not is_legacy(body)
-    return settle_choice(mode, names, tools, server_tools, parallel=parallel, key=key)
+    return settle_choice(mode, names, tools, server_tools, where=(key,), parallel=parallel)
 
 
 def is_legacy(body: JsonObject) -> bool:
@@ -85,12 +80,9 @@ def is_legacy(body: JsonObject) -> bool:
 
 def _asked(choice: Any, where: Where) -> tuple[ChoiceMode, Names | None]:
     """Mode, and the names with their places; None: every tool."""
-    if choice is None:
-        return "auto", None
-    if isinstance(choice, str):
-        return MODES[one_of(choice, tuple(MODES), where)], None
-    if not isinstance(choice, dict):
-        raise BadRequest(f"expected text or an object, got {kind_of(choice)}", param=spell(where))
+    mode = plain_mode(choice, where)
+    if mode is not None:
+        return mode, None
     if "allowed_tools" in choice:
         return _allowed(get(choice, "allowed_tools", dict, where), (*where, "allowed_tools"))
     return "any", [_named(choice, where)]

@@ -23,18 +23,12 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects.inline_data import read_base64
-from mcp_proxy.dialects.openai_fields import object_text, read_name, split_system
+from mcp_proxy.dialects.openai_fields import SPEAKERS, object_text, read_name, split_system
 from mcp_proxy.dialects.openai_responses.content import read_content
 from mcp_proxy.dialects.openai_responses.names import NAME, REDACTED, flat_name
+from mcp_proxy.dialects.openai_tools import wrapped_text
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import Where, check, encode, get, kind_of, one_of, spell
-
-_SPEAKERS: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
+from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
 
 # `item_reference` points at an item that was to be stored; the rest of the history stands without.
 _LEFT_OUT = frozenset({"additional_tools", "item_reference", "compaction_trigger"})
@@ -92,10 +86,10 @@ class _Transcript:
         return self._messages
 
     def _add_message(self, item: JsonObject, where: Where) -> None:
-        said = one_of(get(item, "role", str, where), tuple(_SPEAKERS), (*where, "role"))
+        said = one_of(get(item, "role", str, where), tuple(SPEAKERS), (*where, "role"))
         if "content" not in item:
             raise BadRequest("field required", param=spell((*where, "content")))
-        role, parts = _SPEAKERS[said], read_content(item["content"], (*where, "content"))
+        role, parts = SPEAKERS[said], read_content(item["content"], (*where, "content"))
         if role == "assistant":
             self._extend(role, parts)
         else:
@@ -139,9 +133,7 @@ def _function_call(item: JsonObject, where: Where) -> tuple[Part, ...]:
 
 
 def _custom_call(item: JsonObject, where: Where) -> tuple[Part, ...]:
-    """A custom tool takes free text; elsewhere it is a function with the one argument `input`."""
-    given = get(item, "input", str, where, default="")
-    return (_call(item, encode({"input": given}).decode(), where),)
+    return (_call(item, wrapped_text(get(item, "input", str, where, default="")), where),)
 
 
 def _call(item: JsonObject, arguments: str, where: Where) -> ToolCall:

@@ -7,7 +7,14 @@ that names them), and advice that an answer is right without (left out, and list
 from collections.abc import Mapping
 
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Reasoning, Sampling
-from mcp_proxy.dialects.openai_fields import read_effort, read_limit, read_model, read_number
+from mcp_proxy.dialects.openai_fields import (
+    read_effort,
+    read_format,
+    read_limit,
+    read_model,
+    read_number,
+    read_session,
+)
 from mcp_proxy.dialects.openai_responses.history import read_input
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.tools import read_choice, read_tools
@@ -77,8 +84,8 @@ _REBUILT = ("reasoning", "text")
 _KEPT = frozenset((*ECHOED, *_REBUILT))
 _KNOWN = frozenset(_HONOURED + _ADVISORY)
 
-_SESSION_HEADERS = ("x-session-id", "x-session-affinity", "session-id", "session_id")
-"""The last two are Codex's, of now and of before."""
+_CODEXS_HEADERS = ("session-id", "session_id")
+"""Of now and of before."""
 
 _SUMMARIES = ("auto", "concise", "detailed", "none")
 
@@ -106,7 +113,7 @@ def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
         reasoning=_reasoning(body),
         output=_output(body),
         wants_stream=get(body, "stream", bool, default=False),
-        session=_session(body, headers),
+        session=read_session(body, headers, *_CODEXS_HEADERS),
         extras={key: body[key] for key in body if key in _KEPT or key not in _KNOWN},
         ignored=(*advice, *declared.ignored),
     )
@@ -148,23 +155,4 @@ def _summary(wanted: JsonObject, key: str, where: Where) -> str | None:
 def _output(body: JsonObject) -> OutputFormat | None:
     where: Where = ("text", "format")
     wanted = get(get(body, "text", dict, default={}), "format", dict, where[:1], default=None)
-    if wanted is None:
-        return None
-    kind = get(wanted, "type", str, where)
-    match one_of(kind, ("text", "json_object", "json_schema"), (*where, "type")):
-        case "json_schema":
-            return OutputFormat(
-                schema=get(wanted, "schema", dict, where, default=None),
-                name=get(wanted, "name", str, where, default=None),
-            )
-        case "json_object":
-            return OutputFormat()
-        case _:
-            return None
-
-
-def _session(body: JsonObject, headers: Mapping[str, str]) -> str | None:
-    for name in _SESSION_HEADERS:
-        if session := headers.get(name):
-            return session
-    return get(body, "prompt_cache_key", str, default=None) or None
+    return None if wanted is None else read_format(wanted, where)

@@ -11,16 +11,11 @@ from typing import Any, NamedTuple
 from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_fields import read_name
 from mcp_proxy.dialects.openai_responses.names import NAME, flat_name
-from mcp_proxy.dialects.openai_tools import (
-    ALLOWED_MODES,
-    MODES,
-    Names,
-    freeform_tool,
-    settle_choice,
-)
+from mcp_proxy.dialects.openai_tools import ALLOWED_MODES, MODES, freeform_tool, plain_mode
+from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
-from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
+from mcp_proxy.strict_json import Where, check, get, one_of, spell
 
 _WEB_SEARCH = "web_search"
 """With what the types of the search tool begin; later versions append their date."""
@@ -103,22 +98,19 @@ _READERS: dict[str, Callable[[JsonObject, Where, str | None], Tool]] = {
 
 def read_choice(body: JsonObject, tools: Tools) -> tuple[ToolChoice, Tools]:
     """The choice, and the tools that remain to choose from."""
-    key = "tool_choice"
-    mode, names = _asked(body.get(key), (key,))
-    server = tools.server if names is None or _allows_search(body[key]) else ()
+    choice, where = body.get("tool_choice"), ("tool_choice",)
+    mode, names = _asked(choice, where)
+    server = tools.server if names is None or _allows_search(choice) else ()
     parallel = get(body, "parallel_tool_calls", bool, default=True)
-    settled, own = settle_choice(mode, names, tools.own, server, parallel=parallel, key=key)
+    settled, own = settle_choice(mode, names, tools.own, server, where=where, parallel=parallel)
     return settled, tools._replace(own=own, server=server)
 
 
 def _asked(choice: Any, where: Where) -> tuple[ChoiceMode, Names | None]:
     """Mode, and the names with their places; None: every tool."""
-    if choice is None:
-        return "auto", None
-    if isinstance(choice, str):
-        return MODES[one_of(choice, tuple(MODES), where)], None
-    if not isinstance(choice, dict):
-        raise BadRequest(f"expected text or an object, got {kind_of(choice)}", param=spell(where))
+    mode = plain_mode(choice, where)
+    if mode is not None:
+        return mode, None
     kind = get(choice, "type", str, where)
     if kind == "allowed_tools":
         return _allowed(choice, where)
@@ -148,7 +140,7 @@ def _named(entry: JsonObject, where: Where) -> tuple[str, Where]:
     return flat_name(namespace, read_name(entry, where)), (*where, "name")
 
 
-def _allows_search(choice: JsonObject) -> bool:
+def _allows_search(choice: Any) -> bool:
     """Whether a choice that names tools names the search among them."""
     return any(
         str(entry.get("type", "")).startswith(_WEB_SEARCH) for entry in choice.get("tools", ())
