@@ -13,6 +13,7 @@ from harness import Cli, Home, Serving
 
 from mcp_proxy.store.environment import VARIABLES
 from mcp_proxy.store.paths import Paths
+from mcp_proxy.store.secret_files import SECRETS, SUFFIX
 from mcp_proxy.store.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home, with nothing in the environment that means anything to mcproxy."""
     settings = (row.env for row in SETTINGS if row.env)
     proxies = (name for upper in _PROXY_VARIABLES for name in (upper, upper.lower()))
-    for name in (*settings, *VARIABLES, *_OTHER_VARIABLES, *proxies):
+    files = (secret + SUFFIX for secret in SECRETS)
+    for name in (*settings, *VARIABLES, *files, *_OTHER_VARIABLES, *proxies):
         monkeypatch.delenv(name, raising=False)
     root = tmp_path / "home"
     configured, state = root / ".config" / "mcproxy", root / ".local" / "state" / "mcproxy"

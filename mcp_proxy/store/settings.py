@@ -18,6 +18,7 @@ from mcp_proxy.store import sections
 from mcp_proxy.store.checks import WrongValue, secret, token
 from mcp_proxy.store.environment import aliases_from
 from mcp_proxy.store.paths import Paths
+from mcp_proxy.store.secret_files import with_secret_files
 from mcp_proxy.store.setting import (
     KEYS,
     SOFT_LIMIT,
@@ -159,6 +160,7 @@ _FREE_SECTIONS = {
 def load_settings(paths: Paths, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
     """What is in force. `flags` has those that were given, by parameter name; None as soft limit
     is `--no-soft-limit`. UserError names the file, variable or flag and the field at fault."""
+    env = with_secret_files(env)
     document, notes = _config_file(paths)
     values = {each.path: _chosen(each, flags, env, document, paths.config) for each in SETTINGS}
     for path, read in _FREE_SECTIONS.items():
