@@ -12,6 +12,7 @@ from mcp_proxy.demo.refusals import JsonObject
 
 _PATH = re.compile(r"(?:[\w.~-]*/)+[\w.-]+|\b[\w-]+\.[a-z]{1,5}\b")
 _PLACES = re.compile(r"\bin ([A-ZÀ-Þ][\w-]+)(?:,? and ([A-ZÀ-Þ][\w-]+))?")
+_CODE = re.compile(r"`([^`]+)`")
 _DEPTH = 6
 
 HELLO = "echo hello from mcproxy"
@@ -67,6 +68,12 @@ def _text(_schema: JsonObject, name: str, prompt: str, nth: int, _depth: int) ->
     return "example"
 
 
+def _code(prompt: str, _nth: int) -> str:
+    """What a tool without a schema is handed: whatever the prompt has in backquotes."""
+    found = _CODE.search(prompt)
+    return found[1] if found else "example"
+
+
 def _path(prompt: str, nth: int) -> str:
     found = _PATH.findall(prompt)
     return found[nth % len(found)] if found else "README.md"
@@ -79,9 +86,10 @@ def _place(prompt: str, nth: int) -> str:
 
 
 _BY_NAME: tuple[tuple[tuple[str, ...], Callable[[str, int], str]], ...] = (
-    (("command", "script"), lambda _prompt, _nth: HELLO),
+    (("command", "cmd", "script"), lambda _prompt, _nth: HELLO),
     (("path", "file"), _path),
     (("city", "location", "place"), _place),
+    (("input", "code"), _code),
     (("url", "uri"), lambda _prompt, _nth: "https://example.com/"),
     (("query", "pattern", "question"), lambda prompt, _nth: prompt[:60] or "mcproxy"),
     (("description", "reason"), lambda _prompt, _nth: "Asked for in the conversation"),

@@ -9,6 +9,7 @@ Nothing is random, so a test can foretell an answer and a retry repeats it. Prom
     long                    a long text, in several alphabets
     weather, run, read, call, a tool's name    calls a fitting tool, when tools are offered
     both, parallel          ... and calls twice in one turn
+    `X`                     is what a tool that takes code is handed
     finish=REASON           says nothing and ends for that reason (Gemini's names: SAFETY)
     fault=KIND              plays that fault (faults.py has the kinds) on this prompt, every time
 

@@ -157,6 +157,18 @@ async def test_parallel_calls_come_in_one_turn_with_one_signature_for_gemini(cli
     assert len({c["id"] for c in said.calls}) == 2
 
 
+@pytest.mark.parametrize(
+    ("prompt", "code"), [("exec `text(6 * 7)` now", "text(6 * 7)"), ("exec", "example")]
+)
+async def test_a_tool_that_takes_code_is_handed_what_the_prompt_has_in_backquotes(
+    client, prompt, code
+):
+    schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    script = {"name": "exec", "description": "Runs a script", "parameters": schema}
+    said = await client.say(GEMINI, prompt, tools=tools(script))
+    assert [(c["name"], c["args"]) for c in said.calls] == [("exec", {"input": code})]
+
+
 async def test_no_tool_is_called_unasked_or_when_calling_is_off(client):
     assert not (await client.say(GEMINI, "hello", tools=tools())).calls
     none = {"functionCallingConfig": {"mode": "NONE"}}
