@@ -26,6 +26,7 @@ VARIABLES = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "GEMINI_API_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
     "USE_VERTEX_AUTH",
@@ -35,7 +36,11 @@ VARIABLES = (
 )
 """Everything that is read here."""
 
-_OFFICIAL_HOSTS = {"OPENAI_BASE_URL": "api.openai.com", "ANTHROPIC_BASE_URL": "api.anthropic.com"}
+_OFFICIAL_HOSTS = {
+    "OPENAI_BASE_URL": "api.openai.com",
+    "ANTHROPIC_BASE_URL": "api.anthropic.com",
+    "GOOGLE_GEMINI_BASE_URL": "generativelanguage.googleapis.com",
+}
 
 _OWN_PORT = "8080"
 """Where clients of ours are told to send, unless PORT says otherwise."""
@@ -128,6 +133,9 @@ def _openai(env: Env) -> Account | None:
 
 
 def _gemini(env: Env) -> Account | None:
+    # As with Anthropic's, below.
+    if _leads_elsewhere("GOOGLE_GEMINI_BASE_URL", env):
+        return None
     key = _checked("GEMINI_API_KEY", env, checks.secret)
     return _account("gemini", Credential(api_key=key)) if key else None
 

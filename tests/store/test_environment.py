@@ -68,6 +68,10 @@ ACCOUNTS = {
         {"ANTHROPIC_API_KEY": "sk-canary", "ANTHROPIC_BASE_URL": "http://127.0.0.1:8080"},
         [],
     ),
+    "a key for us that stands where Google's would": (
+        {"GEMINI_API_KEY": "sk-canary", "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:8080"},
+        [],
+    ),
     "vertex": (
         {
             "USE_VERTEX_AUTH": "True",
