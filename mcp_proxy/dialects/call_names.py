@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from mcp_proxy.ids import new_id
+
 LONGEST_ID: Final = 64
 """Characters of ids, names and keys at OpenAI and everybody who copies it (providers.md 2)."""
 
@@ -64,6 +66,23 @@ class SentNames:
             suffix = f"_{number}"
             chosen, number = legal[: self._longest - len(suffix)] + suffix, number + 1
         return chosen
+
+
+class CallIds:
+    """The ids of one answer's calls: clients tell the calls apart by nothing else."""
+
+    __slots__ = ("_given", "_prefix")
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        """Of ids that have to be made up."""
+        self._given: set[str] = set()
+
+    def unique(self, told: str | None) -> str:
+        """The upstream's id where it has one that it gave to no other call."""
+        call_id = told if told and told not in self._given else f"{self._prefix}{new_id()}"
+        self._given.add(call_id)
+        return call_id
 
 
 def within(longest: int, text: str) -> str:

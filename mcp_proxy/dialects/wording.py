@@ -4,7 +4,7 @@ from typing import Final
 
 import orjson
 
-from mcp_proxy.conversation import Media, OutputFormat
+from mcp_proxy.conversation import Media, OutputFormat, Tool
 from mcp_proxy.errors import BadRequest
 
 REMINDER: Final = "[Note from the application, not written by the user]\n"
@@ -25,6 +25,11 @@ def json_instruction(output: OutputFormat) -> str:
         return _JSON_BY_SCHEMA + orjson.dumps(output.schema).decode()
     except orjson.JSONEncodeError as cause:
         raise bad_answer_schema(cause) from cause
+
+
+def bad_tool_schema(tool: Tool, cause: Exception) -> BadRequest:
+    text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
+    return BadRequest(text, param="tools")
 
 
 def bad_answer_schema(cause: Exception) -> BadRequest:

@@ -25,7 +25,8 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects.gemini import UPSTREAM
 from mcp_proxy.dialects.gemini.contents import SENTINEL
-from mcp_proxy.dialects.gemini.tools import MAX_KEPT, Toolbox, explain_bad_request
+from mcp_proxy.dialects.gemini.tools import Toolbox, explain_bad_request
+from mcp_proxy.dialects.sent_schemas import MAX_KEPT
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.policy.models import info
 

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 import orjson
 
+from mcp_proxy.dialects.sent_schemas import DEEPEST
 from mcp_proxy.schema_levels import SchemaTooLarge
 from mcp_proxy.strict_json import JsonObject
-
-_DEEPEST: Final = 60
-"""Levels. orjson writes at most 254 brackets, and one level may have three."""
 
 _KEPT: Final = frozenset(
     {"type", "enum", "const", "description", "title", "required", "default", "$ref"}
@@ -44,8 +42,8 @@ def _below(node: Any, depth: int) -> Any:
 
 
 def _level(node: JsonObject, depth: int) -> JsonObject:
-    if depth > _DEEPEST:
-        raise SchemaTooLarge(f"the schema nests more than {_DEEPEST} levels")
+    if depth > DEEPEST:
+        raise SchemaTooLarge(f"the schema nests more than {DEEPEST} levels")
     out: JsonObject = {}
     untold: JsonObject = {}
     for key, value in node.items():

@@ -18,7 +18,8 @@ from mcp_proxy.dialects.anthropic.upstream_messages import (
 )
 from mcp_proxy.dialects.anthropic.upstream_thinking import ThinkingPlan, plan_thinking
 from mcp_proxy.dialects.call_names import SentNames
-from mcp_proxy.dialects.openai_schemas import parameters
+from mcp_proxy.dialects.offered_tools import callable_by_name
+from mcp_proxy.dialects.sent_schemas import parameters
 from mcp_proxy.dialects.wording import bad_answer_schema, json_instruction
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.schema_levels import SchemaTooLarge
@@ -97,12 +98,11 @@ def _cache(
 
 
 def _tools(conversation: Conversation, names: SentNames, model: ModelInfo) -> list[JsonObject]:
-    """Each name once (the first counts), without those that the client's choice rules out."""
-    allowed = conversation.tool_choice.names
-    tools: dict[str, JsonObject] = {}
-    for tool in conversation.tools:
-        if not allowed or tool.name in allowed:
-            tools.setdefault(tool.name, _tool(tool, names.sent(tool.name), model))
+    """What the client runs, and what of Anthropic's own it asks for."""
+    tools = {
+        name: _tool(tool, names.sent(name), model)
+        for name, tool in callable_by_name(conversation).items()
+    }
     for server_tool in conversation.server_tools:
         name = str(server_tool.value.get("name"))
         if server_tool.dialect == NAME and name not in tools:

@@ -13,6 +13,7 @@ import orjson
 from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim, WebSearch
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
+from mcp_proxy.dialects.call_names import CallIds
 from mcp_proxy.dialects.gemini.grounding import read_grounding
 from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.tools import Toolbox
@@ -32,7 +33,6 @@ from mcp_proxy.events import (
     Usage,
     UsageSeen,
 )
-from mcp_proxy.ids import new_id
 from mcp_proxy.jsonschema import without_placeholders
 from mcp_proxy.model import ModelInfo
 
@@ -93,7 +93,7 @@ class GeminiStreamParser:
         self._seal: Seal | None = None
         self._carried: Seal | None = None
         self._seen: set[PartKind] = set()
-        self._call_ids: set[str] = set()
+        self._call_ids = CallIds("toolu_")
         self._started = False
         self._reason: str | None = None
         self._grounding: Any = None
@@ -219,10 +219,7 @@ class GeminiStreamParser:
             return  # the upstream has no switch for it: only the first call counts
         toolbox = self._toolbox = self._toolbox or Toolbox(self._conversation.tools, self._model)
         name = toolbox.original_name(call["name"])
-        call_id = call.get("id")
-        if not call_id or call_id in self._call_ids:
-            call_id = f"toolu_{new_id()}"
-        self._call_ids.add(call_id)
+        call_id = self._call_ids.unique(call.get("id"))
         seal = seal or self._carried
         self._carried = None
         self._opens(PartKind.TOOL_CALL, seal, out, call_id=call_id, name=name)

@@ -13,15 +13,15 @@ import orjson
 from mcp_proxy.conversation import Conversation, Tool, ToolChoice
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.call_names import SentNames
+from mcp_proxy.dialects.offered_tools import by_name
 from mcp_proxy.dialects.search_tools import search_tool
-from mcp_proxy.errors import BadRequest
+from mcp_proxy.dialects.sent_schemas import MAX_KEPT
+from mcp_proxy.dialects.wording import bad_tool_schema
 from mcp_proxy.jsonschema import Path, narrow
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.schema_levels import SchemaTooLarge
 
 MAX_NAME: Final = 64
-MAX_KEPT: Final = 32 * 1024
-"""Bytes of a tool; larger ones are narrowed anew each time, so that the cache stays small."""
 
 # What all families take; Gemini alone would also take "." and ":" (cloudcode.md 3.4).
 _LEGAL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
@@ -46,10 +46,7 @@ class Toolbox:
 
     def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
         self._validated = _is_validated(model)
-        self._tools: dict[str, Tool] = {}
-        for tool in tools:
-            # Declared twice: the first counts, the upstream refuses a second one.
-            self._tools.setdefault(tool.name, tool)
+        self._tools = by_name(tools)
         names = SentNames(self._tools, _LEGAL_NAME, MAX_NAME)
         self.sent_name = names.sent
         self.original_name = names.original
@@ -70,8 +67,7 @@ class Toolbox:
             declare = _declare if is_small else _declare.__wrapped__
             return declare(self.sent_name(tool.name), tool.description, schema, self._validated)
         except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
-            text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
-            raise BadRequest(text, param="tools") from cause
+            raise bad_tool_schema(tool, cause) from cause
 
 
 @lru_cache(maxsize=512)

@@ -7,11 +7,10 @@ pieces or whole, as text or as an object (providers.md 3). The order is `upstrea
 from typing import Any
 
 from mcp_proxy.conversation import JsonObject, Seal
-from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
+from mcp_proxy.dialects.call_names import LONGEST_ID, CallIds, SentNames, legal_id, within
 from mcp_proxy.dialects.openai_chat.seals import call_signature
 from mcp_proxy.dialects.openai_chat.upstream_parts import Call, Parts
 from mcp_proxy.events import Event
-from mcp_proxy.ids import new_id
 from mcp_proxy.strict_json import encode
 
 _Place = tuple[int, int]
@@ -33,7 +32,7 @@ class Calls:
         """The latest call of each place."""
         self._by_id: dict[str, Call] = {}
         self._first: Call | None = None
-        self._ids: set[str] = set()
+        self._ids = CallIds("call_")
 
     def add(self, delta: JsonObject, choice_at: int, out: list[Event]) -> None:
         """The calls of one delta."""
@@ -78,16 +77,8 @@ class Calls:
         self._parts.arguments(call, piece, out)
         if call.sent_name and not call.is_begun:
             call.name = self._names.original(call.sent_name)
-            call.id = self._unique(call.sent_id)
+            call.id = self._ids.unique(within(LONGEST_ID, legal_id(call.sent_id)))
             self._parts.begin(call, out)
-
-    def _unique(self, sent_id: str) -> str:
-        """The upstream's id where it has one that clients take, and gave it to no other call."""
-        call_id = within(LONGEST_ID, legal_id(sent_id)) if sent_id else ""
-        if not call_id or call_id in self._ids:
-            call_id = f"call_{new_id()}"
-        self._ids.add(call_id)
-        return call_id
 
 
 def _is_another(known: Call, sent_id: str, name: str, function: JsonObject) -> bool:

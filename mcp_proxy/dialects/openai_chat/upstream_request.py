@@ -10,9 +10,10 @@ from typing import Final
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Tool
 from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
 from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level
+from mcp_proxy.dialects.offered_tools import callable_by_name
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.upstream_messages import Messages, is_openais
-from mcp_proxy.dialects.openai_schemas import answer_schema, parameters
+from mcp_proxy.dialects.sent_schemas import answer_schema, parameters
 from mcp_proxy.model import ModelInfo
 
 MAX_STOPS: Final = 4
@@ -51,11 +52,8 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
 
 def _add_tools(request: JsonObject, conversation: Conversation, names: SentNames) -> None:
     choice = conversation.tool_choice
-    tools: dict[str, Tool] = {}
-    for tool in conversation.tools:
-        # Of several that may be called only those are offered: not all servers know allowed_tools.
-        if choice.mode != "any" or not choice.names or tool.name in choice.names:
-            tools.setdefault(tool.name, tool)
+    # Not all servers know a choice of several tools.
+    tools = callable_by_name(conversation)
     if not tools:
         return
     request["tools"] = [_declaration(tool, names) for tool in tools.values()]

@@ -13,8 +13,8 @@ from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level, n
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_items import Items
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
-from mcp_proxy.dialects.openai_schemas import answer_schema
 from mcp_proxy.dialects.search_tools import search_tool
+from mcp_proxy.dialects.sent_schemas import answer_schema
 from mcp_proxy.dialects.wording import json_instruction
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 

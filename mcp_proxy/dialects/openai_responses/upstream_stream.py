@@ -12,6 +12,7 @@ import orjson
 
 from mcp_proxy.conversation import Conversation, JsonObject, Media, Seal, Verbatim
 from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
+from mcp_proxy.dialects.call_names import CallIds
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_findings import Findings, read_usage
 from mcp_proxy.dialects.openai_responses.upstream_line import Item, Line
@@ -27,7 +28,6 @@ from mcp_proxy.events import (
     UpstreamSaidError,
     UsageSeen,
 )
-from mcp_proxy.ids import new_id
 from mcp_proxy.model import ModelInfo
 
 _SECTION_BREAK: Final = "\n\n"
@@ -48,7 +48,7 @@ class ResponsesStreamParser:
         stops = conversation.sampling.stop
         self._line = Line(StopCutter(stops) if any(stops) else None)
         self._findings = Findings()
-        self._call_ids: set[str] = set()
+        self._call_ids = CallIds("call_")
         self._last_index = 0
         self._refused = self._started = self._finished = False
 
@@ -106,11 +106,7 @@ class ResponsesStreamParser:
             return
         toolbox = self._toolbox = self._toolbox or Toolbox(self._conversation)
         item.name = toolbox.original_name(told["name"])
-        call_id = told.get("call_id") or told.get("id")
-        if not call_id or call_id in self._call_ids:
-            call_id = f"call_{new_id()}"
-        self._call_ids.add(call_id)
-        item.call_id = call_id
+        item.call_id = self._call_ids.unique(told.get("call_id") or told.get("id"))
 
     def _index(self, record: JsonObject) -> int:
         index = record.get("output_index")

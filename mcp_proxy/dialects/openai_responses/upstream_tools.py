@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, Tool, Verbatim
 from mcp_proxy.dialects.call_names import SentNames
+from mcp_proxy.dialects.offered_tools import by_name
 from mcp_proxy.dialects.openai_responses.names import NAME
-from mcp_proxy.dialects.openai_schemas import parameters
 from mcp_proxy.dialects.openai_tools import grammar_note
 from mcp_proxy.dialects.search_tools import search_tool
+from mcp_proxy.dialects.sent_schemas import parameters
 
 _MODES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -23,10 +24,7 @@ class Toolbox:
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
-        self._tools: dict[str, Tool] = {}
-        for tool in conversation.tools:
-            # Declared twice: the first counts, the upstream refuses a second one.
-            self._tools.setdefault(tool.name, tool)
+        self._tools = by_name(conversation.tools)
         names = SentNames(self._tools)
         self.sent_name = names.sent
         self.original_name = names.original

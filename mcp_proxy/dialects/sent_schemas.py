@@ -1,6 +1,6 @@
-"""Schemas of tools and answers as the APIs of OpenAI and Anthropic take them.
+"""Schemas of tools and answers for APIs that take nearly all of JSON Schema.
 
-They take nearly all of JSON Schema, so what is sound goes as it is; only what they would refuse is
+Those of OpenAI and Anthropic do, so what is sound goes as it is; only what they would refuse is
 rebuilt by `jsonschema.narrow`, which keeps less but is always legal.
 """
 
@@ -11,8 +11,7 @@ import orjson
 
 from mcp_proxy.conversation import Tool
 from mcp_proxy.dialects import JsonObject
-from mcp_proxy.dialects.wording import bad_answer_schema
-from mcp_proxy.errors import BadRequest
+from mcp_proxy.dialects.wording import bad_answer_schema, bad_tool_schema
 from mcp_proxy.jsonschema import narrow, narrow_answer
 from mcp_proxy.schema_levels import SchemaTooLarge
 
@@ -20,10 +19,10 @@ _TYPES: Final = frozenset(("object", "array", "string", "number", "integer", "bo
 _REFUSED_AT_ROOT: Final = ("anyOf", "oneOf", "allOf", "enum", "not", "$ref")
 _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS: Final = ("properties", "$defs", "definitions", "patternProperties")
-_DEEPEST: Final = 60
+DEEPEST: Final = 60
 """Levels. orjson writes at most 254 brackets, and one level may have three."""
 
-_MAX_KEPT: Final = 32 * 1024
+MAX_KEPT: Final = 32 * 1024
 """Bytes of a schema; larger ones are read anew each time, so that the cache stays small."""
 
 
@@ -35,11 +34,10 @@ def parameters(tool: Tool) -> tuple[orjson.Fragment, bool]:
     """
     try:
         schema = orjson.dumps(tool.schema)
-        read = _parameters if len(schema) <= _MAX_KEPT else _parameters.__wrapped__
+        read = _parameters if len(schema) <= MAX_KEPT else _parameters.__wrapped__
         return read(schema)
     except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
-        text = f'the schema of tool "{tool.name}" cannot be sent: {cause}'
-        raise BadRequest(text, param="tools") from cause
+        raise bad_tool_schema(tool, cause) from cause
 
 
 @lru_cache(maxsize=512)
@@ -58,7 +56,7 @@ def _is_sound(node: Any, depth: int = 0) -> bool:
     """Whether the upstream would take it: types by their names, containers with their contents."""
     if isinstance(node, bool):
         return depth > 0
-    if not isinstance(node, dict) or depth > _DEEPEST or not _has_sound_type(node):
+    if not isinstance(node, dict) or depth > DEEPEST or not _has_sound_type(node):
         return False
     if not _is_names(node.get("required", [])) or node.get("enum", True) == []:
         return False
@@ -113,7 +111,7 @@ def is_strict(schema: JsonObject) -> bool:
 
 def _is_closed(schema: Any, depth: int = 0) -> bool:
     """Whether strict mode takes a sound schema: no object has further or optional properties."""
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+    if not isinstance(schema, dict) or depth > DEEPEST:
         return False
     if any(key in schema for key in ("oneOf", "allOf", "not", "patternProperties", "prefixItems")):
         return False

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_proxy.conversation import Tool
-from mcp_proxy.dialects.openai_schemas import answer_schema, is_strict, parameters
+from mcp_proxy.dialects.sent_schemas import answer_schema, is_strict, parameters
 from mcp_proxy.errors import BadRequest
 
 TEXT = {"type": "string"}
