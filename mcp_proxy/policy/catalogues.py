@@ -138,6 +138,19 @@ _GEMINI_IDS = (
 COPILOT_ISSUER: Final = "copilot"
 """Its signatures are good only there (providers.md 8.5)."""
 
+PREMIUM: Final = "premium"
+"""Bucket of the models that cost premium requests of a Copilot subscription (8.7)."""
+_FREE_OF_PREMIUM: Final = frozenset({"gpt-4.1", "gpt-4o", "gpt-5-mini"})
+
+
+def _premium(models: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
+    """Until an account's own list has said which of them cost none."""
+    return tuple(
+        model if model.id in _FREE_OF_PREMIUM else replace(model, bucket=PREMIUM)
+        for model in models
+    )
+
+
 CATALOGUES: Final[Mapping[str, tuple[ModelInfo, ...]]] = {
     "zai": _rows("glm-5.2", "glm-5.1", "glm-5-turbo", "glm-5", "glm-4.7", "glm-4.6", "glm-4.5-air"),
     "anthropic": _rows(
@@ -181,26 +194,28 @@ CATALOGUES: Final[Mapping[str, tuple[ModelInfo, ...]]] = {
         "gpt-5.4-mini",
         "gpt-5.3-codex-spark",
     ),
-    "copilot": _speaking(
-        "anthropic",
-        _rows(
-            "claude-opus-4.7",
-            "claude-sonnet-4.6",
-            "claude-haiku-4.5",
-            issuer=COPILOT_ISSUER,
-        ),
-    )
-    + _speaking("openai_responses", _rows("gpt-5.4", "gpt-5-mini", issuer=COPILOT_ISSUER))
-    + _speaking(
-        "openai_chat",
-        _rows(
-            "gpt-4.1",
-            "gpt-4o",
-            "gemini-3.1-pro-preview",
-            "gemini-3-flash-preview",
-            "grok-code-fast-1",
-            issuer=COPILOT_ISSUER,
-        ),
+    "copilot": _premium(
+        _speaking(
+            "anthropic",
+            _rows(
+                "claude-opus-4.7",
+                "claude-sonnet-4.6",
+                "claude-haiku-4.5",
+                issuer=COPILOT_ISSUER,
+            ),
+        )
+        + _speaking("openai_responses", _rows("gpt-5.4", "gpt-5-mini", issuer=COPILOT_ISSUER))
+        + _speaking(
+            "openai_chat",
+            _rows(
+                "gpt-4.1",
+                "gpt-4o",
+                "gemini-3.1-pro-preview",
+                "gemini-3-flash-preview",
+                "grok-code-fast-1",
+                issuer=COPILOT_ISSUER,
+            ),
+        )
     ),
 }
 """By provider name."""

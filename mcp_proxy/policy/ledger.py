@@ -119,7 +119,7 @@ class Ledger:
     ) -> None:
         """Figures of a quota answer that was asked for at `now`."""
         refilled = set()
-        shared_left = []
+        shared_left: dict[str | None, float] = {}
         for reading in readings:
             remaining = reading.remaining
             if remaining is None and reading.resets_at is not None:
@@ -130,14 +130,13 @@ class Ledger:
             if reading.model is None:
                 window = Window(reading.window or "quota", reading.bucket)
                 self._read(account_id, window.row, remaining, reading.resets_at, now, source)
-                if reading.bucket is None:
-                    shared_left.append(remaining)
+                least = min(remaining, shared_left.get(reading.bucket, 1.0))
+                shared_left[reading.bucket] = least
                 continue
             self._read(account_id, reading.model, remaining, reading.resets_at, now, source)
             if remaining > 0:
                 refilled.add(_scope_key(Scope.BUCKET, models.info(reading.model)))
-        if shared_left and min(shared_left) > 0:
-            refilled.add(_EVERY_MODEL)
+        refilled |= {_shared_row(bucket) for bucket, left in shared_left.items() if left > 0}
         for name in refilled:
             self._refill(account_id, name, now, source)
 
@@ -477,8 +476,13 @@ def _scope_key(scope: Scope, model: ModelInfo) -> str:
     if scope is Scope.ACCOUNT:
         return _EVERY_MODEL
     if scope is Scope.BUCKET and model.bucket is not None:
-        return "bucket:" + model.bucket
+        return _shared_row(model.bucket)
     return model.id
+
+
+def _shared_row(bucket: str | None) -> str:
+    """Name of the row of all models of a bucket; without one, of all models."""
+    return _EVERY_MODEL if bucket is None else f"bucket:{bucket}"
 
 
 def _cooldown(failure: Failure, strikes: int, now: float) -> float:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from mcp_proxy.account import Secret
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.model import ModelInfo, ThinkingSpec
+from mcp_proxy.policy.catalogues import PREMIUM
 from mcp_proxy.policy.durations import iso_moment
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import JsonObject, QuotaReading, Reading, TokenAnswer
@@ -25,8 +26,6 @@ from mcp_proxy.providers.loose_json import (
     text,
 )
 
-PREMIUM: Final = "premium"
-"""Bucket of the models that cost premium requests."""
 MONTH: Final = "month"
 
 _MARGIN: Final = 60.0
