@@ -7,8 +7,9 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
+from mcp_proxy.server.inherited import inherited_sockets, place_of
+from mcp_proxy.server.notify import Notifier
 from mcp_proxy.store.settings import STRATEGIES, ServerSettings, Settings, key_problem
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ CONFIG_ERROR = 78
 INTERRUPTED = 130
 WORKER = "MCPROXY_WORKER"
 """Set to their number for the processes of `--workers`: they share the port."""
+
+TO_CLOSE = 10.0
+"""Seconds for what follows the last stream, as the service manager is told."""
 
 FIRST_WORKER = "0"
 """The one that says that the server is ready."""
@@ -72,7 +79,11 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
     if no_soft_limit:
         flags["soft_limit"] = None
 
+    sockets = inherited_sockets(os.environ, pid=_child_of_manager())
     settings = app.settings(flags)
+    if sockets:
+        host, port = place_of(sockets)
+        settings = replace(settings, server=replace(settings.server, host=host, port=port))
     check(settings)
 
     def reload() -> Settings:
@@ -87,8 +98,8 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
     for warning in settings.warnings:
         logging.getLogger("mcp_proxy").warning("%s", warning)
     if settings.server.workers > 1 and WORKER not in os.environ:
-        sys.exit(_supervise(settings.server))
-    sys.exit(_run(lambda: _serve(app, settings, reload, demo=demo)))
+        sys.exit(_supervise(settings.server, sockets))
+    sys.exit(_run(lambda: _serve(app, settings, reload, sockets, demo=demo)))
 
 
 def check(settings: Settings) -> None:
@@ -108,13 +119,23 @@ def check(settings: Settings) -> None:
             raise UserError(f"a server key is not usable: {problem}", exit_code=CONFIG_ERROR)
 
 
-def _supervise(server: ServerSettings) -> int:
+def _child_of_manager() -> int:
+    """The process that a service manager has started, and means in its variables."""
+    return os.getppid() if WORKER in os.environ else os.getpid()
+
+
+def _supervise(server: ServerSettings, sockets: Sequence[socket.socket]) -> int:
     from mcp_proxy.cli.workers import Supervisor
 
+    supervisor = Supervisor(_manager(), server.workers, marker=WORKER)
     try:
-        return Supervisor().run(server.workers, marker=WORKER, host=server.host, port=server.port)
+        return supervisor.run(sockets, host=server.host, port=server.port)
     except OSError as cause:
         raise _cannot_listen(server, cause) from cause
+
+
+def _manager() -> Notifier:
+    return Notifier.of_process(os.environ, pid=_child_of_manager())
 
 
 def _cannot_listen(server: ServerSettings, cause: OSError) -> UserError:
@@ -151,7 +172,12 @@ def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 async def _serve(
-    app: App, settings: Settings, reload: Callable[[], Settings], *, demo: bool
+    app: App,
+    settings: Settings,
+    reload: Callable[[], Settings],
+    sockets: Sequence[socket.socket],
+    *,
+    demo: bool,
 ) -> int:
     from mcp_proxy.server.app import Server
 
@@ -163,7 +189,7 @@ async def _serve(
             reuse_port=WORKER in os.environ,
         )
         try:
-            await server.start()
+            await server.start(sockets)
         except OSError as cause:
             raise _cannot_listen(settings.server, cause) from cause
         _calm_collector()
@@ -202,6 +228,7 @@ async def _until_stopped(
     server: "Server", runtime: "Runtime", settings: Settings, *, demo: bool
 ) -> int:
     loop = asyncio.get_running_loop()
+    manager = _manager()
     stop, now = asyncio.Event(), asyncio.Event()
 
     def end() -> None:
@@ -211,8 +238,13 @@ async def _until_stopped(
         loop.add_signal_handler(number, end)
     tasks: set[asyncio.Task[None]] = set()
 
+    async def read_again() -> None:
+        manager.reloading()
+        await runtime.reload()
+        manager.ready(f"serving at {server.url} ({_what_is_served(runtime, demo=demo)})")
+
     def reload() -> None:
-        task = asyncio.create_task(runtime.reload())
+        task = asyncio.create_task(read_again())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -221,12 +253,13 @@ async def _until_stopped(
         # `mcproxy limits` looks here: flags may have put the server anywhere.
         note = {"host": settings.server.host, "port": server.port}
         runtime.state.put("notices", "server", note)
-    usable = len([account for account in runtime.accounts if account.enabled])
-    what = "the embedded demo upstream" if demo else f"{usable} account{'s' * (usable != 1)}"
-    hint = "" if usable else "; add one with: mcproxy accounts add"
+    what = _what_is_served(runtime, demo=demo)
     if os.environ.get(WORKER, FIRST_WORKER) == FIRST_WORKER:
-        click.echo(f"mcproxy is ready at {server.url} ({what}{hint})", err=True)
+        click.echo(f"mcproxy is ready at {server.url} ({what})", err=True)
+    manager.ready(f"serving at {server.url} ({what})")
+    manager.feed_watchdog()
     await stop.wait()
+    manager.stopping("letting open streams end", within=settings.server.drain + TO_CLOSE)
     runtime.state.delete("notices", "server")
     draining = asyncio.create_task(server.stop(drain=settings.server.drain))
     at_once = asyncio.create_task(now.wait())
@@ -240,12 +273,21 @@ async def _until_stopped(
     os._exit(INTERRUPTED)
 
 
+def _what_is_served(runtime: "Runtime", *, demo: bool) -> str:
+    if demo:
+        return "the embedded demo upstream"
+    usable = len([account for account in runtime.accounts if account.enabled])
+    hint = "" if usable else "; add one with: mcproxy accounts add"
+    return f"{usable} account{'s' * (usable != 1)}{hint}"
+
+
 class _EveryLine(logging.Formatter):
     """Time and level before every line: no message can look like another record."""
 
-    def __init__(self, *, traces: bool) -> None:
+    def __init__(self, *, traces: bool, journal: bool) -> None:
         super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
         self._traces = traces
+        self._journal = journal
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
         """The trace for those who asked for it; else the kind of error.
@@ -255,8 +297,13 @@ class _EveryLine(logging.Formatter):
         return super().formatException(ei) if self._traces else f"{ei[0].__name__} (see --debug)"
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} "
+        head = self._head(record)
         return head + super().format(record).replace("\n", "\n" + head)
+
+    def _head(self, record: logging.LogRecord) -> str:
+        if self._journal:
+            return priority(record.levelno)
+        return f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} "
 
 
 def _set_up_logging(debug: bool, verbosity: int) -> None:
@@ -264,7 +311,7 @@ def _set_up_logging(debug: bool, verbosity: int) -> None:
     if verbosity < 0:
         level = logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_EveryLine(traces=debug))
+    handler.setFormatter(_EveryLine(traces=debug, journal=leads_to_journal(2, os.environ)))
     logging.raiseExceptions = False
     # What the libraries have to say, for example of requests that are not HTTP.
     logging.getLogger().handlers[:] = [handler]

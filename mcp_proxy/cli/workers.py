@@ -8,8 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType
+
+from mcp_proxy.cli.chorus import Chorus
+from mcp_proxy.server.notify import Notifier
 
 CHECK_EVERY = 0.2
 
@@ -17,31 +21,50 @@ CHECK_EVERY = 0.2
 class Supervisor:
     """So many copies of this command, which together are one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, manager: Notifier, count: int, *, marker: str) -> None:
+        """`marker`: the variable that tells each of them its number."""
+        self._manager = manager
+        self._count = count
+        self._marker = marker
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told = False
         """Whether the workers have been sent a signal that ends them."""
 
-    def run(self, count: int, *, marker: str, host: str, port: int) -> int:
-        """Until a signal or a fault ends them; the worst exit code. OSError: the port is taken."""
+    def run(self, sockets: Sequence[socket.socket], *, host: str, port: int) -> int:
+        """Until a signal or a fault ends them; the worst exit code. OSError: the port is taken.
+
+        `sockets` listen already, and are for the workers to use; without them each opens the port.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._forward)
-        with _reserved(host, port) as place:
-            self._start(count, marker, place.getsockname()[1])
-            while all(worker.poll() is None for worker in self._workers):
-                time.sleep(CHECK_EVERY)
+        with ExitStack() as kept:
+            if not sockets:
+                place = kept.enter_context(_reserved(host, port))
+                port = place.getsockname()[1]
+            chorus = kept.enter_context(Chorus(self._manager, self._count))
+            self._start(port, [each.fileno() for each in sockets], chorus)
+            while len(self._alive()) == self._count:
+                chorus.listen(CHECK_EVERY, self._alive())
             # One has ended. A second signal would cut off what the others still have under way.
             if not self._told:
                 self._send(signal.SIGTERM)
+            while alive := self._alive():
+                chorus.listen(CHECK_EVERY, alive)
             return max(self._exit_code(worker.wait()) for worker in self._workers)
 
-    def _start(self, count: int, marker: str, port: int) -> None:
+    def _start(self, port: int, descriptors: Sequence[int], chorus: Chorus) -> None:
         command = [sys.executable, "-m", "mcp_proxy", *sys.argv[1:], "--port", str(port)]
-        for number in range(count):
-            environment = {**os.environ, marker: str(number)}
+        for number in range(self._count):
+            environment = {**os.environ, **chorus.variables(number), self._marker: str(number)}
             # Apart from the terminal's group: a Ctrl-C would reach them twice and end them at once.
-            worker = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603
+            worker = subprocess.Popen(  # noqa: S603
+                command, env=environment, process_group=0, pass_fds=descriptors
+            )
             self._workers.append(worker)
+
+    def _alive(self) -> frozenset[int]:
+        numbered = enumerate(self._workers)
+        return frozenset(number for number, worker in numbered if worker.poll() is None)
 
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         self._told = self._told or number != signal.SIGHUP

@@ -23,7 +23,6 @@ class Notifier:
         """`address` as in `$NOTIFY_SOCKET`; `watchdog`: seconds of silence that end us."""
         self._address = _socket_address(address or "")
         self._watchdog = watchdog
-        self._feeding: asyncio.TimerHandle | None = None
 
     @classmethod
     def of_process(cls, env: Mapping[str, str], *, pid: int) -> Self:
@@ -43,16 +42,15 @@ class Notifier:
         """It has begun to end, and asks for so many seconds, whatever the unit grants."""
         self.send("STOPPING=1", f"STATUS={status}", f"EXTEND_TIMEOUT_USEC={within * 1e6:.0f}")
 
-    def start_watchdog(self) -> None:
-        """Shows, from now on, that the event loop turns: twice as often as is demanded."""
+    def feed_watchdog(self) -> None:
+        """Shows, as long as the event loop turns, that it does: twice as often as is demanded."""
         if self._watchdog is not None:
             self.send("WATCHDOG=1")
-            loop = asyncio.get_running_loop()
-            self._feeding = loop.call_later(self._watchdog / 2, self.start_watchdog)
+            asyncio.get_running_loop().call_later(self._watchdog / 2, self.feed_watchdog)
 
-    def stop_watchdog(self) -> None:
-        if self._feeding is not None:
-            self._feeding.cancel()
+    @property
+    def is_heard(self) -> bool:
+        return bool(self._address)
 
     def send(self, *assignments: str) -> None:
         """One message. A manager that is gone is no reason to stop serving."""
@@ -60,7 +58,7 @@ class Notifier:
 
     def pass_on(self, message: bytes) -> None:
         """A message as another process of ours has worded it."""
-        if not self._address:
+        if not self.is_heard:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
