@@ -101,7 +101,9 @@ class Runtime:
         self._stages: dict[str, tuple[Stage, ...]] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._unsaved: dict[str, asyncio.Task[None]] = {}
-        self.ledger = Ledger(credential_id=credential_id, on_change=self._save)
+        self._renewed: dict[str, str] = {}
+        """Fingerprints of credentials that their providers renewed, and of the next one of each."""
+        self.ledger = Ledger(credential_id=self._sign_in_of, on_change=self._save)
         self.ledger.restore(state.items("standings"), state.items("marks"))
         self._chooser: Chooser = self._new_chooser()
         self.gates = Gates(limit=settings.limits.concurrency)
@@ -292,7 +294,7 @@ class Runtime:
 
     def mark_if_dead(self, account: Account, failure: Failure) -> None:
         """Takes the account out when the failure is one that only its owner can mend."""
-        mark = mark_for(failure, credential_id(account), self.clock())
+        mark = mark_for(failure, self._sign_in_of(account), self.clock())
         if mark is not None:
             self.ledger.mark(account.id, mark)
 
@@ -400,6 +402,13 @@ class Runtime:
                 return next((a for a in loaded.accounts if a.id == account_id), None)
         return self.account(account_id)
 
+    def _sign_in_of(self, account: Account) -> str:
+        """Fingerprint of a sign-in, whose credential may have been renewed since."""
+        found = credential_id(account)
+        while found in self._renewed:
+            found = self._renewed[found]
+        return found
+
     async def _save_rotation(self, account: Account, refresh_token: Secret) -> Account:
         renewed = replace(
             account, credential=replace(account.credential, refresh_token=refresh_token)
@@ -407,6 +416,10 @@ class Runtime:
         if renewed.credential == account.credential:
             return account
         self.projects.carry_over(account, renewed)
+        mark = self.ledger.mark_of(account)
+        self._renewed[credential_id(account)] = credential_id(renewed)
+        if mark is not None:
+            self.ledger.mark(account.id, replace(mark, credential_id=credential_id(renewed)))
         self.accounts = tuple(renewed if a.id == account.id else a for a in self.accounts)
         self._redirect()
         store = self._store
