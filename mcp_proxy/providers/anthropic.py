@@ -27,9 +27,10 @@ from mcp_proxy.providers import (
 from mcp_proxy.providers.anthropic_failures import read_anthropic_failure
 from mcp_proxy.providers.anthropic_features import without
 from mcp_proxy.providers.anthropic_windows import read_figures
-from mcp_proxy.providers.loose_json import count, object_of, objects, part, text
+from mcp_proxy.providers.header_names import lower_case
+from mcp_proxy.providers.loose_json import count, part, rows, text
 from mcp_proxy.providers.messages_bodies import INTERLEAVED, VERSION
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
+from mcp_proxy.providers.plain import PlainProvider, get_call, json_headers
 from mcp_proxy.strict_json import encode
 
 _MOST_MODELS: Final = 1000
@@ -79,8 +80,7 @@ class Anthropic(PlainProvider):
     def read_headers(
         self, headers: Mapping[str, str], model: ModelInfo, *, now: float
     ) -> tuple[QuotaReading, ...]:
-        lower = {name.lower(): value for name, value in headers.items()}
-        return tuple(read_figures(lower, model.id))
+        return tuple(read_figures(lower_case(headers), model.id))
 
     def polls(
         self,
@@ -90,14 +90,9 @@ class Anthropic(PlainProvider):
         host: str,
         settings: ProviderSettings,
     ) -> tuple[Poll, ...]:
-        call = UpstreamCall(
-            url=f"{_versioned(host)}/models?limit={_MOST_MODELS}",
-            headers={**_headers(token, settings), "anthropic-version": VERSION},
-            body=b"",
-            method="GET",
-            proxy=account.proxy,
-            secrets=(token,),
-        )
+        url = f"{_versioned(host)}/models?limit={_MOST_MODELS}"
+        headers = {**_headers(token, settings), "anthropic-version": VERSION}
+        call = get_call(url, headers, account, token)
         return (Poll(call, partial(read_models, self.name)),)
 
 
@@ -107,11 +102,7 @@ def _versioned(host: str) -> str:
 
 
 def _headers(key: Secret, settings: ProviderSettings) -> dict[str, str]:
-    return {
-        "x-api-key": key.value,
-        "Content-Type": "application/json",
-        "User-Agent": settings.user_agent or USER_AGENT,
-    }
+    return {"x-api-key": key.value, **json_headers(settings)}
 
 
 def _forwarded_headers(ask: Ask) -> dict[str, str]:
@@ -142,10 +133,7 @@ def _own_headers(body: JsonObject) -> dict[str, str]:
 
 def read_models(provider: str, body: bytes, now: float) -> Reading:
     """Anthropic's list, which Z.AI copies; ValueError when the body is something else."""
-    rows = object_of(body).get("data")
-    if not isinstance(rows, list):
-        raise ValueError("the answer has no list of models")  # noqa: TRY004 - the interface's word
-    named = [row for row in objects(rows) if text(row.get("id"))]
+    named = [row for row in rows(body, "data") if text(row.get("id"))]
     return Reading(models=tuple(_model(provider, row) for row in named))
 
 

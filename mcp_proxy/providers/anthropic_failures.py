@@ -17,6 +17,7 @@ from mcp_proxy.providers.anthropic_features import refused_feature
 from mcp_proxy.providers.anthropic_windows import rejected_until, unified_windows
 from mcp_proxy.providers.details import is_page, page_title, scrubbed, too_long
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.header_names import lower_case
 from mcp_proxy.providers.openai_failures import BILLING_REST
 from mcp_proxy.providers.retry_delay import retry_at
 
@@ -54,7 +55,7 @@ def read_anthropic_failure(
         return Failure(kind, page_title(status, body), status)
     error = _with_status(read_error_body(status, body))
     if error.status == 429:
-        lower = {name.lower(): value for name, value in headers.items()}
+        lower = lower_case(headers)
         moment = retry_at(headers, body.decode("utf-8", "replace"), now)
         return _limit(error, lower, moment, now)
     if error.status == 401 and has_token:

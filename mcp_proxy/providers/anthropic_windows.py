@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from mcp_proxy.policy.durations import http_date, iso_moment, plain_number
 from mcp_proxy.providers import QuotaReading
+from mcp_proxy.providers.loose_json import fraction
 
 _PREFIX: Final = "anthropic-ratelimit-"
 _KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
@@ -64,7 +65,7 @@ def read_figures(headers: Mapping[str, str], model: str) -> Iterator[QuotaReadin
         limit = plain_number(headers.get(f"{_PREFIX}{kind}-limit", ""))
         remaining = plain_number(headers.get(f"{_PREFIX}{kind}-remaining", ""))
         if limit and remaining is not None:
-            left = min(max(remaining / limit, 0.0), 1.0)
+            left = fraction(remaining / limit)
             resets_at = _moment(headers.get(f"{_PREFIX}{kind}-reset", ""))
             yield QuotaReading(None, left, resets_at, window=kind)
     for window in unified_windows(headers):
@@ -77,7 +78,7 @@ def read_figures(headers: Mapping[str, str], model: str) -> Iterator[QuotaReadin
 def _left(window: UnifiedWindow) -> float | None:
     if window.is_rejected:
         return 0.0
-    return None if window.used is None else min(max(1.0 - window.used, 0.0), 1.0)
+    return None if window.used is None else fraction(1.0 - window.used)
 
 
 def _moment(text: str) -> float | None:

@@ -17,13 +17,11 @@ from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.ids import new_uuid
 from mcp_proxy.model import Family, ModelInfo
-from mcp_proxy.policy.models import ANTIGRAVITY
 from mcp_proxy.providers import (
     Ask,
     JsonObject,
     Poll,
     ProviderSettings,
-    QuotaReading,
     SignIn,
     TokenAnswer,
     UpstreamCall,
@@ -38,6 +36,8 @@ from mcp_proxy.providers.google_answers import (
     read_token,
 )
 from mcp_proxy.providers.google_failures import read_google_failure
+from mcp_proxy.providers.messages_bodies import INTERLEAVED
+from mcp_proxy.providers.plain import PlainProvider, get_call, replaced_hosts
 from mcp_proxy.strict_json import encode
 
 DAILY: Final = "https://daily-cloudcode-pa.googleapis.com"
@@ -75,29 +75,25 @@ class _Envelope(NamedTuple):
     has_session: bool
 
 
-class Antigravity:
+class Antigravity(PlainProvider):
     """Implements `Provider`; the methods beyond it serve sign-in and project discovery."""
 
     name = "antigravity"
     sign_in = SignIn.GOOGLE
     risk: str | None = RISK
     envelope: str | None = "response"
-    relayed: tuple[str, ...] = ()
     makes_tokens = True
 
     def dialects(self, model: ModelInfo) -> tuple[str, ...]:
         return ("gemini",)
 
-    def models(self) -> tuple[ModelInfo, ...]:
-        return ANTIGRAVITY
-
     def hosts(self, account: Account, settings: ProviderSettings) -> tuple[str, ...]:
         """Generation and quota: daily first, production as the last resort (1.1)."""
-        return _own_hosts(account, settings) or (DAILY, PROD)
+        return replaced_hosts(account, settings) or (DAILY, PROD)
 
     def project_hosts(self, account: Account, settings: ProviderSettings) -> tuple[str, ...]:
         """loadCodeAssist: production knows accounts that were never provisioned (1.1)."""
-        return _own_hosts(account, settings) or (PROD, DAILY)
+        return replaced_hosts(account, settings) or (PROD, DAILY)
 
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
         """Nothing is forwarded as it is: bodies go into an envelope, and schemas are narrowed."""
@@ -126,7 +122,7 @@ class Antigravity:
         headers = _headers(ask.token, ask.settings)
         headers["Accept"] = "text/event-stream"
         if model.family is Family.CLAUDE and "thinkingConfig" in body.get("generationConfig", ()):
-            headers["anthropic-beta"] = "interleaved-thinking-2025-05-14"
+            headers["anthropic-beta"] = INTERLEAVED
         return UpstreamCall(
             url=f"{ask.host}/v1internal:streamGenerateContent?alt=sse",
             headers=headers,
@@ -139,12 +135,6 @@ class Antigravity:
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
     ) -> Failure:
         return read_google_failure(status, headers, body, now=now)
-
-    def read_headers(
-        self, headers: Mapping[str, str], model: ModelInfo, *, now: float
-    ) -> tuple[QuotaReading, ...]:
-        """Cloud Code says nothing of limits there."""
-        return ()
 
     def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
         """Raises UpstreamBroke (MISCONFIGURED) when there is nothing to refresh with.
@@ -220,24 +210,13 @@ class Antigravity:
         self, account: Account, token: Secret, settings: ProviderSettings
     ) -> UpstreamCall:
         """Asks whose token this is. A replaced base URL serves this path, too."""
-        base = (_own_hosts(account, settings) or (GOOGLE_APIS,))[0]
-        return UpstreamCall(
-            url=f"{base}/oauth2/v1/userinfo?alt=json",
-            headers={"Authorization": f"Bearer {token.value}"},
-            body=b"",
-            method="GET",
-            proxy=account.proxy,
-            secrets=(token,),
-        )
+        base = (replaced_hosts(account, settings) or (GOOGLE_APIS,))[0]
+        headers = {"Authorization": f"Bearer {token.value}"}
+        return get_call(f"{base}/oauth2/v1/userinfo?alt=json", headers, account, token)
 
     def read_userinfo(self, body: bytes) -> str | None:
         """The e-mail address; None when the answer has none."""
         return read_email(body)
-
-
-def _own_hosts(account: Account, settings: ProviderSettings) -> tuple[str, ...]:
-    urls = (account.base_url,) if account.base_url else settings.base_urls
-    return tuple(url.rstrip("/") for url in urls)
 
 
 def _headers(token: Secret, settings: ProviderSettings) -> dict[str, str]:

@@ -10,8 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.errors import Failure
 from mcp_proxy.jwt_claims import claims_of
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.providers import (
@@ -25,6 +24,7 @@ from mcp_proxy.providers import (
     UpstreamCall,
 )
 from mcp_proxy.providers.codex_answers import (
+    LOGIN_CLAIMS,
     read_models,
     read_token,
     read_usage,
@@ -34,7 +34,13 @@ from mcp_proxy.providers.codex_bodies import constrained, forwarded
 from mcp_proxy.providers.codex_failures import read_codex_failure, read_refresh_failure
 from mcp_proxy.providers.features import adapted
 from mcp_proxy.providers.loose_json import part, text
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
+from mcp_proxy.providers.plain import (
+    PlainProvider,
+    bearer_headers,
+    get_call,
+    json_headers,
+    needs_owner,
+)
 from mcp_proxy.strict_json import encode
 
 TOKEN_URL: Final = "https://auth.openai.com/oauth/token"  # noqa: S105 - an address
@@ -43,9 +49,6 @@ CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
 
 CLIENT_VERSION: Final = "0.169.0"
 """Of the Codex whose models are asked for: newer ones are kept from older clients (7.5)."""
-
-_CLAIMS: Final = "https://api.openai.com/auth"
-"""Under this name a token says whose it is (7.3)."""
 
 ORIGINATOR: Final = "mcproxy"
 
@@ -112,7 +115,7 @@ class Codex(PlainProvider):
         """Each refresh token is good for one such call, which gives the next one (7.3)."""
         credential = account.credential
         if credential.refresh_token is None:
-            raise UpstreamBroke(_not_signed_in(account))
+            raise needs_owner(account, "has no ChatGPT sign-in")
         request = {
             "client_id": credential.client_id or settings.client_id or CLIENT_ID,
             "grant_type": "refresh_token",
@@ -120,10 +123,7 @@ class Codex(PlainProvider):
         }
         return UpstreamCall(
             url=account.token_url or settings.token_url or TOKEN_URL,
-            headers={
-                "Content-Type": "application/json",
-                "User-Agent": settings.user_agent or USER_AGENT,
-            },
+            headers=json_headers(settings),
             body=encode(request),
             proxy=account.proxy,
             secrets=(credential.refresh_token,),
@@ -143,31 +143,15 @@ class Codex(PlainProvider):
         host: str,
         settings: ProviderSettings,
     ) -> tuple[Poll, ...]:
-        def asking(url: str) -> UpstreamCall:
-            return UpstreamCall(
-                url=url,
-                headers=_headers(account, token, settings),
-                body=b"",
-                method="GET",
-                proxy=account.proxy,
-                secrets=(token,),
-            )
-
-        models = asking(f"{host}/models?client_version={CLIENT_VERSION}")
-        return (
-            Poll(models, read_models),
-            Poll(asking(_usage_url(host)), read_usage, required=False),
-        )
+        headers = _headers(account, token, settings)
+        models = get_call(f"{host}/models?client_version={CLIENT_VERSION}", headers, account, token)
+        usage = get_call(_usage_url(host), headers, account, token)
+        return Poll(models, read_models), Poll(usage, read_usage, required=False)
 
 
 def _headers(account: Account, token: Secret, settings: ProviderSettings) -> dict[str, str]:
-    claims = part(claims_of(token.value), _CLAIMS)
-    headers = {
-        "Authorization": f"Bearer {token.value}",
-        "Content-Type": "application/json",
-        "User-Agent": settings.user_agent or USER_AGENT,
-        "originator": ORIGINATOR,
-    }
+    claims = part(claims_of(token.value), LOGIN_CLAIMS)
+    headers = {**bearer_headers(token, settings), "originator": ORIGINATOR}
     account_id = account.workspace or text(claims.get("chatgpt_account_id"))
     if account_id is not None:
         headers["chatgpt-account-id"] = account_id
@@ -194,14 +178,6 @@ def _usage_url(host: str) -> str:
     parts = urlsplit(host)
     beside = parts.path.rstrip("/").rpartition("/")[0]
     return f"{parts.scheme}://{parts.netloc}{beside}/wham/usage"
-
-
-def _not_signed_in(account: Account) -> Failure:
-    return Failure(
-        FailureKind.MISCONFIGURED,
-        f"{account.id} has no ChatGPT sign-in. Run: mcproxy accounts add --provider codex "
-        f"--id {account.id}",
-    )
 
 
 PROVIDER: Final = Codex()

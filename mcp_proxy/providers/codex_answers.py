@@ -15,17 +15,23 @@ from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.durations import plain_number
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import JsonObject, QuotaReading, Reading, TokenAnswer
+from mcp_proxy.providers.header_names import lower_case
 from mcp_proxy.providers.loose_json import (
     count,
+    fraction,
     number,
     object_of,
     object_or_empty,
     objects,
     part,
+    rows,
     text,
 )
 
 PROVIDER_NAME: Final = "codex"
+
+LOGIN_CLAIMS: Final = "https://api.openai.com/auth"
+"""Under this name a token says whose it is (7.3)."""
 
 _USUAL_LIFE: Final = 3600.0
 """Seconds, for a token that tells no end."""
@@ -52,11 +58,8 @@ _CALLABLE: Final = frozenset({"list", "hide"})
 
 def read_models(body: bytes, now: float) -> Reading:
     """`GET /models` (7.5). ValueError for anything else."""
-    models = object_of(body).get("models")
-    if not isinstance(models, list):
-        raise ValueError("the answer has no models")  # noqa: TRY004 - the interface's word
-    callable_ = [row for row in objects(models) if row.get("visibility", "list") in _CALLABLE]
-    return Reading(models=tuple(_model(slug, row) for row in callable_ if (slug := _slug(row))))
+    listed = [row for row in rows(body, "models") if row.get("visibility", "list") in _CALLABLE]
+    return Reading(models=tuple(_model(slug, row) for row in listed if (slug := _slug(row))))
 
 
 def _slug(row: JsonObject) -> str | None:
@@ -118,7 +121,7 @@ def read_window_headers(
 
     Families with a name are limits of single models; only the one that is the asked model's counts.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = lower_case(headers)
     shared: list[QuotaReading] = []
     of_model: list[QuotaReading] = []
     for name in lower:
@@ -146,7 +149,7 @@ def _figure(
 ) -> Iterator[QuotaReading]:
     """A window is known by its length, never by its place: plans lack one or the other."""
     if used is not None and minutes:
-        remaining = min(max(1.0 - used / 100, 0.0), 1.0)
+        remaining = fraction(1.0 - used / 100)
         yield QuotaReading(None, remaining, resets_at, window=_window_name(minutes))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.providers.details import is_page, page_title, scrubbed
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.header_names import lower_case
 from mcp_proxy.providers.openai_failures import read_openai_failure
 
 _NO_CODEX: Final = "usage_not_included"
@@ -77,7 +78,7 @@ def _with_words(headers: Mapping[str, str], body: bytes) -> bytes:
     """The body, or where that says nothing, the error in its header."""
     if body.strip():
         return body
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = lower_case(headers)
     try:
         return b64decode(lower.get("x-error-json", ""))
     except (binascii.Error, ValueError):

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.conversation import Conversation, Text, ToolResult
-from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.errors import Failure
 from mcp_proxy.ids import new_uuid
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.providers import (
@@ -37,7 +36,14 @@ from mcp_proxy.providers.messages_bodies import (
     has_addresses,
     on_terms,
 )
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded
+from mcp_proxy.providers.plain import (
+    USER_AGENT,
+    PlainProvider,
+    bearer_headers,
+    encoded,
+    get_call,
+    needs_owner,
+)
 
 GITHUB_API: Final = "https://api.github.com"
 EXCHANGE: Final = "/copilot_internal/v2/token"
@@ -124,14 +130,7 @@ class Copilot(PlainProvider):
         host: str,
         settings: ProviderSettings,
     ) -> tuple[Poll, ...]:
-        models = UpstreamCall(
-            url=f"{host}/models",
-            headers=_headers(token, settings),
-            body=b"",
-            method="GET",
-            proxy=account.proxy,
-            secrets=(token,),
-        )
+        models = get_call(f"{host}/models", _headers(token, settings), account, token)
         quota = _asking_github(account, settings, "/copilot_internal/user")
         return Poll(models, read_models), Poll(quota, read_quota, required=False)
 
@@ -246,9 +245,7 @@ _CAN_FORWARD: Final[Mapping[str, Callable[[JsonObject, Ask], bool]]] = {
 def _headers(token: Secret, settings: ProviderSettings) -> dict[str, str]:
     return {
         **_REQUIRED,
-        "Authorization": f"Bearer {token.value}",
-        "Content-Type": "application/json",
-        "User-Agent": settings.user_agent or USER_AGENT,
+        **bearer_headers(token, settings),
         "X-GitHub-Api-Version": _API_VERSION,
     }
 
@@ -257,20 +254,15 @@ def _asking_github(account: Account, settings: ProviderSettings, path: str) -> U
     """A question with the GitHub token itself, which is good until it is revoked."""
     token = account.credential.refresh_token
     if token is None:
-        raise UpstreamBroke(_not_signed_in(account))
-    return UpstreamCall(
-        url=github_api(account.token_url or settings.token_url) + path,
-        headers={
-            "Authorization": f"token {token.value}",
-            "Accept": "application/json",
-            "User-Agent": settings.user_agent or USER_AGENT,
-            "X-GitHub-Api-Version": _API_VERSION,
-        },
-        body=b"",
-        method="GET",
-        proxy=account.proxy,
-        secrets=(token,),
-    )
+        raise needs_owner(account, "has no GitHub sign-in")
+    headers = {
+        "Authorization": f"token {token.value}",
+        "Accept": "application/json",
+        "User-Agent": settings.user_agent or USER_AGENT,
+        "X-GitHub-Api-Version": _API_VERSION,
+    }
+    url = github_api(account.token_url or settings.token_url) + path
+    return get_call(url, headers, account, token)
 
 
 def github_api(exchange: str | None) -> str:
@@ -281,14 +273,6 @@ def github_api(exchange: str | None) -> str:
         return exchange.removesuffix(EXCHANGE)
     parts = urlsplit(exchange)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _not_signed_in(account: Account) -> Failure:
-    return Failure(
-        FailureKind.MISCONFIGURED,
-        f"{account.id} has no GitHub sign-in. Run: mcproxy accounts add --provider copilot "
-        f"--id {account.id}",
-    )
 
 
 PROVIDER: Final = Copilot()

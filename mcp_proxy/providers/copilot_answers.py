@@ -18,11 +18,12 @@ from mcp_proxy.providers import JsonObject, QuotaReading, Reading, TokenAnswer
 from mcp_proxy.providers.copilot_failures import DIALECT_OF_PATH
 from mcp_proxy.providers.loose_json import (
     count,
+    fraction,
     number,
     object_of,
     object_or_empty,
-    objects,
     part,
+    rows,
     text,
 )
 
@@ -70,10 +71,7 @@ def _api_host(endpoints: object) -> str | None:
 
 
 def read_models(body: bytes, now: float) -> Reading:
-    rows = object_of(body).get("data")
-    if not isinstance(rows, list):
-        raise ValueError("the answer has no list of models")  # noqa: TRY004 - the interface's word
-    return Reading(models=tuple(_model(row) for row in objects(rows) if _is_served(row)))
+    return Reading(models=tuple(_model(row) for row in rows(body, "data") if _is_served(row)))
 
 
 def _is_served(row: JsonObject) -> bool:
@@ -148,7 +146,7 @@ def _figures(answer: JsonObject) -> Iterator[QuotaReading]:
     if left is not None and given:
         # The free plan has one figure for all chat.
         reset = _first_moment(answer, "limited_user_reset_date")
-        yield QuotaReading(None, _fraction(left / given), reset, window=MONTH)
+        yield QuotaReading(None, fraction(left / given), reset, window=MONTH)
 
 
 def _left(snapshot: JsonObject) -> float | None:
@@ -157,11 +155,7 @@ def _left(snapshot: JsonObject) -> float | None:
     if percent is None:
         return None
     is_paid_on = snapshot.get("overage_permitted") is True
-    return None if is_paid_on and percent <= 0 else _fraction(percent / 100)
-
-
-def _fraction(value: float) -> float:
-    return min(max(value, 0.0), 1.0)
+    return None if is_paid_on and percent <= 0 else fraction(percent / 100)
 
 
 def _first_moment(answer: JsonObject, *names: str) -> float | None:

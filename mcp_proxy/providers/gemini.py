@@ -18,8 +18,8 @@ from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, JsonObject, Poll, ProviderSettings, Reading, UpstreamCall
 from mcp_proxy.providers.gemini_bodies import ADAPTATIONS, fitted, without
 from mcp_proxy.providers.gemini_failures import read_gemini_failure
-from mcp_proxy.providers.loose_json import count, object_of, objects, text
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
+from mcp_proxy.providers.loose_json import count, rows, text
+from mcp_proxy.providers.plain import PlainProvider, get_call, json_headers
 from mcp_proxy.strict_json import encode
 
 _MOST_MODELS: Final = 1000
@@ -62,14 +62,8 @@ class Gemini(PlainProvider):
         host: str,
         settings: ProviderSettings,
     ) -> tuple[Poll, ...]:
-        call = UpstreamCall(
-            url=f"{_versioned(host)}/models?pageSize={_MOST_MODELS}",
-            headers=_headers(token, settings),
-            body=b"",
-            method="GET",
-            proxy=account.proxy,
-            secrets=(token,),
-        )
+        url = f"{_versioned(host)}/models?pageSize={_MOST_MODELS}"
+        call = get_call(url, _headers(token, settings), account, token)
         return (Poll(call, partial(_read_models, self.name)),)
 
 
@@ -103,18 +97,12 @@ def _versioned(host: str) -> str:
 
 def _headers(key: Secret, settings: ProviderSettings) -> dict[str, str]:
     # Never `?key=`: queries get logged.
-    return {
-        "x-goog-api-key": key.value,
-        "Content-Type": "application/json",
-        "User-Agent": settings.user_agent or USER_AGENT,
-    }
+    return {"x-goog-api-key": key.value, **json_headers(settings)}
 
 
 def _read_models(provider: str, body: bytes, now: float) -> Reading:
-    rows = object_of(body).get("models")
-    if not isinstance(rows, list):
-        raise ValueError("the answer has no list of models")  # noqa: TRY004 - the interface's word
-    return Reading(models=tuple(_model(provider, row) for row in objects(rows) if _generates(row)))
+    listed = rows(body, "models")
+    return Reading(models=tuple(_model(provider, row) for row in listed if _generates(row)))
 
 
 def _generates(row: JsonObject) -> bool:

@@ -4,21 +4,28 @@ Bytes in, values out; nothing here knows addresses or headers. Section numbers a
 protocols/cloudcode.md.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
-
-import orjson
 
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy.durations import iso_moment
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import JsonObject, QuotaReading, Reading, TokenAnswer
 from mcp_proxy.providers.details import scrubbed
 from mcp_proxy.providers.google_failures import read_google_failure
+from mcp_proxy.providers.loose_json import (
+    count,
+    fraction,
+    number,
+    object_of,
+    object_or_empty,
+    objects,
+    part,
+    text,
+)
 
 DEFAULT_TIER: Final = "free-tier"
 
@@ -40,6 +47,9 @@ class Onboarding(NamedTuple):
     project: str | None
 
 
+_USUAL_LIFE: Final = 3600.0
+"""Seconds, for a token that tells no end."""
+
 _GONE: Final = frozenset({"invalid_grant"})
 _USE_ITS_CLIENT: Final = (
     "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET to the OAuth client that this sign-in was made "
@@ -53,14 +63,13 @@ def read_token(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float
 ) -> TokenAnswer | Failure:
     """A token endpoint's answer. AUTH_REVOKED only when it says that the grant is gone (2.2)."""
-    answer = _object_or_empty(body)
-    token = answer.get("access_token")
-    if status == 200 and isinstance(token, str) and token:
-        rotated = answer.get("refresh_token")
+    answer = object_or_empty(body)
+    token, rotated = text(answer.get("access_token")), text(answer.get("refresh_token"))
+    if status == 200 and token is not None:
         return TokenAnswer(
             access_token=Secret(token),
-            expires_in=_number(answer.get("expires_in")) or 3600.0,
-            refresh_token=Secret(rotated) if isinstance(rotated, str) and rotated else None,
+            expires_in=number(answer.get("expires_in")) or _USUAL_LIFE,
+            refresh_token=Secret(rotated) if rotated else None,
         )
     code, words = _oauth_error(answer)
     detail = scrubbed(f"{code}: {words}".strip(": ")) or f"the token endpoint answered {status}"
@@ -83,8 +92,8 @@ def _oauth_error(answer: JsonObject) -> tuple[str, str]:
 
 def read_code_assist(body: bytes) -> CodeAssist:
     """Project, tier and the tier to onboard with (2.3, 2.4). ValueError for anything else."""
-    answer = _object(body)
-    allowed = [tier for tier in _list(answer.get("allowedTiers")) if isinstance(tier, dict)]
+    answer = object_of(body)
+    allowed = objects(answer.get("allowedTiers"))
     default = next(
         (tier for tier in allowed if tier.get("isDefault")), allowed[0] if allowed else {}
     )
@@ -100,15 +109,12 @@ def read_code_assist(body: bytes) -> CodeAssist:
 
 def read_onboarding(body: bytes) -> Onboarding:
     """Whether the project is there yet (2.4). ValueError for anything else."""
-    answer = _object(body)
-    response = answer.get("response")
-    project = _project_of(response) if isinstance(response, dict) else None
-    return Onboarding(done=answer.get("done") is True, project=project)
+    answer = object_of(body)
+    return Onboarding(answer.get("done") is True, _project_of(part(answer, "response")))
 
 
 def read_email(body: bytes) -> str | None:
-    email = _object_or_empty(body).get("email")
-    return email if isinstance(email, str) and email else None
+    return text(object_or_empty(body).get("email"))
 
 
 _TIER_WORDS: Final = (
@@ -127,16 +133,14 @@ def _tier_class(tier_id: str) -> str:
 
 def _project_of(answer: JsonObject) -> str | None:
     for key in ("cloudaicompanionProject", "projectId", "project"):
-        value = answer.get(key)
-        found = _id_of(value) if isinstance(value, dict) else value
-        if isinstance(found, str) and found:
+        found = text(answer.get(key)) or _id_of(answer.get(key))
+        if found is not None:
             return found
     return None
 
 
 def _id_of(value: Any) -> str | None:
-    found = value.get("id") if isinstance(value, dict) else None
-    return found if isinstance(found, str) and found else None
+    return text(value.get("id")) if isinstance(value, dict) else None
 
 
 _INTERNAL_MODELS: Final = ("chat_", "tab_")
@@ -145,7 +149,7 @@ _INTERNAL_MODELS: Final = ("chat_", "tab_")
 
 def read_models(body: bytes, _now: float) -> Reading:
     """fetchAvailableModels in its display order (6.8). ValueError for anything else."""
-    models = _object(body).get("models")
+    models = object_of(body).get("models")
     if not isinstance(models, dict):
         raise ValueError("the answer has no models")  # noqa: TRY004 - the interface's word
     listed = [
@@ -161,63 +165,23 @@ def read_models(body: bytes, _now: float) -> Reading:
 
 def _model(model_id: str, facts: JsonObject) -> ModelInfo:
     """The catalogue's row with what the upstream knows better."""
-    known = info(model_id)
-    name = facts.get("displayName")
+    usual = info(model_id)
     return replace(
-        known,
-        display_name=name if isinstance(name, str) and name else known.display_name,
-        max_output=_count(facts.get("maxOutputTokens")) or known.max_output,
-        context_window=_count(facts.get("maxTokens")) or known.context_window,
+        usual,
+        display_name=text(facts.get("displayName")) or usual.display_name,
+        max_output=count(facts.get("maxOutputTokens")) or usual.max_output,
+        context_window=count(facts.get("maxTokens")) or usual.context_window,
     )
 
 
 def _figure(model_id: str, facts: JsonObject) -> QuotaReading:
-    info = facts.get("quotaInfo")
-    quota = info if isinstance(info, dict) else {}
-    resets_at = _unix_time(quota.get("resetTime"))
-    remaining = _number(quota.get("remainingFraction"))
+    quota = part(facts, "quotaInfo")
+    resets_at = iso_moment(text(quota.get("resetTime")) or "")
+    remaining = number(quota.get("remainingFraction"))
     if remaining is None and resets_at is not None:
         remaining = 0.0  # the upstream leaves a zero out
     return QuotaReading(
         model=model_id,
-        remaining=None if remaining is None else min(max(remaining, 0.0), 1.0),
+        remaining=None if remaining is None else fraction(remaining),
         resets_at=resets_at,
     )
-
-
-def _unix_time(text: Any) -> float | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value > 0 else None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _object(body: bytes) -> JsonObject:
-    value = orjson.loads(body)  # its error is a ValueError
-    if not isinstance(value, dict):
-        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 - the interface's word
-    return value
-
-
-def _object_or_empty(body: bytes) -> JsonObject:
-    try:
-        return _object(body)
-    except ValueError:
-        return {}

@@ -38,6 +38,14 @@ def objects(value: object) -> list[JsonObject]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
+def rows(body: bytes, name: str) -> list[JsonObject]:
+    """The objects of the list of that name, as lists of models come; ValueError without one."""
+    listed = object_of(body).get(name)
+    if not isinstance(listed, list):
+        raise ValueError(f"the answer has no list of {name}")  # noqa: TRY004 - the interface's word
+    return objects(listed)
+
+
 def text(value: object) -> str | None:
     """A text that says something."""
     return value if isinstance(value, str) and value else None
@@ -52,3 +60,8 @@ def number(value: object) -> float | None:
 def count(value: object) -> int | None:
     """A whole number above zero."""
     return value if type(value) is int and value > 0 else None
+
+
+def fraction(value: float) -> float:
+    """A share within 0-1, whatever rounding and overdraft have made of it."""
+    return min(max(value, 0.0), 1.0)

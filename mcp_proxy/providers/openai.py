@@ -22,10 +22,10 @@ from mcp_proxy.providers import (
     UpstreamCall,
 )
 from mcp_proxy.providers.features import adapted
-from mcp_proxy.providers.loose_json import object_of, objects, text
+from mcp_proxy.providers.loose_json import rows, text
 from mcp_proxy.providers.openai_failures import read_openai_failure
 from mcp_proxy.providers.openai_headers import read_rate_headers
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded
+from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded, get_call
 
 CHAT: Final = "openai_chat"
 RESPONSES: Final = "openai_responses"
@@ -106,14 +106,8 @@ class OpenAi(PlainProvider):
     def models_call(
         self, account: Account, token: Secret, host: str, settings: ProviderSettings
     ) -> UpstreamCall:
-        return UpstreamCall(
-            url=f"{host}/models",
-            headers=self.headers(account, token, settings),
-            body=b"",
-            method="GET",
-            proxy=account.proxy,
-            secrets=self.secrets(account, token),
-        )
+        headers = self.headers(account, token, settings)
+        return get_call(f"{host}/models", headers, account, *self.secrets(account, token))
 
     def headers(
         self, account: Account, token: Secret, settings: ProviderSettings
@@ -135,10 +129,7 @@ class OpenAi(PlainProvider):
 
 
 def _read_models(body: bytes, now: float) -> Reading:
-    rows = object_of(body).get("data")
-    if not isinstance(rows, list):
-        raise ValueError("the answer has no list of models")  # noqa: TRY004 - the interface's word
-    ids = dict.fromkeys(found for row in objects(rows) if (found := text(row.get("id"))))
+    ids = dict.fromkeys(found for row in rows(body, "data") if (found := text(row.get("id"))))
     return Reading(
         models=tuple(info(found, OpenAi.name) for found in ids if not _OTHER_KINDS.search(found))
     )

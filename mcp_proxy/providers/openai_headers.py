@@ -6,6 +6,8 @@ from typing import Final
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.durations import go_duration, plain_number
 from mcp_proxy.providers import QuotaReading
+from mcp_proxy.providers.header_names import lower_case
+from mcp_proxy.providers.loose_json import fraction
 
 _COUNTED: Final = ("requests", "tokens")
 
@@ -14,7 +16,7 @@ def read_rate_headers(
     headers: Mapping[str, str], model: ModelInfo, *, now: float
 ) -> tuple[QuotaReading, ...]:
     """What is left of the tighter of the two limits; () where the headers say nothing."""
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = lower_case(headers)
     readings = [
         reading
         for counted in _COUNTED
@@ -38,4 +40,4 @@ def _reading(
     wait = go_duration(reset)
     wait = plain_number(reset) if wait is None else wait
     resets_at = None if wait is None or wait < 0 else now + wait
-    return QuotaReading(model_id, min(max(left / limit, 0.0), 1.0), resets_at)
+    return QuotaReading(model_id, fraction(left / limit), resets_at)

@@ -1,7 +1,6 @@
 """What places with a key and no envelope have in common; each overrides where it differs."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from mcp_proxy import __version__
 from mcp_proxy.account import Account, Secret
@@ -28,20 +27,19 @@ USER_AGENT = f"mcproxy/{__version__}"
 class PlainProvider:
     """A base for `Provider`s. Subclasses say who they are and read their own failures."""
 
-    name: ClassVar[str]
+    name: str
     sign_in = SignIn.API_KEY
     risk: str | None = None
     envelope: str | None = None
     relayed: tuple[str, ...] = ()
     makes_tokens = False
-    base_url: ClassVar[str] = ""
+    base_url: str = ""
 
     def models(self) -> tuple[ModelInfo, ...]:
         return catalogue(self.name)
 
     def hosts(self, account: Account, settings: ProviderSettings) -> tuple[str, ...]:
-        urls = (account.base_url,) if account.base_url else settings.base_urls
-        return tuple(url.rstrip("/") for url in urls) or (self.base_url,)
+        return replaced_hosts(account, settings) or (self.base_url,)
 
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
         return adapted(body, ask.avoided)
@@ -52,7 +50,7 @@ class PlainProvider:
         return ()
 
     def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
-        raise UpstreamBroke(_no_key(account))
+        raise needs_owner(account, "has no API key", " --api-key -")
 
     def read_refresh(
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
@@ -75,9 +73,34 @@ def encoded(body: JsonObject | bytes, ask: Ask) -> bytes:
     return body if isinstance(body, bytes) else encode(adapted(body, ask.avoided))
 
 
-def _no_key(account: Account) -> Failure:
-    return Failure(
-        FailureKind.MISCONFIGURED,
-        f"{account.id} has no API key. Run: mcproxy accounts add --provider {account.provider} "
-        f"--id {account.id} --api-key -",
+def replaced_hosts(account: Account, settings: ProviderSettings) -> tuple[str, ...]:
+    """The addresses that stand for the provider's own; () where none do."""
+    urls = (account.base_url,) if account.base_url else settings.base_urls
+    return tuple(url.rstrip("/") for url in urls)
+
+
+def json_headers(settings: ProviderSettings) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": settings.user_agent or USER_AGENT,
+    }
+
+
+def bearer_headers(token: Secret, settings: ProviderSettings) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.value}", **json_headers(settings)}
+
+
+def get_call(
+    url: str, headers: Mapping[str, str], account: Account, *secrets: Secret
+) -> UpstreamCall:
+    """A question that has no body."""
+    return UpstreamCall(
+        url=url, headers=headers, body=b"", method="GET", proxy=account.proxy, secrets=secrets
     )
+
+
+def needs_owner(account: Account, what: str, options: str = "") -> UpstreamBroke:
+    """A call that cannot be made before the account's owner has run a command."""
+    command = f"mcproxy accounts add --provider {account.provider} --id {account.id}{options}"
+    detail = f"{account.id} {what}. Run: {command}"
+    return UpstreamBroke(Failure(FailureKind.MISCONFIGURED, detail))

@@ -12,6 +12,7 @@ from typing import Any, Final
 from mcp_proxy.policy.durations import go_duration, http_date, iso_moment, plain_number
 from mcp_proxy.policy.limit_signals import LONGEST_HINT, PAST_HINT
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.header_names import lower_case
 
 _CHINA: Final = timezone(timedelta(hours=8))
 """Z.AI writes its local time without saying so."""
@@ -23,7 +24,7 @@ _FIRST_UNIX_MS: Final = 1e11
 
 def retry_at(headers: Mapping[str, str], body_text: str, now: float) -> float | None:
     """Unix time at which the next try is worth it, kept within sense; None: nothing was said."""
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = lower_case(headers)
     # Moments are by the server's clock, which need not be ours.
     server_now = http_date(lower.get("date", "")) or now
     error = read_error_body(429, body_text.encode("utf-8", "replace"))

@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.errors import Failure
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.providers import (
     Ask,
@@ -30,7 +29,7 @@ from mcp_proxy.providers.messages_bodies import (
     has_addresses,
     on_terms,
 )
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded
+from mcp_proxy.providers.plain import PlainProvider, bearer_headers, encoded, needs_owner
 from mcp_proxy.providers.vertex_failures import read_vertex_failure
 from mcp_proxy.strict_json import decode, encode
 
@@ -117,7 +116,7 @@ class Vertex(PlainProvider):
         return read_vertex_failure(status, headers, body, now=now)
 
     def refresh_call(self, account: Account, settings: ProviderSettings) -> UpstreamCall:
-        raise UpstreamBroke(_mend(account, "has no Google credentials"))
+        raise needs_owner(account, "has no Google credentials")
 
     def polls(
         self,
@@ -133,7 +132,7 @@ class Vertex(PlainProvider):
         """
         call = UpstreamCall(
             url=_place(account, project, host).address("google", _PROBE, "countTokens"),
-            headers=_headers(token, settings),
+            headers=bearer_headers(token, settings),
             body=_PROBE_BODY,
             proxy=account.proxy,
             secrets=(token,),
@@ -144,14 +143,14 @@ class Vertex(PlainProvider):
 def _place(account: Account, project: str | None, host: str) -> _Place:
     project = account.project or project
     if project is None:
-        raise UpstreamBroke(_mend(account, "has no Google Cloud project", " --project PROJECT"))
+        raise needs_owner(account, "has no Google Cloud project", " --project PROJECT")
     return _Place(host, project, account.location or DEFAULT_LOCATION)
 
 
 def _gemini_call(body: JsonObject | bytes, ask: Ask, place: _Place) -> UpstreamCall:
     return UpstreamCall(
         url=place.address("google", ask.model.id, generate_method(body, ask)),
-        headers=_headers(ask.token, ask.settings),
+        headers=bearer_headers(ask.token, ask.settings),
         body=encoded_contents(body, ask),
         proxy=ask.account.proxy,
         secrets=(ask.token,),
@@ -163,7 +162,7 @@ def _claude_call(body: JsonObject | bytes, ask: Ask, place: _Place) -> UpstreamC
     rendered = None if isinstance(body, bytes) else body
     given: JsonObject = decode(body) if isinstance(body, bytes) else body
     message = {**on_terms(given, _MESSAGES), "anthropic_version": _VERSION_OF_CLAUDE}
-    headers = _headers(ask.token, ask.settings)
+    headers = bearer_headers(ask.token, ask.settings)
     if allowed := betas(ask.client_headers, rendered, _BETAS):
         headers["anthropic-beta"] = allowed
     is_streamed = rendered is not None or ask.stream
@@ -178,26 +177,10 @@ def _claude_call(body: JsonObject | bytes, ask: Ask, place: _Place) -> UpstreamC
     )
 
 
-def _headers(token: Secret, settings: ProviderSettings) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {token.value}",
-        "Content-Type": "application/json",
-        "User-Agent": settings.user_agent or USER_AGENT,
-    }
-
-
 def _read_probe(body: bytes, now: float) -> Reading:
     if "totalTokens" not in object_of(body):
         raise ValueError("the answer counts no tokens")
     return Reading()
-
-
-def _mend(account: Account, what: str, option: str = "") -> Failure:
-    return Failure(
-        FailureKind.MISCONFIGURED,
-        f"{account.id} {what}. Run: mcproxy accounts add --provider vertex --id {account.id}"
-        f"{option}",
-    )
 
 
 PROVIDER: Final = Vertex()

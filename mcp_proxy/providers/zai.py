@@ -23,9 +23,9 @@ from mcp_proxy.providers import (
 )
 from mcp_proxy.providers.anthropic import read_models
 from mcp_proxy.providers.anthropic_features import without
-from mcp_proxy.providers.loose_json import number, object_of, objects, text
+from mcp_proxy.providers.loose_json import fraction, number, object_of, objects, text
 from mcp_proxy.providers.messages_bodies import VERSION, Terms, on_terms
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider
+from mcp_proxy.providers.plain import PlainProvider, bearer_headers, get_call
 from mcp_proxy.providers.zai_failures import read_zai_failure
 from mcp_proxy.strict_json import encode
 
@@ -98,7 +98,7 @@ class Zai(PlainProvider):
             body = encode(without(_taken(body), ask.avoided))
         return UpstreamCall(
             url=f"{ask.host}/v1/messages",
-            headers={**_headers(ask.token, ask.settings), "anthropic-version": VERSION},
+            headers={**bearer_headers(ask.token, ask.settings), "anthropic-version": VERSION},
             body=body,
             proxy=ask.account.proxy,
             secrets=(ask.token,),
@@ -117,8 +117,9 @@ class Zai(PlainProvider):
         host: str,
         settings: ProviderSettings,
     ) -> tuple[Poll, ...]:
-        models = _get(f"{host}/v1/models", account, token, settings)
-        quota = _get(quota_url(host), account, token, settings)
+        headers = bearer_headers(token, settings)
+        models = get_call(f"{host}/v1/models", headers, account, token)
+        quota = get_call(quota_url(host), headers, account, token)
         return (
             Poll(models, partial(read_models, self.name)),
             Poll(quota, _read_quota, required=False),
@@ -131,25 +132,6 @@ def quota_url(host: str) -> str:
         return host.removesuffix(_MESSAGES) + _QUOTA
     split = urlsplit(host)
     return f"{split.scheme}://{split.netloc}{_QUOTA}"
-
-
-def _headers(key: Secret, settings: ProviderSettings) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {key.value}",
-        "Content-Type": "application/json",
-        "User-Agent": settings.user_agent or USER_AGENT,
-    }
-
-
-def _get(url: str, account: Account, key: Secret, settings: ProviderSettings) -> UpstreamCall:
-    return UpstreamCall(
-        url=url,
-        headers=_headers(key, settings),
-        body=b"",
-        method="GET",
-        proxy=account.proxy,
-        secrets=(key,),
-    )
 
 
 # Bodies
@@ -203,7 +185,7 @@ def _figure(limit: JsonObject) -> QuotaReading:
     used, resets_ms = number(limit.get("percentage")), number(limit.get("nextResetTime"))
     return QuotaReading(
         model=None,
-        remaining=None if used is None else min(max(1 - used / 100, 0.0), 1.0),
+        remaining=None if used is None else fraction(1 - used / 100),
         resets_at=None if resets_ms is None else resets_ms / 1000,
         window=_window(limit),
     )

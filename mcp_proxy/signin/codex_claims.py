@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from mcp_proxy.jwt_claims import claims_of
+from mcp_proxy.providers.codex_answers import LOGIN_CLAIMS
 from mcp_proxy.providers.loose_json import part, text
 
-_AUTH: Final = "https://api.openai.com/auth"
 _PROFILE: Final = "https://api.openai.com/profile"
 
 
@@ -23,9 +23,9 @@ def identity_of(*tokens: str) -> Identity:
     """What the tokens say together, the first one first."""
     claims = [claims_of(token) for token in tokens]
     return Identity(
-        workspace=_first(text(part(c, _AUTH).get("chatgpt_account_id")) for c in claims),
+        workspace=_first(text(part(c, LOGIN_CLAIMS).get("chatgpt_account_id")) for c in claims),
         email=_first(text(c.get("email")) or text(part(c, _PROFILE).get("email")) for c in claims),
-        plan=_first(text(part(c, _AUTH).get("chatgpt_plan_type")) for c in claims),
+        plan=_first(text(part(c, LOGIN_CLAIMS).get("chatgpt_plan_type")) for c in claims),
     )
 
 
