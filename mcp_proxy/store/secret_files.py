@@ -1,7 +1,8 @@
-"""Secrets in files that variables name, as container runtimes hand them over.
+"""Secrets in files, as container runtimes and systemd hand them over.
 
 `PROXY_API_KEY_FILE=/run/secrets/key` stands for `PROXY_API_KEY` with what is in that file, which
 neither `docker inspect` nor `/proc/PID/environ` shows. Knows which variables may be kept so.
+systemd's credentials are files in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from mcp_proxy.errors import UserError
 CONFIG_EXIT = 78
 SECRETS = ("PROXY_API_KEY", "GOOGLE_CLIENT_SECRET")
 SUFFIX = "_FILE"
+CREDENTIALS = {"PROXY_API_KEY": "api-key"}
+"""Variable -> the credential that stands for it where it is set in no other way."""
 
 
 def with_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
@@ -26,18 +29,30 @@ def with_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
             raise UserError(
                 f"{name} and {name}{SUFFIX} are both set; unset one of them", exit_code=CONFIG_EXIT
             )
-    return {**env, **{name: _secret_in(Path(file), name) for name, file in named.items()}}
+    secrets = {name: _secret_in(Path(file), name + SUFFIX) for name, file in named.items()}
+    return {**env, **_credentials(env), **secrets}
 
 
-def _secret_in(file: Path, name: str) -> str:
+def _credentials(env: Mapping[str, str]) -> dict[str, str]:
+    """What the service manager gives, which may be nothing."""
+    if not env.get("CREDENTIALS_DIRECTORY"):
+        return {}
+    directory = Path(env["CREDENTIALS_DIRECTORY"])
+    handed = {name: directory / file for name, file in CREDENTIALS.items() if not env.get(name)}
+    return {
+        name: _secret_in(file, f"the credential {file.name}")
+        for name, file in handed.items()
+        if file.exists()
+    }
+
+
+def _secret_in(file: Path, source: str) -> str:
     """Without the line break that editors and `echo` put at the end."""
     try:
         secret = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as cause:
         why = cause.strerror if isinstance(cause, OSError) else "it is not text"
-        raise UserError(
-            f"{name}{SUFFIX}: {file} cannot be read: {why}", exit_code=CONFIG_EXIT
-        ) from cause
+        raise UserError(f"{source}: {file} cannot be read: {why}", exit_code=CONFIG_EXIT) from cause
     if not secret.strip():
-        raise UserError(f"{name}{SUFFIX}: {file} is empty", exit_code=CONFIG_EXIT)
+        raise UserError(f"{source}: {file} is empty", exit_code=CONFIG_EXIT)
     return secret

@@ -43,3 +43,25 @@ def test_the_flag_beats_the_variable(user: Path) -> None:
     assert found.config_is_required
     assert find_paths({"MCPROXY_CONFIG": "/v.toml"}).config == Path("/v.toml")
     assert not find_paths({"MCPROXY_CONFIG": "/v.toml"}).config_is_required
+
+
+def test_directories_of_the_service_stand_for_those_of_the_user() -> None:
+    given = {"STATE_DIRECTORY": "/var/lib/a:/var/lib/b", "CONFIGURATION_DIRECTORY": "/etc/mcproxy"}
+    assert find_paths(given) == Paths(
+        accounts=Path("/etc/mcproxy/accounts.toml"),
+        config=Path("/etc/mcproxy/config.toml"),
+        state=Path("/var/lib/a"),
+    )
+
+
+def test_variables_of_ours_beat_the_directories_of_the_service() -> None:
+    given = {"STATE_DIRECTORY": "/var/lib/a", "CONFIGURATION_DIRECTORY": "/etc/mcproxy"}
+    named = {"ACCOUNTS_CONFIG_PATH": "/a", "MCPROXY_CONFIG": "/c", "MCPROXY_STATE_DIR": "/s"}
+    assert find_paths({**given, **named}) == Paths(Path("/a"), Path("/c"), Path("/s"))
+
+
+@pytest.mark.parametrize("directory", ["", "relative", ":/second"])
+def test_a_service_directory_that_is_no_absolute_path_counts_for_nothing(
+    user: Path, directory: str
+) -> None:
+    assert find_paths({"STATE_DIRECTORY": directory}).state == user / ".local/state/mcproxy"

@@ -59,6 +59,31 @@ def test_of_a_variable_and_its_file_neither_is_guessed_to_be_meant(file: Path, n
     refused(name, {name: "another-secret", name + SUFFIX: str(file)}, says="both set")
 
 
+def test_a_credential_of_systemd_is_the_key_of_the_server(paths: Paths, file: Path) -> None:
+    file.rename(file.with_name("api-key"))
+    settings = load_settings(paths, {}, {"CREDENTIALS_DIRECTORY": str(file.parent)})
+    assert [key.value for key in settings.server.api_keys] == [SECRET]
+
+
+@pytest.mark.parametrize("name", ["PROXY_API_KEY", "PROXY_API_KEY_FILE"])
+def test_variables_of_ours_beat_the_credential(tmp_path: Path, file: Path, name: str) -> None:
+    (tmp_path / "api-key").write_text("the-credential")
+    given = {"PROXY_API_KEY": SECRET, "PROXY_API_KEY_FILE": str(file)}
+    env = with_secret_files({name: given[name], "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert env["PROXY_API_KEY"] == SECRET
+
+
+def test_a_directory_of_other_credentials_gives_no_key(tmp_path: Path) -> None:
+    env = with_secret_files({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "PROXY_API_KEY" not in env
+
+
+def test_an_empty_credential_is_no_way_to_serve_without_a_key(tmp_path: Path) -> None:
+    (tmp_path / "api-key").write_text("\n")
+    with pytest.raises(UserError, match="api-key"):
+        with_secret_files({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
 def refused(name: str, env: dict[str, str], *, says: str) -> None:
     with pytest.raises(UserError) as refusal:
         with_secret_files(env)
