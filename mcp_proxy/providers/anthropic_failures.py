@@ -7,7 +7,6 @@ text.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
@@ -15,10 +14,11 @@ from mcp_proxy.policy.durations import iso_moment
 from mcp_proxy.policy.limit_signals import LONG_WAIT
 from mcp_proxy.providers.anthropic_features import refused_feature
 from mcp_proxy.providers.anthropic_windows import rejected_until, unified_windows
-from mcp_proxy.providers.details import is_page, page_title, scrubbed, too_long
+from mcp_proxy.providers.details import is_page, too_long
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.failures import failure_of, is_crowded, page_failure
 from mcp_proxy.providers.header_names import lower_case
-from mcp_proxy.providers.openai_failures import BILLING_REST
+from mcp_proxy.providers.rests import BILLING_REST, next_month
 from mcp_proxy.providers.retry_delay import retry_at
 
 _STATUS_OF_TYPE: Final = {
@@ -52,21 +52,21 @@ def read_anthropic_failure(
     if is_page(body):
         # A body that is too large is refused before it gets to the API.
         kind = FailureKind.BAD_REQUEST if status == 413 else FailureKind.UPSTREAM
-        return Failure(kind, page_title(status, body), status)
+        return page_failure(status, body, kind)
     error = _with_status(read_error_body(status, body))
     if error.status == 429:
         lower = lower_case(headers)
         moment = retry_at(headers, body.decode("utf-8", "replace"), now)
         return _limit(error, lower, moment, now)
     if error.status == 401 and has_token:
-        return _failure(FailureKind.AUTH_EXPIRED, error)
+        return failure_of(FailureKind.AUTH_EXPIRED, error)
     if error.status in _LOADED:
         moment = retry_at(headers, body.decode("utf-8", "replace"), now)
-        return _failure(FailureKind.CAPACITY, error, retry_at=moment)
+        return failure_of(FailureKind.CAPACITY, error, retry_at=moment)
     reader = _READERS.get(error.status)
     if reader is not None:
         return reader(error, now)
-    return _failure(_KINDS.get(error.status) or _by_class(error), error)
+    return failure_of(_KINDS.get(error.status) or _by_class(error), error)
 
 
 def _with_status(error: ErrorBody) -> ErrorBody:
@@ -116,17 +116,17 @@ _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\
 
 def _bad_request(error: ErrorBody, now: float) -> Failure:
     if error.mentions(*_TOO_LONG_WORDS):
-        return _failure(FailureKind.TOO_LONG, error, detail=too_long(error.message))
+        return failure_of(FailureKind.TOO_LONG, error, detail=too_long(error.message))
     if error.mentions(*_UNPAID_WORDS):
         return _unpaid(error, now)
     if _CLOSED.search(error.message):
-        return _failure(FailureKind.SUSPENDED, error, scope=Scope.ACCOUNT)
+        return failure_of(FailureKind.SUSPENDED, error, scope=Scope.ACCOUNT)
     if error.mentions(*_SEAL_WORDS):
-        return _failure(FailureKind.SEAL, error)
+        return failure_of(FailureKind.SEAL, error)
     feature = refused_feature(error.message)
     if feature is not None:
-        return _failure(FailureKind.UNSUPPORTED, error, feature=feature)
-    return _failure(FailureKind.BAD_REQUEST, error)
+        return failure_of(FailureKind.UNSUPPORTED, error, feature=feature)
+    return failure_of(FailureKind.BAD_REQUEST, error)
 
 
 def _unpaid(error: ErrorBody, now: float) -> Failure:
@@ -134,13 +134,13 @@ def _unpaid(error: ErrorBody, now: float) -> Failure:
     told = _REGAIN.search(error.message)
     moment = iso_moment(f"{told[1]}T{told[2] or '00:00'}:00Z") if told else None
     rested = max(now + BILLING_REST, moment or 0.0)
-    return _failure(FailureKind.QUOTA, error, retry_at=rested, scope=Scope.ACCOUNT)
+    return failure_of(FailureKind.QUOTA, error, retry_at=rested, scope=Scope.ACCOUNT)
 
 
 def _forbidden(error: ErrorBody, now: float) -> Failure:
     closed = _CLOSED.search(error.message) is not None
     kind = FailureKind.SUSPENDED if closed else FailureKind.MISCONFIGURED
-    return _failure(kind, error, scope=Scope.ACCOUNT if closed else Scope.MODEL)
+    return failure_of(kind, error, scope=Scope.ACCOUNT if closed else Scope.MODEL)
 
 
 _READERS: Final[Mapping[int, Callable[[ErrorBody, float], Failure]]] = {
@@ -154,15 +154,14 @@ _READERS: Final[Mapping[int, Callable[[ErrorBody, float], Failure]]] = {
 # 429: limits
 
 _SPENT: Final = "enforced_spend_limit_reached"
-_CROWDED: Final = re.compile(r"concurren", re.IGNORECASE)
 
 
 def _limit(
     error: ErrorBody, headers: Mapping[str, str], moment: float | None, now: float
 ) -> Failure:
     if error.mentions(_SPENT) or _SPENT in str(error.fields.get("details")):
-        month_end = _next_month(now)
-        return _failure(FailureKind.QUOTA, error, retry_at=month_end, scope=Scope.ACCOUNT)
+        month_end = next_month(now)
+        return failure_of(FailureKind.QUOTA, error, retry_at=month_end, scope=Scope.ACCOUNT)
     windows = [window for window in unified_windows(headers) if window.is_rejected]
     resets = [window.resets_at for window in windows] or [rejected_until(headers)]
     known = [reset for reset in resets if reset is not None]
@@ -171,43 +170,11 @@ def _limit(
         latest = max([*known, *([] if moment is None else [moment])], default=None)
         of_model = bool(windows) and all(window.is_of_one_model for window in windows)
         scope = Scope.MODEL if of_model else Scope.ACCOUNT
-        return _failure(FailureKind.QUOTA, error, retry_at=latest, scope=scope)
+        return failure_of(FailureKind.QUOTA, error, retry_at=latest, scope=scope)
     is_long = moment is not None and moment - now >= LONG_WAIT
-    return _failure(
+    return failure_of(
         FailureKind.QUOTA if is_long else FailureKind.RATE,
         error,
         retry_at=moment,
-        crowded=_CROWDED.search(error.message) is not None,
-    )
-
-
-def _next_month(now: float) -> float:
-    """When spending begins anew: the first of next month, UTC."""
-    today = datetime.fromtimestamp(now, UTC)
-    year, month = divmod(today.year * 12 + today.month, 12)
-    return datetime(year, month + 1, 1, tzinfo=UTC).timestamp()
-
-
-# The failure
-
-
-def _failure(
-    kind: FailureKind,
-    error: ErrorBody,
-    *,
-    detail: str = "",
-    retry_at: float | None = None,
-    scope: Scope = Scope.MODEL,
-    feature: str | None = None,
-    crowded: bool = False,
-) -> Failure:
-    text = scrubbed(detail or error.message) or f"the upstream answered {error.status}"
-    return Failure(
-        kind,
-        text,
-        error.status,
-        retry_at=retry_at,
-        scope=scope,
-        feature=feature,
-        crowded=crowded,
+        crowded=is_crowded(error.message),
     )

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
-from mcp_proxy.providers.details import is_page, page_title, scrubbed
-from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.details import is_page
+from mcp_proxy.providers.error_bodies import read_error_body
+from mcp_proxy.providers.failures import failure_of, page_failure
 from mcp_proxy.providers.header_names import lower_case
 from mcp_proxy.providers.openai_failures import read_openai_failure
 
@@ -31,15 +32,15 @@ def read_codex_failure(
     """One failure for one error answer; never raises, whatever the body is."""
     if is_page(body):
         # Cloudflare's, also with 403: something in between, and no word about the account.
-        return Failure(FailureKind.UPSTREAM, page_title(status, body), status)
+        return page_failure(status, body)
     body = _with_words(headers, body)
     error = read_error_body(status, body)
     if _NO_CODEX in (error.type, error.code):
-        return _failure(FailureKind.SUSPENDED, error, _NO_CODEX_TEXT, Scope.ACCOUNT)
+        return failure_of(FailureKind.SUSPENDED, error, detail=_NO_CODEX_TEXT, scope=Scope.ACCOUNT)
     if _AT_CAPACITY.search(error.message):
-        return _failure(FailureKind.CAPACITY, error)
+        return failure_of(FailureKind.CAPACITY, error)
     if error.status in (400, 404) and _OTHER_MODEL.search(error.message):
-        return _failure(FailureKind.NOT_FOUND, error)
+        return failure_of(FailureKind.NOT_FOUND, error)
     return read_openai_failure(status, headers, body, now=now, has_token=True)
 
 
@@ -59,19 +60,12 @@ def read_refresh_failure(
     """AUTH_REVOKED only when it says that the grant is gone; anything else may be tried again."""
     error = read_error_body(status, body)
     if not _GONE.isdisjoint((error.code, error.type, error.message)):
-        return _failure(FailureKind.AUTH_REVOKED, error)
+        return failure_of(FailureKind.AUTH_REVOKED, error, detail=error.message or error.code)
     if status == 429:
         return read_openai_failure(status, headers, body, now=now)
-    detail = page_title(status, body) if is_page(body) else error.message
-    return _failure(FailureKind.UPSTREAM, error, detail)
-
-
-def _failure(
-    kind: FailureKind, error: ErrorBody, detail: str = "", scope: Scope = Scope.MODEL
-) -> Failure:
-    text = scrubbed(detail or error.message or error.code)
-    status = error.status if error.status >= 400 else None
-    return Failure(kind, text or f"the upstream answered {error.status}", status, scope=scope)
+    if is_page(body):
+        return page_failure(status, body)
+    return failure_of(FailureKind.UPSTREAM, error, detail=error.message or error.code)
 
 
 def _with_words(headers: Mapping[str, str], body: bytes) -> bytes:

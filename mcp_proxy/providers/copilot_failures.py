@@ -6,13 +6,13 @@ Copilot's own codes and texts (providers.md 8.2, 8.8); everything else is as wit
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
 from mcp_proxy.providers.features import DIALECT
 from mcp_proxy.providers.openai_failures import read_openai_failure
+from mcp_proxy.providers.rests import next_month
 
 SETTINGS_PAGE: Final = "https://github.com/settings/copilot"
 
@@ -32,13 +32,6 @@ def read_copilot_failure(
     error = read_error_body(status, body)
     special = _BY_CODE.get(error.code.partition(":")[0]) or _BY_STATUS.get(error.status)
     return usual if special is None else special(usual, error, now)
-
-
-def next_month(now: float) -> float:
-    """When monthly quotas are filled again: the first of the month, UTC (8.7)."""
-    today = datetime.fromtimestamp(now, UTC)
-    year, month = divmod(today.year * 12 + today.month, 12)
-    return datetime(year, month + 1, 1, tzinfo=UTC).timestamp()
 
 
 def _spent(failure: Failure, error: ErrorBody, now: float) -> Failure:

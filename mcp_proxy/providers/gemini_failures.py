@@ -7,9 +7,7 @@ keys are judged here, everything else as for any Google upstream in `google_fail
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.providers.gemini_bodies import REFUSALS
@@ -18,7 +16,7 @@ from mcp_proxy.providers.google_failures import (
     read_error,
     read_google_failure,
 )
-from mcp_proxy.providers.openai_failures import BILLING_REST
+from mcp_proxy.providers.rests import BILLING_REST, next_pacific_midnight
 
 _UNPAID: Final = 402
 
@@ -89,23 +87,6 @@ def _violated(error: GoogleError) -> list[str]:
 
 def _limits(error: GoogleError) -> list[str]:
     return [str(violation.get("quotaValue", "")) for violation in _violations(error)]
-
-
-def _pacific() -> tzinfo:
-    try:
-        return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:
-        return timezone(timedelta(hours=-8))  # no zone data on this machine: an hour late in summer
-
-
-_PACIFIC: Final = _pacific()
-
-
-def next_pacific_midnight(now: float) -> float:
-    """When quotas by the day are filled again."""
-    today = datetime.fromtimestamp(now, UTC).astimezone(_PACIFIC).date()
-    tomorrow = today + timedelta(days=1)
-    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=_PACIFIC).timestamp()
 
 
 # Keys, billing, and what a model does not take

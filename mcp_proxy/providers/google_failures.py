@@ -4,7 +4,6 @@ Limits are recognised in `policy/limit_signals.py`; this is the table of everyth
 (protocols/cloudcode.md 4.7, 6.1, 6.7). Nobody after this reads message text.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +11,8 @@ import orjson
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.limit_signals import classify
-from mcp_proxy.providers.details import MAX_DETAIL, is_page, page_title, scrubbed, too_long
+from mcp_proxy.providers.details import MAX_DETAIL, is_page, too_long
+from mcp_proxy.providers.failures import failure_of, page_failure, url_in
 
 
 class GoogleError(NamedTuple):
@@ -48,7 +48,7 @@ def read_google_failure(
     if limit is not None:
         return limit
     if is_page(body):
-        return Failure(FailureKind.UPSTREAM, page_title(status, body), status)
+        return page_failure(status, body)
     error = read_error(status, body)
     reader = _READERS.get(error.status)
     if reader is not None:
@@ -79,19 +79,6 @@ def read_error(status: int, body: bytes) -> GoogleError:
         name=str(error.get("status", "")),
         details=tuple(detail for detail in known if isinstance(detail, dict)),
     )
-
-
-def failure_of(
-    kind: FailureKind,
-    error: GoogleError,
-    *,
-    detail: str | None = None,
-    scope: Scope = Scope.MODEL,
-    url: str | None = None,
-) -> Failure:
-    """In the upstream's words, or in `detail` where those say too little."""
-    text = scrubbed(detail or error.message) or f"the upstream answered {error.status}"
-    return Failure(kind, text, error.status, scope=scope, url=url)
 
 
 _SEAL_WORDS: Final = (
@@ -140,9 +127,6 @@ def _unauthorized(error: GoogleError) -> Failure:
     return failure_of(FailureKind.AUTH_REVOKED if revoked else FailureKind.AUTH_EXPIRED, error)
 
 
-_URL: Final = re.compile(r"https://[^\s\"'<>)]+")
-
-
 _VERIFY_WORDS: Final = ("validation_required", "verify your account")
 _SUSPENDED_WORDS: Final = (
     "account_disabled",
@@ -166,8 +150,7 @@ def _mending_url(error: GoogleError) -> str | None:
         url = error.metadata(key)
         if url is not None and url.startswith("https://"):
             return url
-    found = _URL.search(error.message)
-    return found[0].rstrip(".,;") if found else None
+    return url_in(error.message)
 
 
 def _not_found(error: GoogleError) -> Failure:

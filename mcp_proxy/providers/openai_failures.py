@@ -11,13 +11,12 @@ from typing import Final
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.limit_signals import LONG_WAIT
-from mcp_proxy.providers.details import is_page, page_title, scrubbed, too_long
+from mcp_proxy.providers.details import is_page, too_long
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.failures import failure_of, is_crowded, page_failure, url_in
 from mcp_proxy.providers.feature_refusals import refused_feature
+from mcp_proxy.providers.rests import BILLING_REST
 from mcp_proxy.providers.retry_delay import retry_at
-
-BILLING_REST: Final = 3600.0
-"""Seconds until an account without money is tried again: its owner has to pay first."""
 
 
 def read_openai_failure(
@@ -34,24 +33,24 @@ def read_openai_failure(
     a key that is refused stays refused.
     """
     if is_page(body):
-        return Failure(FailureKind.UPSTREAM, page_title(status, body), status)
+        return page_failure(status, body)
     error = _with_status(read_error_body(status, body))
     kind = _kind(error)
     match kind:
         case FailureKind.RATE | FailureKind.QUOTA | FailureKind.CAPACITY:
             return _limit(kind, error, retry_at(headers, body.decode("utf-8", "replace"), now), now)
         case FailureKind.TOO_LONG:
-            return _failure(kind, error, detail=too_long(error.message))
+            return failure_of(kind, error, detail=too_long(error.message))
         case FailureKind.UNSUPPORTED:
-            return _failure(kind, error, feature=refused_feature(error))
+            return failure_of(kind, error, feature=refused_feature(error))
         case FailureKind.AUTH_REVOKED if has_token:
-            return _failure(FailureKind.AUTH_EXPIRED, error)
+            return failure_of(FailureKind.AUTH_EXPIRED, error)
         case FailureKind.MISCONFIGURED if error.status == 404:
-            return _failure(kind, error, detail=f"{error.message or 'not found'}{_WRONG_PATH}")
+            return failure_of(kind, error, detail=f"{error.message or 'not found'}{_WRONG_PATH}")
         case FailureKind.MISCONFIGURED | FailureKind.SUSPENDED:
-            return _failure(kind, error, url=_url(error.message))
+            return failure_of(kind, error, url=url_in(error.message))
         case _:
-            return _failure(kind, error)
+            return failure_of(kind, error)
 
 
 _WRONG_PATH: Final = (
@@ -237,7 +236,6 @@ def _kind(error: ErrorBody) -> FailureKind:
 # Limits
 
 _PRICED_BY_LENGTH: Final = re.compile(r"fewer max_tokens|prompt tokens limit", re.IGNORECASE)
-_CROWDED: Final = re.compile(r"concurren", re.IGNORECASE)
 
 
 def _limit(kind: FailureKind, error: ErrorBody, moment: float | None, now: float) -> Failure:
@@ -246,15 +244,15 @@ def _limit(kind: FailureKind, error: ErrorBody, moment: float | None, now: float
     if _is_billing(error):
         # Whatever its headers say: they are of the rate, and no wait mends a bill.
         rested = max(now + BILLING_REST, moment or 0.0)
-        scope, url = Scope.ACCOUNT, _url(error.message)
-        return _failure(FailureKind.QUOTA, error, retry_at=rested, scope=scope, url=url)
+        scope, url = Scope.ACCOUNT, url_in(error.message)
+        return failure_of(FailureKind.QUOTA, error, retry_at=rested, scope=scope, url=url)
     of_account = kind is FailureKind.QUOTA and error.mentions("usage_limit_reached")
-    return _failure(
+    return failure_of(
         kind,
         error,
         retry_at=moment,
         scope=Scope.ACCOUNT if of_account else Scope.MODEL,
-        crowded=kind is FailureKind.RATE and _CROWDED.search(error.message) is not None,
+        crowded=kind is FailureKind.RATE and is_crowded(error.message),
     )
 
 
@@ -265,29 +263,3 @@ def _is_billing(error: ErrorBody) -> bool:
         # OpenRouter: a shorter request would still be paid for.
         return _PRICED_BY_LENGTH.search(error.message) is None
     return error.mentions("current quota", "billing", "insufficient credit", "insufficient balance")
-
-
-# The failure
-
-_URL: Final = re.compile(r"https://[^\s\"'<>)]+[^\s\"'<>).,;:!?]")
-
-
-def _url(message: str) -> str | None:
-    """Where a message sends the account's owner."""
-    found = _URL.search(message)
-    return found[0] if found else None
-
-
-def _failure(
-    kind: FailureKind,
-    error: ErrorBody,
-    *,
-    detail: str = "",
-    retry_at: float | None = None,
-    scope: Scope = Scope.MODEL,
-    url: str | None = None,
-    feature: str | None = None,
-    crowded: bool = False,
-) -> Failure:
-    text = scrubbed(detail or error.message) or f"the upstream answered {error.status}"
-    return Failure(kind, text, error.status, retry_at, scope, url, feature, crowded)

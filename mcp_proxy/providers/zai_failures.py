@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.providers.anthropic_failures import read_anthropic_failure
-from mcp_proxy.providers.details import is_page, scrubbed, too_long
+from mcp_proxy.providers.details import is_page, too_long
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
-from mcp_proxy.providers.openai_failures import BILLING_REST
+from mcp_proxy.providers.failures import failure_of
+from mcp_proxy.providers.rests import BILLING_REST
 from mcp_proxy.providers.retry_delay import retry_at
 from mcp_proxy.strict_json import encode
 
@@ -102,12 +103,11 @@ def read_zai_failure(
         usual = encode({"error": {**error.fields, "message": error.message}})
         return read_anthropic_failure(error.status, headers, usual, now=now)
     if meaning is _BAD and _TOO_LONG.search(error.message):
-        detail = scrubbed(too_long(error.message))
-        return Failure(FailureKind.TOO_LONG, detail, error.status)
-    return Failure(
+        return failure_of(FailureKind.TOO_LONG, error, detail=too_long(error.message))
+    return failure_of(
         meaning.kind,
-        _detail(meaning, error),
-        error.status,
+        error,
+        detail=_detail(meaning, error),
         retry_at=_retry_at(meaning, headers, error, now),
         scope=meaning.scope,
         crowded=meaning.crowded,
@@ -145,5 +145,5 @@ def _retry_at(
 
 
 def _detail(meaning: _Meaning, error: ErrorBody) -> str:
-    said = error.message or f"the upstream answered {error.status}"
-    return scrubbed(f"{meaning.advice}: {said}" if meaning.advice else said)
+    """The advice before Z.AI's own words, where there is some."""
+    return ": ".join(filter(None, (meaning.advice, error.message)))

@@ -27,8 +27,8 @@ from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, ProviderSettings, UpstreamCall, provider
 from mcp_proxy.providers.gemini import PROVIDER
 from mcp_proxy.providers.gemini_bodies import without
-from mcp_proxy.providers.gemini_failures import next_pacific_midnight
 from mcp_proxy.providers.plain import USER_AGENT
+from mcp_proxy.providers.rests import next_pacific_midnight
 
 NOW = 1_763_720_000.0  # 2025-11-21T10:13:20Z
 KEY = Secret("AIza-key")

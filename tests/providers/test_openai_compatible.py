@@ -15,8 +15,8 @@ from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, ProviderSettings, SignIn, UpstreamCall, provider
 from mcp_proxy.providers.openai_compatible import OLLAMA, PROVIDER
-from mcp_proxy.providers.openai_failures import BILLING_REST
 from mcp_proxy.providers.plain import USER_AGENT
+from mcp_proxy.providers.rests import BILLING_REST
 
 NOW = 1_760_000_000.0
 NONE = Secret("")

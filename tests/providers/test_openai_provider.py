@@ -13,8 +13,8 @@ from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, ProviderSettings, QuotaReading, UpstreamCall, provider
 from mcp_proxy.providers.openai import CHAT, PROVIDER, RESPONSES
-from mcp_proxy.providers.openai_failures import BILLING_REST
 from mcp_proxy.providers.plain import USER_AGENT
+from mcp_proxy.providers.rests import BILLING_REST
 
 NOW = 1_760_000_000.0
 KEY = Secret("sk-proj-secret")
