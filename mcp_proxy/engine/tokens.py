@@ -95,9 +95,8 @@ class Tokens:
 
     async def fresh(self, account: Account) -> Secret:
         """A token that is good for now. Raises UpstreamBroke when there is none to be had."""
-        credential = account.credential
-        if not credential.is_borrowed and not provider(account.provider).makes_tokens:
-            return credential.api_key or NO_TOKEN
+        if _is_keyed(account):
+            return account.credential.api_key or NO_TOKEN
         held = self._of(account)
         now = self._clock()
         if held.token is not None and now < held.renew_at:
@@ -125,8 +124,13 @@ class Tokens:
         # The stored one stays: by now it may be another process's new one.
         held.rejected = token
 
-    async def renew(self, account: Account) -> float:
-        """Refreshes now, whatever is held. Unix time of expiry. Raises UpstreamBroke."""
+    async def renew(self, account: Account) -> float | None:
+        """Refreshes now, whatever is held. Unix time of expiry; None for a key, which has none.
+
+        Raises UpstreamBroke.
+        """
+        if _is_keyed(account):
+            return None
         held = self._of(account)
         if held.token is not None:
             self.reject(account, held.token)
@@ -264,6 +268,11 @@ class Tokens:
             raise UpstreamBroke(read)
         # Whatever else it says, it is the endpoint that failed and not the account.
         raise UpstreamBroke(Failure(FailureKind.NETWORK, f"token endpoint: {read.detail}"))
+
+
+def _is_keyed(account: Account) -> bool:
+    """Whether it is its key, or nothing, that is sent: there is no token to be had for it."""
+    return not account.credential.is_borrowed and not provider(account.provider).makes_tokens
 
 
 def _revoked(account: Account) -> Failure:

@@ -30,5 +30,6 @@ async def _refreshed(runtime: Runtime, account: Account) -> dict[str, object]:
     except UpstreamBroke as broke:
         runtime.mark_if_dead(account, broke.failure)
         return {"id": account.id, "ok": False, "error": broke.failure.detail}
-    runtime.ledger.clear_mark(account.id)
+    if expires_at is not None:  # of a key nobody has been asked, and nothing is known
+        runtime.ledger.clear_mark(account.id)
     return {"id": account.id, "ok": True, "expires_at": moment(expires_at)}

@@ -2,7 +2,9 @@
 
 import time
 
+import aiohttp
 import pytest
+from placed import placed
 from served import GEMINI, ONE, TWO, serve, settings_with
 
 from mcp_proxy.demo import Fault, FaultKind
@@ -116,6 +118,17 @@ async def test_tokens_are_refreshed_on_demand(tmp_path):
         unknown = await rig.call("POST", "/refresh-token?account=mallory")
         assert unknown.status == 404
         assert "mallory" in unknown.message
+
+
+async def test_keys_have_nothing_to_refresh_and_are_no_failure(tmp_path):
+    async with placed(tmp_path, "openai", "copilot") as rig, aiohttp.ClientSession() as http:
+        async with http.post(f"{rig.url}/refresh-token") as answer:
+            assert answer.status == 200
+            rows = {row["id"]: row for row in (await answer.json())["accounts"]}
+        assert rows["demo-openai"] == {"id": "demo-openai", "ok": True, "expires_at": None}
+        assert rows["demo-copilot"]["expires_at"].endswith("Z")
+        async with http.get(f"{rig.url}/health") as answer:
+            assert (await answer.json())["accounts"]["invalid"] == 0
 
 
 @pytest.mark.parametrize("again", [False, True])
