@@ -428,6 +428,12 @@ def _targets(value: str | Sequence[str]) -> Sequence[str]:
 
 
 def nearest(name: str, directory: Directory, routing: Routing) -> tuple[str, ...]:
+    """The names most like it that lead somewhere; all that are known while nobody is signed in."""
     plain = (alias for alias in routing.aliases if not set("*?[") & set(alias))
-    names = {*(directory.models or directory.known), *plain, *routing.routes, *CLASS_DEFAULTS}
+    classes = (
+        kind
+        for kind, models in directory.by_class.items()
+        if not directory.models or any(directory.stage(model).candidates for model in models)
+    )
+    names = {*(directory.models or directory.known), *plain, *routing.routes, *classes}
     return tuple(difflib.get_close_matches(name[:LONGEST_NAME], sorted(names), n=3, cutoff=0.0))

@@ -184,6 +184,11 @@ def test_an_unknown_name_is_answered_with_the_three_nearest() -> None:
     assert len(nearest("gemini-3-flush", directory(), NO_ROUTING)) == 3
 
 
+def test_a_class_that_leads_nowhere_is_not_suggested() -> None:
+    assert "sonnet" in nearest("sonet", directory(), NO_ROUTING)
+    assert "sonnet" not in nearest("sonet", directory({"a": ["gpt-4.1", FLASH]}), NO_ROUTING)
+
+
 @pytest.mark.parametrize(
     ("aliases", "name", "model"),
     [
