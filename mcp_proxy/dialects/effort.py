@@ -30,6 +30,9 @@ BUDGETS: Final[dict[Effort, int]] = {
 }
 """Effort -> tokens, before they are clamped to the model's range."""
 
+SMALLEST_BUDGET: Final = 1024
+"""Tokens; Anthropic and its kin refuse a smaller budget (providers.md 6)."""
+
 _STRENGTH: Final = {level: strength for strength, level in enumerate(LEVELS)}
 
 _UP_TO: Final = ((512, "minimal"), (1024, "low"), (8192, "medium"), (24_576, "high"))

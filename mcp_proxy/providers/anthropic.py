@@ -10,8 +10,7 @@ from functools import partial
 from typing import Final
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.dialects.anthropic.upstream_thinking import SMALLEST_BUDGET
-from mcp_proxy.dialects.effort import EFFORTS
+from mcp_proxy.dialects.effort import EFFORTS, SMALLEST_BUDGET
 from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.models import info
@@ -25,12 +24,11 @@ from mcp_proxy.providers import (
     UpstreamCall,
 )
 from mcp_proxy.providers.anthropic_failures import read_anthropic_failure
-from mcp_proxy.providers.anthropic_features import without
 from mcp_proxy.providers.anthropic_windows import read_figures
 from mcp_proxy.providers.header_names import lower_case
 from mcp_proxy.providers.loose_json import count, part, rows, text
-from mcp_proxy.providers.messages_bodies import INTERLEAVED, VERSION
-from mcp_proxy.providers.plain import PlainProvider, get_call, json_headers
+from mcp_proxy.providers.messages_bodies import VERSION, needed_beta
+from mcp_proxy.providers.plain import PlainProvider, adapted, get_call, json_headers
 from mcp_proxy.strict_json import encode
 
 _MOST_MODELS: Final = 1000
@@ -55,19 +53,16 @@ class Anthropic(PlainProvider):
     def dialects(self, model: ModelInfo) -> tuple[str, ...]:
         return ("anthropic",)
 
-    def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
-        return without(body, ask.avoided)
-
     def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
         if isinstance(body, bytes):
-            headers, data = _forwarded_headers(ask), body
+            headers = _forwarded_headers(ask)
         else:
-            body = without(body, ask.avoided)
-            headers, data = _own_headers(body), encode(body)
+            body = adapted(body, ask)
+            headers = _own_headers(body)
         return UpstreamCall(
             url=f"{_versioned(ask.host)}/messages",
             headers={**_headers(ask.token, ask.settings), **headers},
-            body=data,
+            body=body if isinstance(body, bytes) else encode(body),
             proxy=ask.account.proxy,
             secrets=(ask.token,),
         )
@@ -121,10 +116,10 @@ def _forwarded_headers(ask: Ask) -> dict[str, str]:
 
 
 def _own_headers(body: JsonObject) -> dict[str, str]:
-    """For a rendered body. A budgeted model thinks between calls only when it is asked to."""
+    """For a rendered body."""
     headers = {"anthropic-version": VERSION}
-    if body.get("tools") and body.get("thinking", {}).get("type") == "enabled":
-        headers["anthropic-beta"] = INTERLEAVED
+    if beta := needed_beta(body):
+        headers["anthropic-beta"] = beta
     return headers
 
 

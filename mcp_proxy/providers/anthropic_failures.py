@@ -123,7 +123,7 @@ def _bad_request(error: ErrorBody, now: float) -> Failure:
         return failure_of(FailureKind.SUSPENDED, error, scope=Scope.ACCOUNT)
     if error.mentions(*_SEAL_WORDS):
         return failure_of(FailureKind.SEAL, error)
-    feature = refused_feature(error.message)
+    feature = refused_feature(error)
     if feature is not None:
         return failure_of(FailureKind.UNSUPPORTED, error, feature=feature)
     return failure_of(FailureKind.BAD_REQUEST, error)

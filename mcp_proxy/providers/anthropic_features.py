@@ -1,20 +1,26 @@
 """Features of a Messages request that a model refuses: what the refusal says, and doing without.
 
 Models differ (providers.md 6): a 400 says so once, and from then on that model's requests go
-without. Names of top-level fields are those of `features.py`; what only this API has is here.
+without. What is common to all formats is in `features.py`.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from mcp_proxy.conversation import OutputFormat
-from mcp_proxy.dialects.anthropic.upstream_thinking import SMALLEST_BUDGET
-from mcp_proxy.dialects.effort import effort_of
+from mcp_proxy.dialects.effort import SMALLEST_BUDGET, effort_of
 from mcp_proxy.dialects.wording import json_instruction
-from mcp_proxy.providers.features import DROPPABLE, adapted
-
-JsonObject = dict[str, Any]
+from mcp_proxy.providers.body_edits import (
+    Edit,
+    JsonObject,
+    dropping,
+    dropping_inner,
+    each,
+    less,
+)
+from mcp_proxy.providers.failures import Said
+from mcp_proxy.providers.features import DROPPABLE, DROPPED
 
 THINKING_BY_BUDGET: Final = "thinking.enabled"
 THINKING_BY_EFFORT: Final = "thinking.adaptive"
@@ -25,14 +31,6 @@ BOTH_SAMPLINGS: Final = "temperature+top_p"
 STRICT: Final = "strict"
 
 _DEFAULT_BUDGET: Final = 16_000
-
-
-def without(body: JsonObject, avoided: frozenset[str]) -> JsonObject:
-    """The body without what is avoided; the same object when there is nothing to do."""
-    body = adapted(body, avoided)
-    for name in sorted(avoided & _ADAPTATIONS.keys()):
-        body = _ADAPTATIONS[name](body)
-    return body
 
 
 # Doing without
@@ -59,7 +57,7 @@ def _budgeted(body: JsonObject) -> JsonObject:
         return body
     budget = min(_DEFAULT_BUDGET, most // 2) if isinstance(most, int) else _DEFAULT_BUDGET
     if budget < SMALLEST_BUDGET:
-        return {name: value for name, value in body.items() if name != "thinking"}
+        return less(body, "thinking")
     return {**body, "thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
@@ -74,35 +72,22 @@ def _formless(body: JsonObject) -> JsonObject:
     system = body.get("system") or []
     blocks = [{"type": "text", "text": system}] if isinstance(system, str) else system
     body = {**body, "system": [*blocks, {"type": "text", "text": told}]}
-    return _without_inner("output_config", "format")(body)
-
-
-def _without_inner(field: str, name: str) -> Callable[[JsonObject], JsonObject]:
-    def drop(body: JsonObject) -> JsonObject:
-        value = body.get(field)
-        if not isinstance(value, dict) or name not in value:
-            return body
-        rest = {key: each for key, each in value.items() if key != name}
-        if rest:
-            return {**body, field: rest}
-        return {key: each for key, each in body.items() if key != field}
-
-    return drop
+    return dropping_inner("output_config", "format")(body)
 
 
 def _one_sampling(body: JsonObject) -> JsonObject:
-    if "temperature" not in body:
-        return body
-    return {name: value for name, value in body.items() if name != "top_p"}
+    return less(body, "top_p") if "temperature" in body else body
 
 
-_ADAPTATIONS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
+ADAPTATIONS: Final[Mapping[str, Edit]] = {
+    **DROPPED,
     THINKING_BY_BUDGET: _adaptive,
     THINKING_BY_EFFORT: _budgeted,
-    EFFORT: _without_inner("output_config", "effort"),
+    EFFORT: dropping_inner("output_config", "effort"),
     FORMAT: _formless,
-    DISPLAY: _without_inner("thinking", "display"),
+    DISPLAY: dropping_inner("thinking", "display"),
     BOTH_SAMPLINGS: _one_sampling,
+    STRICT: each("tools", dropping("strict")),
 }
 
 
@@ -131,12 +116,12 @@ _TELLING: Final = tuple(
 """Refusals in words; the first match decides."""
 
 
-def refused_feature(message: str) -> str | None:
+def refused_feature(error: Said) -> str | None:
     """The feature without which the model would take the request; None: it is about none."""
-    found = _EXTRA.search(message)
+    found = _EXTRA.search(error.message)
     if found is not None:
         return _feature_at(found[1])
-    return next((feature for pattern, feature in _TELLING if pattern.search(message)), None)
+    return next((feature for pattern, feature in _TELLING if pattern.search(error.message)), None)
 
 
 def _feature_at(path: str) -> str | None:
@@ -145,6 +130,6 @@ def _feature_at(path: str) -> str | None:
     if not inner:
         return first if first in DROPPABLE else None
     named = f"{first}.{inner[-1]}"
-    if named in _ADAPTATIONS:
+    if named in ADAPTATIONS:
         return named
     return STRICT if first == "tools" and inner[-1] == STRICT else None

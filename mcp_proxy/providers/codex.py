@@ -32,11 +32,12 @@ from mcp_proxy.providers.codex_answers import (
 )
 from mcp_proxy.providers.codex_bodies import constrained, forwarded
 from mcp_proxy.providers.codex_failures import read_codex_failure, read_refresh_failure
-from mcp_proxy.providers.features import adapted
 from mcp_proxy.providers.loose_json import part, text
 from mcp_proxy.providers.plain import (
     PlainProvider,
+    adapted,
     bearer_headers,
+    encoded,
     get_call,
     json_headers,
     needs_owner,
@@ -84,11 +85,11 @@ class Codex(PlainProvider):
         if not ask.client_headers.get("originator", "").lower().startswith("codex"):
             return None
         changed = forwarded(body)
-        return None if changed is None else adapted(changed, ask.avoided)
+        return None if changed is None else adapted(changed, ask)
 
     def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
         if not isinstance(body, bytes):
-            body = encode(adapted(constrained(body), ask.avoided))
+            body = constrained(body)
         return UpstreamCall(
             url=f"{ask.host}/responses",
             headers={
@@ -96,7 +97,7 @@ class Codex(PlainProvider):
                 **_headers(ask.account, ask.token, ask.settings),
                 "Accept": "text/event-stream",
             },
-            body=body,
+            body=encoded(body, ask),
             proxy=ask.account.proxy,
             secrets=(ask.token,),
         )

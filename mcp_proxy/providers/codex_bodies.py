@@ -6,7 +6,7 @@ It streams only, keeps nothing, and refuses with a 400 whatever it does not know
 from typing import Any, Final
 
 from mcp_proxy.dialects.call_names import LONGEST_ID
-from mcp_proxy.providers import JsonObject
+from mcp_proxy.providers.body_edits import JsonObject, less
 
 _REFUSED: Final = frozenset(
     {
@@ -54,7 +54,7 @@ _NAMELESS: Final = frozenset(
 
 def constrained(body: JsonObject) -> JsonObject:
     """A body with every demand met and nothing refused; its `input` is a list already."""
-    kept = {name: value for name, value in body.items() if name not in _REFUSED}
+    kept = dict(less(body, *_REFUSED))
     instructions = kept.get("instructions")
     if kept.get("service_tier") != _FAST:
         kept.pop("service_tier", None)
@@ -106,9 +106,11 @@ def _item(item: JsonObject) -> JsonObject:
         changes["role"] = "developer"
     content = item.get("content")
     if isinstance(content, list) and any(_has_breakpoint(part) for part in content):
-        changes["content"] = [_without(part, _BREAKPOINT) for part in content]
+        changes["content"] = [
+            less(part, _BREAKPOINT) if isinstance(part, dict) else part for part in content
+        ]
     changed = {**item, **changes} if changes else item
-    return _without(changed, "id") if _has_needless_id(item) else changed
+    return less(changed, "id") if _has_needless_id(item) else changed
 
 
 def _has_needless_id(item: JsonObject) -> bool:
@@ -119,12 +121,6 @@ def _has_needless_id(item: JsonObject) -> bool:
 
 def _has_breakpoint(part: Any) -> bool:
     return isinstance(part, dict) and _BREAKPOINT in part
-
-
-def _without(holder: Any, name: str) -> Any:
-    if not isinstance(holder, dict):
-        return holder
-    return {key: value for key, value in holder.items() if key != name}
 
 
 def _is_within_lengths(body: JsonObject) -> bool:

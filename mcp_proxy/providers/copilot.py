@@ -21,13 +21,13 @@ from mcp_proxy.providers import (
     TokenAnswer,
     UpstreamCall,
 )
+from mcp_proxy.providers.body_edits import less
 from mcp_proxy.providers.copilot_answers import read_exchange, read_models, read_quota
 from mcp_proxy.providers.copilot_failures import (
     DIALECT_OF_PATH,
     read_copilot_failure,
     read_exchange_failure,
 )
-from mcp_proxy.providers.features import adapted
 from mcp_proxy.providers.messages_bodies import (
     INTERLEAVED,
     VERSION,
@@ -39,6 +39,7 @@ from mcp_proxy.providers.messages_bodies import (
 from mcp_proxy.providers.plain import (
     USER_AGENT,
     PlainProvider,
+    adapted,
     bearer_headers,
     encoded,
     get_call,
@@ -85,7 +86,7 @@ class Copilot(PlainProvider):
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
         if not _CAN_FORWARD[ask.dialect](body, ask):
             return None
-        return adapted(_CLEANED[ask.dialect](body), ask.avoided)
+        return adapted(_CLEANED[ask.dialect](body), ask)
 
     def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
         rendered = None if isinstance(body, bytes) else _CLEANED[ask.dialect](body)
@@ -194,17 +195,13 @@ def _messages(body: JsonObject) -> JsonObject:
 
 
 def _chat(body: JsonObject) -> JsonObject:
-    return {name: value for name, value in body.items() if name not in _NOT_IN_CHAT}
+    return less(body, *_NOT_IN_CHAT)
 
 
 def _responses(body: JsonObject) -> JsonObject:
     """Nothing is stored there, so an item's id would name nothing."""
-    kept = {name: value for name, value in body.items() if name not in _NOT_IN_RESPONSES}
-    return {**kept, "store": False, "input": [_without_id(item) for item in body["input"]]}
-
-
-def _without_id(item: JsonObject) -> JsonObject:
-    return {name: value for name, value in item.items() if name != "id"}
+    items = [less(item, "id") for item in body["input"]]
+    return {**less(body, *_NOT_IN_RESPONSES), "store": False, "input": items}
 
 
 _CLEANED: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {

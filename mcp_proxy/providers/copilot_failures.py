@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
+from mcp_proxy.providers.anthropic_features import refused_feature
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
 from mcp_proxy.providers.features import DIALECT
 from mcp_proxy.providers.openai_failures import read_openai_failure
@@ -31,7 +32,15 @@ def read_copilot_failure(
     usual = read_openai_failure(status, headers, body, now=now, has_token=True)
     error = read_error_body(status, body)
     special = _BY_CODE.get(error.code.partition(":")[0]) or _BY_STATUS.get(error.status)
-    return usual if special is None else special(usual, error, now)
+    return _with_refusal(usual, error) if special is None else special(usual, error, now)
+
+
+def _with_refusal(failure: Failure, error: ErrorBody) -> Failure:
+    """Claude behind it refuses features in Anthropic's words."""
+    feature = refused_feature(error) if failure.kind is FailureKind.BAD_REQUEST else None
+    if feature is None:
+        return failure
+    return replace(failure, kind=FailureKind.UNSUPPORTED, feature=feature)
 
 
 def _spent(failure: Failure, error: ErrorBody, now: float) -> Failure:

@@ -16,11 +16,11 @@ from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, JsonObject, Poll, ProviderSettings, Reading, UpstreamCall
-from mcp_proxy.providers.gemini_bodies import ADAPTATIONS, fitted, without
+from mcp_proxy.providers.features import applicable
+from mcp_proxy.providers.gemini_bodies import fitted
 from mcp_proxy.providers.gemini_failures import read_gemini_failure
 from mcp_proxy.providers.loose_json import count, rows, text
-from mcp_proxy.providers.plain import PlainProvider, get_call, json_headers
-from mcp_proxy.strict_json import encode
+from mcp_proxy.providers.plain import PlainProvider, encoded, get_call, json_headers
 
 _MOST_MODELS: Final = 1000
 """The largest page that the list of models has; there are about fifty of them."""
@@ -74,13 +74,13 @@ def forwardable_contents(body: JsonObject, ask: Ask) -> JsonObject | None:
     a body that something has to be taken out of is rendered, too.
     """
     is_listing = ask.stream and ask.conversation.wants_array
-    return None if is_listing or ask.avoided & ADAPTATIONS.keys() else body
+    return None if is_listing or applicable(ask.avoided, ask.dialect) else body
 
 
 def encoded_contents(body: JsonObject | bytes, ask: Ask) -> bytes:
     if isinstance(body, bytes):
         return body
-    return encode(without(fitted(body, ask.conversation, ask.model), ask.avoided))
+    return encoded(fitted(body, ask.conversation, ask.model), ask)
 
 
 def generate_method(body: JsonObject | bytes, ask: Ask) -> str:

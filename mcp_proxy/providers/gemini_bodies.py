@@ -1,19 +1,17 @@
 """`generateContent` bodies as the Gemini API and Vertex AI want them.
 
 The gemini dialect renders for Cloud Code, which serves the same models with other habits. The
-differences are settled here: what models before Gemini 3 do not know, what "no thinking" has to say
-where thinking is the default, and what a server refused before (providers.md 4). Pure.
+differences are settled here: what models before Gemini 3 do not know, and what "no thinking" has to
+say where thinking is the default (providers.md 4). Pure.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.dialects.gemini.contents import SENTINEL
 from mcp_proxy.model import ModelInfo
-
-JsonObject = dict[str, Any]
+from mcp_proxy.providers.body_edits import Edit, JsonObject, less
 
 _VERSION: Final = re.compile(r"gemini-(\d+)")
 _FIRST_WITH_CHECKED_SIGNATURES: Final = 3
@@ -23,15 +21,6 @@ def fitted(body: JsonObject, conversation: Conversation, model: ModelInfo) -> Js
     """A rendered body in the form that these APIs take; the input is not changed."""
     body = _with_thinking_said(body, conversation, model)
     return _for_older_models(body) if _is_older(model.id) else body
-
-
-def without(body: JsonObject, avoided: Iterable[str]) -> JsonObject:
-    """The body without the features that were refused; the same object when there are none."""
-    for feature in sorted(avoided):
-        adapt = ADAPTATIONS.get(feature)
-        if adapt is not None:
-            body = adapt(body)
-    return body
 
 
 # Thinking
@@ -77,16 +66,16 @@ def _is_older(model_id: str) -> bool:
 
 def _for_older_models(body: JsonObject) -> JsonObject:
     """They ask for no signatures, so none is made up, and see pictures only beside a result."""
-    return _media_beside_results(_mapped_parts(body, _without_sentinel))
+    return media_beside_results(mapped_parts(body, _without_sentinel))
 
 
 def _without_sentinel(part: JsonObject) -> JsonObject:
     if part.get("thoughtSignature") != SENTINEL:
         return part
-    return {key: value for key, value in part.items() if key != "thoughtSignature"}
+    return less(part, "thoughtSignature")
 
 
-def _media_beside_results(body: JsonObject) -> JsonObject:
+def media_beside_results(body: JsonObject) -> JsonObject:
     contents = [_media_hoisted(content) for content in body["contents"]]
     return {**body, "contents": contents}
 
@@ -102,88 +91,13 @@ def _media_hoisted(content: JsonObject) -> JsonObject:
             others.append(part)
             continue
         media.extend(result.get("parts", ()))
-        bare = {key: value for key, value in result.items() if key != "parts"}
-        results.append({**part, "functionResponse": bare})
+        results.append({**part, "functionResponse": less(result, "parts")})
     return {**content, "parts": results + media + others} if media else content
 
 
-# What a server refused
-
-
-def _without_thinking(body: JsonObject) -> JsonObject:
-    generation = body.get("generationConfig", {})
-    return {**body, "generationConfig": _less(generation, "thinkingConfig")}
-
-
-def _without_search(body: JsonObject) -> JsonObject:
-    tools = [tool for tool in body.get("tools", ()) if "googleSearch" not in tool]
-    return {**body, "tools": tools} if tools else _less(body, "tools")
-
-
-def _instruction_in_contents(body: JsonObject) -> JsonObject:
-    instruction = body.get("systemInstruction")
-    if not instruction:
-        return body
-    contents = [*body["contents"]]
-    parts = instruction["parts"]
-    if contents[0].get("role") == "user":
-        contents[0] = {**contents[0], "parts": [*parts, *contents[0]["parts"]]}
-    else:
-        contents.insert(0, {"role": "user", "parts": parts})
-    return {**_less(body, "systemInstruction"), "contents": contents}
-
-
-def _without_ids(body: JsonObject) -> JsonObject:
-    return _mapped_parts(body, _without_id)
-
-
-def _without_id(part: JsonObject) -> JsonObject:
-    for kind in ("functionCall", "functionResponse"):
-        if kind in part:
-            return {**part, kind: _less(part[kind], "id")}
-    return part
-
-
-def _mapped_parts(body: JsonObject, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
+def mapped_parts(body: JsonObject, change: Edit) -> JsonObject:
     contents = [
         {**content, "parts": [change(part) for part in content["parts"]]}
         for content in body["contents"]
     ]
     return {**body, "contents": contents}
-
-
-def _less(fields: JsonObject, name: str) -> JsonObject:
-    return {key: value for key, value in fields.items() if key != name}
-
-
-ADAPTATIONS: Final[Mapping[str, Callable[[JsonObject], JsonObject]]] = {
-    "thinkingConfig": _without_thinking,
-    "googleSearch": _without_search,
-    "systemInstruction": _instruction_in_contents,
-    "functionCall.id": _without_ids,
-    "functionResponse.parts": _media_beside_results,
-}
-
-REFUSALS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), feature)
-    for pattern, feature in (
-        (
-            r"thinking[ _]?(?:level|budget|config)?\b.{0,60}not (?:supported|enabled)",
-            "thinkingConfig",
-        ),
-        (r"budget \d+ is invalid|only works in thinking mode", "thinkingConfig"),
-        (r"tool use with function calling is unsupported", "googleSearch"),
-        (
-            r"(?:search grounding|google_?search).{0,60}(?:not supported|unsupported)",
-            "googleSearch",
-        ),
-        (
-            r"(?:developer|system)[ _]instruction.{0,40}not (?:enabled|supported)",
-            "systemInstruction",
-        ),
-        (r'unknown name \\?"id\\?" at .{0,80}function_?(?:call|response)', "functionCall.id"),
-        (r'unknown name \\?"parts\\?" at .{0,80}function_?response', "functionResponse.parts"),
-        (r"multimodal function response.{0,60}not supported", "functionResponse.parts"),
-    )
-)
-"""How these servers say that a model lacks a feature, and the feature's name."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
-from mcp_proxy.providers.gemini_bodies import REFUSALS
+from mcp_proxy.providers.gemini_features import refused_feature
 from mcp_proxy.providers.google_failures import (
     GoogleError,
     read_error,
@@ -100,10 +100,10 @@ def _refused(failure: Failure, error: GoogleError, now: float) -> Failure:
         return replace(failure, kind=FailureKind.AUTH_REVOKED, scope=Scope.ACCOUNT)
     if error.mentions(*_NO_BILLING):
         return replace(failure, kind=FailureKind.MISCONFIGURED)
-    for pattern, feature in REFUSALS:
-        if pattern.search(error.message):
-            return replace(failure, kind=FailureKind.UNSUPPORTED, feature=feature)
-    return failure
+    feature = refused_feature(error)
+    if feature is None:
+        return failure
+    return replace(failure, kind=FailureKind.UNSUPPORTED, feature=feature)
 
 
 def _denied(failure: Failure, error: GoogleError, now: float) -> Failure:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Any, Final
 
+from mcp_proxy.providers.body_edits import JsonObject, less
 from mcp_proxy.providers.loose_json import objects
-
-JsonObject = dict[str, Any]
 
 VERSION: Final = "2023-06-01"
 """`anthropic-version` of bodies that every vendor takes."""
@@ -33,24 +32,25 @@ class Terms:
 
 def on_terms(body: JsonObject, terms: Terms) -> JsonObject:
     """The body without what the place does not take."""
-    kept = {name: value for name, value in body.items() if name not in terms.fields}
-    if len(kept) == len(body):
-        kept = body
-    kept = _runnable(kept, terms.server_tools)
+    kept = _runnable(less(body, *terms.fields), terms.server_tools)
     return _plainly_cached(kept, terms.cache_fields)
 
 
 def betas(headers: Mapping[str, str], body: JsonObject | None, allowed: Collection[str]) -> str:
     """`anthropic-beta` as the place may see it, "" for none.
 
-    A client's own headers decide for a body of its own; with a rendered `body` thinking between
-    calls is asked for, without which a budgeted model thinks once per turn.
+    A client's own headers decide for a body of its own, a rendered `body` for itself.
     """
     if body is not None:
-        has_budget = body.get("thinking", {}).get("type") == "enabled"
-        return INTERLEAVED if has_budget and body.get("tools") else ""
+        return needed_beta(body)
     asked = (beta.strip() for beta in headers.get("anthropic-beta", "").split(","))
     return ",".join(dict.fromkeys(beta for beta in asked if beta in allowed))
+
+
+def needed_beta(body: JsonObject) -> str:
+    """A rendered body's; without it a budgeted model thinks once per turn, not between calls."""
+    has_budget = body.get("thinking", {}).get("type") == "enabled"
+    return INTERLEAVED if has_budget and body.get("tools") else ""
 
 
 def has_addresses(body: JsonObject) -> bool:

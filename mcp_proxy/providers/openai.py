@@ -21,11 +21,10 @@ from mcp_proxy.providers import (
     Reading,
     UpstreamCall,
 )
-from mcp_proxy.providers.features import adapted
 from mcp_proxy.providers.loose_json import rows, text
 from mcp_proxy.providers.openai_failures import read_openai_failure
 from mcp_proxy.providers.openai_headers import read_rate_headers
-from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, encoded, get_call
+from mcp_proxy.providers.plain import USER_AGENT, PlainProvider, adapted, encoded, get_call
 
 CHAT: Final = "openai_chat"
 RESPONSES: Final = "openai_responses"
@@ -66,7 +65,7 @@ class OpenAi(PlainProvider):
 
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
         # A client that wants a stream gets one made of the whole answer where there is no other.
-        return None if ask.stream and "stream" in ask.avoided else adapted(body, ask.avoided)
+        return None if ask.stream and "stream" in ask.avoided else adapted(body, ask)
 
     def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
         headers = self.headers(ask.account, ask.token, ask.settings)

@@ -2,7 +2,7 @@
 
 Knows the account's base URL, a key that may be missing, and headers of its owner's choice. What a
 server does differently is either tolerated (the dialect) or learned from its refusals
-(`feature_refusals.py`), never looked up by its name.
+(`openai_refusals.py`), never looked up by its name.
 """
 
 from collections.abc import Mapping

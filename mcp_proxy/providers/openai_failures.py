@@ -14,7 +14,7 @@ from mcp_proxy.policy.limit_signals import LONG_WAIT
 from mcp_proxy.providers.details import is_page, too_long
 from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
 from mcp_proxy.providers.failures import failure_of, is_crowded, page_failure, url_in
-from mcp_proxy.providers.feature_refusals import refused_feature
+from mcp_proxy.providers.openai_refusals import refused_feature
 from mcp_proxy.providers.rests import BILLING_REST
 from mcp_proxy.providers.retry_delay import retry_at
 

@@ -18,7 +18,7 @@ from mcp_proxy.providers import (
     TokenAnswer,
     UpstreamCall,
 )
-from mcp_proxy.providers.features import adapted
+from mcp_proxy.providers.features import without
 from mcp_proxy.strict_json import encode
 
 USER_AGENT = f"mcproxy/{__version__}"
@@ -42,7 +42,7 @@ class PlainProvider:
         return replaced_hosts(account, settings) or (self.base_url,)
 
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
-        return adapted(body, ask.avoided)
+        return adapted(body, ask)
 
     def read_headers(
         self, headers: Mapping[str, str], model: ModelInfo, *, now: float
@@ -68,9 +68,14 @@ class PlainProvider:
         return ()
 
 
+def adapted(body: JsonObject, ask: Ask) -> JsonObject:
+    """The body without what the place has refused for its model."""
+    return without(body, ask.avoided, ask.dialect)
+
+
 def encoded(body: JsonObject | bytes, ask: Ask) -> bytes:
-    """The body as it is sent; a rendered one goes without what the place has refused."""
-    return body if isinstance(body, bytes) else encode(adapted(body, ask.avoided))
+    """The body as it is sent; one that is forwarded has been adapted before."""
+    return body if isinstance(body, bytes) else encode(adapted(body, ask))
 
 
 def replaced_hosts(account: Account, settings: ProviderSettings) -> tuple[str, ...]:

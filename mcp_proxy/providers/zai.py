@@ -22,12 +22,10 @@ from mcp_proxy.providers import (
     UpstreamCall,
 )
 from mcp_proxy.providers.anthropic import read_models
-from mcp_proxy.providers.anthropic_features import without
 from mcp_proxy.providers.loose_json import fraction, number, object_of, objects, text
 from mcp_proxy.providers.messages_bodies import VERSION, Terms, on_terms
-from mcp_proxy.providers.plain import PlainProvider, bearer_headers, get_call
+from mcp_proxy.providers.plain import PlainProvider, adapted, bearer_headers, encoded, get_call
 from mcp_proxy.providers.zai_failures import read_zai_failure
-from mcp_proxy.strict_json import encode
 
 RISK: Final = """\
 Z.AI's coding plan may only be used with the tools that Z.AI names. It enforces that with error 1313
@@ -90,16 +88,16 @@ class Zai(PlainProvider):
         return ("anthropic",)
 
     def forwardable(self, body: JsonObject, ask: Ask) -> JsonObject | None:
-        return without(_taken(body), ask.avoided)
+        return adapted(_taken(body), ask)
 
     def build_call(self, body: JsonObject | bytes, ask: Ask) -> UpstreamCall:
         """Always the classic version and no beta: what a client forwards is not for this place."""
         if not isinstance(body, bytes):
-            body = encode(without(_taken(body), ask.avoided))
+            body = _taken(body)
         return UpstreamCall(
             url=f"{ask.host}/v1/messages",
             headers={**bearer_headers(ask.token, ask.settings), "anthropic-version": VERSION},
-            body=body,
+            body=encoded(body, ask),
             proxy=ask.account.proxy,
             secrets=(ask.token,),
         )

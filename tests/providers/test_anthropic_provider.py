@@ -23,8 +23,11 @@ from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, ProviderSettings, QuotaReading, UpstreamCall, provider
 from mcp_proxy.providers.anthropic import PROVIDER
 from mcp_proxy.providers.anthropic_failures import read_anthropic_failure
-from mcp_proxy.providers.anthropic_features import refused_feature, without
+from mcp_proxy.providers.anthropic_features import refused_feature
+from mcp_proxy.providers.error_bodies import ErrorBody, read_error_body
+from mcp_proxy.providers.features import without
 from mcp_proxy.providers.plain import USER_AGENT
+from mcp_proxy.strict_json import encode
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC).timestamp()
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
@@ -54,6 +57,10 @@ def sent(conversation: Conversation = TALK, model: ModelInfo = NEWEST, **fields:
 
 def forwarded(**headers: str) -> UpstreamCall:
     return PROVIDER.build_call(b"{}", ask(client_headers=CIMultiDict(headers)))
+
+
+def said(message: str) -> ErrorBody:
+    return read_error_body(400, encode({"error": {"message": message}}))
 
 
 def test_is_listed_under_its_name():
@@ -478,7 +485,7 @@ class TestFeatures:
         ],
     )
     def test_what_a_refusal_is_about(self, message, feature):
-        assert refused_feature(message) == feature
+        assert refused_feature(said(message)) == feature
         failure = failed(400, message, "invalid_request_error")
         assert failure.feature == feature
         assert failure.kind is (FailureKind.UNSUPPORTED if feature else FailureKind.BAD_REQUEST)
@@ -534,7 +541,7 @@ class TestFeatures:
         ],
     )
     def test_the_body_without_it(self, feature, body, adapted):
-        done = without(body, frozenset({feature}))
+        done = without(body, frozenset({feature}), "anthropic")
         assert done == (body if adapted is None else adapted)
         if adapted is None:
             assert done is body
@@ -543,7 +550,7 @@ class TestFeatures:
     def test_a_schema_that_is_refused_is_told_in_words(self, system):
         config = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
         body = {"output_config": config} | ({"system": system} if system else {})
-        done = without(body, frozenset({"output_config.format"}))
+        done = without(body, frozenset({"output_config.format"}), "anthropic")
         assert "output_config" not in done
         assert done["system"][-1]["text"].endswith('{"type":"object"}')
         assert [block["text"] for block in done["system"][:-1]] == ["be brief"] * bool(system)
@@ -560,7 +567,7 @@ class TestFeatures:
         }
         avoided: frozenset[str] = frozenset()
         for _ in range(4):
-            body = without(asked, avoided)
+            body = without(asked, avoided, "anthropic")
             found = next(
                 problems(
                     body,
@@ -573,7 +580,7 @@ class TestFeatures:
             )
             if found is None:
                 break
-            feature = refused_feature(found)
+            feature = refused_feature(said(found))
             assert feature is not None, found
             avoided |= {feature}
         assert found is None

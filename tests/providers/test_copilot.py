@@ -216,6 +216,12 @@ class TestBodies:
         found = PROVIDER.forwardable(given, ask("openai_chat", GPT, avoided=avoided))
         assert found == {"messages": []}
 
+    def test_messages_do_without_a_feature_in_anthropics_way(self):
+        avoided = frozenset({"thinking.display"})
+        thinking = {"type": "adaptive", "display": "omitted"}
+        found = body_of({"thinking": thinking}, "anthropic", avoided=avoided)
+        assert found["thinking"] == {"type": "adaptive"}
+
 
 class TestForwarding:
     def test_messages_that_need_no_change_are_forwarded_as_they_are(self):
@@ -531,6 +537,10 @@ class TestFailures:
         found = self.error(400, "unsupported_api_for_model", message)
         assert found.kind is FailureKind.UNSUPPORTED
         assert found.feature == f"dialect:openai_{feature}"
+
+    def test_claude_refuses_a_feature_in_anthropics_words(self):
+        failure = self.error(400, message="adaptive thinking is not supported on this model")
+        assert (failure.kind, failure.feature) == (FailureKind.UNSUPPORTED, "thinking.adaptive")
 
     def test_messages_that_a_model_does_not_take(self):
         found = self.error(400, "unsupported_api_for_model", "not via the /v1/messages endpoint")

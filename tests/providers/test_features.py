@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from mcp_proxy.providers import features
 from mcp_proxy.providers.error_bodies import ErrorBody
-from mcp_proxy.providers.feature_refusals import refused_feature
-from mcp_proxy.providers.features import ADAPTATIONS, DIALECT, DROPPABLE, adapted
+from mcp_proxy.providers.features import DIALECT, DROPPABLE
+from mcp_proxy.providers.openai_features import ADAPTATIONS
+from mcp_proxy.providers.openai_refusals import refused_feature
 
 JsonObject = dict[str, Any]
 
@@ -193,8 +195,8 @@ BODY: JsonObject = {
 }
 
 
-def without(*features: str, body: JsonObject = BODY) -> JsonObject:
-    return adapted(body, frozenset(features))
+def without(*avoided: str, body: JsonObject = BODY) -> JsonObject:
+    return features.without(body, frozenset(avoided), "openai_chat")
 
 
 def test_a_body_of_which_nothing_is_refused_is_the_same_object() -> None:

@@ -25,8 +25,8 @@ from mcp_proxy.dialects.gemini.contents import SENTINEL
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, ProviderSettings, UpstreamCall, provider
+from mcp_proxy.providers.features import without
 from mcp_proxy.providers.gemini import PROVIDER
-from mcp_proxy.providers.gemini_bodies import without
 from mcp_proxy.providers.plain import USER_AGENT
 from mcp_proxy.providers.rests import next_pacific_midnight
 
@@ -208,7 +208,10 @@ class TestRefusedFeatures:
             "systemInstruction": {"parts": [{"text": "s"}]},
             "contents": [{"role": "model", "parts": [{"text": "m"}]}],
         }
-        roles = [each["role"] for each in without(body, ["systemInstruction"])["contents"]]
+        roles = [
+            each["role"]
+            for each in without(body, frozenset({"systemInstruction"}), "gemini")["contents"]
+        ]
         assert roles == ["user", "model"]
 
     def test_ids_of_calls_and_results_go(self):
@@ -217,8 +220,8 @@ class TestRefusedFeatures:
 
     def test_nothing_avoided_is_the_same_object(self):
         body: dict[str, Any] = {}
-        assert without(body, ()) is body
-        assert without(body, ("dialect:gemini",)) is body
+        assert without(body, frozenset(), "gemini") is body
+        assert without(body, frozenset({"dialect:gemini"}), "gemini") is body
 
 
 class TestModels:

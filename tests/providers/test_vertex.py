@@ -166,6 +166,12 @@ class TestClaude:
         found = body_of(sent({"temperature": 1}, avoided=frozenset({"temperature"})))
         assert "temperature" not in found
 
+    def test_a_body_of_the_client_does_without_it_too(self):
+        avoided = frozenset({"thinking.adaptive"})
+        body = {"max_tokens": 9, "thinking": {"type": "adaptive"}}
+        assert PROVIDER.forwardable(body, ask(avoided=avoided)) == {"max_tokens": 9}
+        assert PROVIDER.forwardable(body, ask()) is body
+
 
 class TestVerifying:
     def test_counts_one_word_which_costs_nothing(self):

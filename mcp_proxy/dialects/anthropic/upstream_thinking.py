@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from mcp_proxy.conversation import Conversation, Reasoning
 from mcp_proxy.dialects.effort import (
     ROOM_FOR_ANSWER,
+    SMALLEST_BUDGET,
     answer_limit,
     asked_budget,
     asked_level,
@@ -16,9 +17,6 @@ from mcp_proxy.dialects.effort import (
 )
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.strict_json import JsonObject
-
-SMALLEST_BUDGET: Final = 1024
-"""Tokens; a smaller budget is refused."""
 
 _OFF: Final[JsonObject] = {"type": "disabled"}
 

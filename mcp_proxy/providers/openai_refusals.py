@@ -1,14 +1,15 @@
 """Which feature of a request a server refuses, from the words of its refusal.
 
 There is no common code for it; this is the table of what servers say (providers.md 3). The names
-that come out are those of `features.py`, which knows how to do without them.
+that come out are those of `openai_features.py`, which knows how to do without them.
 """
 
 import re
 from typing import Final
 
 from mcp_proxy.providers.error_bodies import ErrorBody
-from mcp_proxy.providers.features import ADAPTATIONS, DIALECT, DROPPABLE
+from mcp_proxy.providers.features import DIALECT, DROPPABLE
+from mcp_proxy.providers.openai_features import ADAPTATIONS
 
 
 def refused_feature(error: ErrorBody) -> str | None:
