@@ -37,6 +37,10 @@ VERBS = {
         "mcp_proxy.cli.route:route",
         "Show where a model name leads now, and why; sends no request.",
     ),
+    "config": Verb(
+        "mcp_proxy.cli.config_verb:config", "Show the settings in force, begin or check a file."
+    ),
+    "paths": Verb("mcp_proxy.cli.paths_verb:paths", "Show the files and directories in use."),
     "demo": Verb(
         "mcp_proxy.cli.demo:demo",
         "Play the main job on an embedded upstream; no account is needed.",
