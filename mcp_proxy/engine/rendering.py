@@ -17,7 +17,7 @@ from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import Failure
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.repair import repair
-from mcp_proxy.policy.seals import has_foreign_seals, settle
+from mcp_proxy.policy.seals import has_foreign_thinking, settle
 from mcp_proxy.providers import Ask, JsonObject, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import DIALECT
 from mcp_proxy.strict_json import encode
@@ -105,7 +105,9 @@ def call_for(prepared: Prepared, incoming: Incoming, ask: Ask) -> UpstreamCall:
 def _forwarded(runtime: Runtime, incoming: Incoming, ask: Ask, place: Provider) -> bytes | None:
     """The client's body with this place's name of the model; None when it has to be rendered."""
     conversation = incoming.conversation
-    if conversation.wants_array or has_foreign_seals(conversation, ask.model, runtime.seals):
+    if conversation.wants_array or has_foreign_thinking(
+        conversation, ask.model, runtime.seals, wants_signed=_wants_signed(incoming, ask.model)
+    ):
         return None
     repaired, _ = repair(conversation, ask.model.family)
     if repaired is not conversation:
@@ -117,6 +119,17 @@ def _forwarded(runtime: Runtime, incoming: Incoming, ask: Ask, place: Provider) 
     if body is incoming.parsed:
         return with_model(incoming.body, incoming.parsed, ask.model.id)
     return encode({**body, "model": ask.model.id} if "model" in body else body)
+
+
+def _wants_signed(incoming: Incoming, model: ModelInfo) -> bool:
+    """Whether thinking that nobody signed is refused: by Claude, and where nothing was stored."""
+    match incoming.conversation.dialect:
+        case "anthropic":
+            return model.family is Family.CLAUDE
+        case "openai_responses":
+            return incoming.parsed.get("store") is False
+        case _:
+            return False
 
 
 def with_model(raw: bytes, parsed: JsonObject, model: str) -> bytes:

@@ -75,13 +75,21 @@ def settle(
     return replace(conversation, messages=messages), work.notes()
 
 
-def has_foreign_seals(conversation: Conversation, model: ModelInfo, lookup: SealLookup) -> bool:
-    """Whether a seal in the history is known to be another's, so that `model` would refuse it."""
+def has_foreign_thinking(
+    conversation: Conversation, model: ModelInfo, lookup: SealLookup, *, wants_signed: bool
+) -> bool:
+    """Whether `model` would refuse the history as it is: for a seal that is known to be another's.
+
+    Or, with `wants_signed`, for thinking that has none.
+    """
     for message in conversation.messages:
         for part in message.parts:
             if type(part) is Thinking or type(part) is ToolCall:
                 seal = part.seal
-                if seal is not None and lookup.origin_of(seal.value) not in (None, model.origin):
+                if seal is None:
+                    if wants_signed and type(part) is Thinking:
+                        return True
+                elif lookup.origin_of(seal.value) not in (None, model.origin):
                     return True
     return False
 
