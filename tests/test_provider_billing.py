@@ -1,4 +1,4 @@
-"""Answers that waiting does not mend, or not by waiting alone: money, plans, crowds, closed doors."""
+"""Answers that time alone does not mend: no money, no plan, too many at once, a closed account."""
 
 import asyncio
 import time

@@ -148,6 +148,7 @@ class Runtime:
         self._warn_of_hidden_models()
         await self.transport.__aenter__()
         self._watcher = asyncio.create_task(self._watch())
+        self._read_lists_needed()
 
     async def close(self) -> None:
         """Ends every background task and writes what is not yet on disk."""
@@ -269,12 +270,12 @@ class Runtime:
     # ---- accounts and models
 
     async def look_for(self, name: str) -> None:
-        """Reads lists that were never read when nothing yet known serves a model of that name.
+        """Reads lists that were never read when nobody yet known serves a model of that name.
 
-        Nothing is learned of names that mean something, so this costs them nothing.
+        Of a route it is enough that one entry has nobody: it may come before those that have.
         """
         with contextlib.suppress(UnknownModel):
-            if any(stage.candidates for stage in self.stages(name)):
+            if all(stage.candidates for stage in self.stages(name)):
                 return
         await self.learn_models(LISTS_WITHIN)
 
@@ -291,6 +292,15 @@ class Runtime:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
                     await self.quota.refresh(unread)
+
+    def _read_lists_needed(self) -> None:
+        """Begins to read the lists of accounts of which nothing says what they serve.
+
+        They can neither stand in for others nor be chosen before.
+        """
+        for account in self.usable_accounts():
+            if account.enabled and not self.directory.models_of(account):
+                self.quota.used(account)
 
     def mark_if_dead(self, account: Account, failure: Failure) -> None:
         """Takes the account out when the failure is one that only its owner can mend."""
@@ -373,6 +383,7 @@ class Runtime:
         self.accounts = loaded.accounts
         self._redirect()
         if self._watcher is not None:
+            self._read_lists_needed()
             log.info("accounts.toml reloaded; it has %d accounts", len(loaded.accounts))
 
     async def _watch(self) -> None:
