@@ -153,6 +153,13 @@ class TestMessages:
             ),
         ]
 
+    def test_nothing_that_was_said_stands_between_a_call_and_its_result(self):
+        called = assistant("a", ToolCall("1", "f", "{}"), "b", ToolCall("2", "f", "{}"), "c")
+        results = user(ToolResult("1"), ToolResult("2"))
+        _, (_, content), _ = turns(user("hi"), called, results)
+        assert content[:3] == [text("a"), text("b"), text("c")]
+        assert [block["id"] for block in content[3:]] == ["1", "2"]
+
     def test_an_error_always_says_something(self):
         results = (ToolResult("a", (Text("no"),), is_error=True), ToolResult("b", is_error=True))
         ((_, blocks),) = turns(user(*results))

@@ -117,14 +117,15 @@ class Turns:
             return {"type": "image", "source": _source(media, kind)}
         return {"type": "text", "text": described(media)}
 
-    # The model's side
+    # The model's side: calls last, since what follows a call has to be its result
 
     def _model_blocks(self, messages: Sequence[Message]) -> list[JsonObject]:
         blocks: list[JsonObject] = []
+        calls: list[JsonObject] = []
         for message in messages:
             for part in message.parts:
                 if type(part) is ToolCall:
-                    blocks.append(self._call(part))
+                    calls.append(self._call(part))
                 elif type(part) is Thinking:
                     if self._keeps_thoughts and part.seal is not None:
                         blocks.append(_thought(part, part.seal.value))
@@ -133,7 +134,7 @@ class Turns:
                     blocks.append({"type": "text", "text": f"[{part.name or part.mime_type}]"})
                 else:
                     self._add(part, blocks)
-        return blocks
+        return blocks + calls
 
     def _call(self, call: ToolCall) -> JsonObject:
         name = self._sent_name(call.name)
