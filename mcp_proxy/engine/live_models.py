@@ -24,14 +24,13 @@ _NONE: Final[frozenset[str]] = frozenset()
 class LiveModels:
     """The models of every account as its own upstream describes them."""
 
-    def __init__(self, accounts: Iterable[Account], state: StateStore) -> None:
+    def __init__(self, state: StateStore) -> None:
         self._state = state
         self._models: dict[str, dict[str, ModelInfo]] = {}
         """Account id -> model id -> facts; absent when never read."""
         self._avoided: dict[tuple[str, str], frozenset[str]] = {}
-        by_id = {account.id: account for account in accounts}
         for account_id, row in state.items("models").items():
-            self._models[account_id] = restored_models(by_id.get(account_id), row)
+            self._models[account_id] = restored_models(row)
         for key, row in state.items("features").items():
             endpoint, _, model_id = key.rpartition("|")
             self._avoided[endpoint, model_id] = frozenset(row["avoided"])
@@ -94,7 +93,7 @@ _PLAIN: Final = (
 
 def stored_models(account: Account, models: Iterable[ModelInfo]) -> JsonObject:
     """The row of one account: its ids, and facts that the catalogue does not have."""
-    row: JsonObject = {"models": [], "facts": {}}
+    row: JsonObject = {"provider": account.provider, "models": [], "facts": {}}
     for model in models:
         row["models"].append(model.id)
         facts = _facts(model, info(model.id, account.provider))
@@ -104,10 +103,10 @@ def stored_models(account: Account, models: Iterable[ModelInfo]) -> JsonObject:
     return row
 
 
-def restored_models(account: Account | None, row: JsonObject) -> dict[str, ModelInfo]:
+def restored_models(row: JsonObject) -> dict[str, ModelInfo]:
     """The models by id. Facts that this version cannot read are passed over."""
     facts = row.get("facts") or {}
-    provider = account.provider if account is not None else ""
+    provider = row.get("provider") or "antigravity"  # the only one there was, once
     return {
         model_id: _with_facts(info(model_id, provider), facts.get(model_id) or {})
         for model_id in row["models"]

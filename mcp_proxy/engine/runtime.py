@@ -97,7 +97,7 @@ class Runtime:
         self._reload_settings = reload_settings
         self._watched = tuple(watched)
         self._stamps = [_stamp(path) for path in self._watched]
-        self.models = LiveModels(self.accounts, state)
+        self.models = LiveModels(state)
         self._stages: dict[str, tuple[Stage, ...]] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._unsaved: dict[str, asyncio.Task[None]] = {}

@@ -212,6 +212,7 @@ async def test_a_cut_response_is_incomplete(api: openai.AsyncOpenAI) -> None:
                     {
                         "type": "function",
                         "name": "f",
+                        "strict": True,
                         "parameters": {"type": "object", "properties": {}},
                     }
                 ]
