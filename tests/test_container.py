@@ -172,11 +172,15 @@ def test_signing_in_comes_back_to_the_machine_itself() -> None:
     assert service["profiles"] == ["sign-in"], "`up` does not start it"
 
 
-COMPOSE_COMMANDS = re.findall(r"^#   docker compose (run|exec) (.+)$", compose_text(), re.MULTILINE)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMPOSE_COMMANDS = [
+    *re.findall(r"^#   docker compose (run|exec) (.+)$", compose_text(), re.MULTILINE),
+    *re.findall(r"`docker compose (run|exec) ([^`]+)`", README),
+]
 
 
 @pytest.mark.parametrize(("how", "rest"), COMPOSE_COMMANDS)
-def test_a_command_of_a_comment_exists(how: str, rest: str) -> None:
+def test_a_command_for_compose_exists(how: str, rest: str) -> None:
     words = shlex.split(rest)
     if how == "run":
         assert words[:2] == ["--rm", "sign-in"]
