@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import state_text, table, text
+from mcp_proxy.cli.times import iso
 from mcp_proxy.engine.live_models import restored_models
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.models import info
@@ -38,7 +39,7 @@ class Standings:
         state = app.state_reader()
         rows = state.items("models")
         self._live = {
-            account.id: restored_models(account, rows[account.id])
+            account.id: restored_models(rows[account.id])
             for account in accounts
             if isinstance(rows.get(account.id, {}).get("models"), list)
         }
@@ -199,11 +200,6 @@ def models_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
         name = text(f"({window['id']})", "dim")
         rows.add_row(name, text(left), text(window["resets_at"], "dim"))
     yield rows
-
-
-def iso(moment: datetime | None) -> str | None:
-    """ISO 8601 in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
 def _model_rows(verdict: "Verdict") -> list[Row]:
