@@ -2,32 +2,32 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
+import told
 from anthropic.types import Message, RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 from pydantic import TypeAdapter
+from told import PIECES, TEXT, answer_of, cut_up, thinking, usages, whole_part
 
 from mcp_proxy.conversation import Media, Seal, Thinking, Verbatim
 from mcp_proxy.dialects import ReplyFrame
 from mcp_proxy.dialects.anthropic import CLIENT
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import (
-    ArgumentsDelta,
     Event,
     Finished,
-    PartClosed,
     PartKind,
     PartOpened,
     Started,
     Stop,
     TextDelta,
-    ThinkingDelta,
     Usage,
     UsageSeen,
     fold,
@@ -36,6 +36,7 @@ from mcp_proxy.events import (
 HIDDEN = {"thinking": {"type": "adaptive", "display": "omitted"}}
 OFF = {"thinking": {"type": "disabled"}}
 USED = Usage(5, 4, 1, 3, 2)
+UNSEEN = Seal("gemini", "unseen")
 SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"q": "x"}}
 SDK_EVENT = TypeAdapter(RawMessageStreamEvent)
 SDK_BLOCKS = {"text", "thinking", "redacted_thinking", "tool_use", "server_tool_use"}
@@ -64,46 +65,24 @@ def records_of(wire: bytes) -> list[Any]:
     return found
 
 
-def text(at: int, *pieces: str) -> list[Event]:
-    deltas = [TextDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.TEXT), *deltas, PartClosed(at, Seal("gemini", "unseen"))]
-
-
-def thinking(at: int, *pieces: str, seal: Seal | None = None) -> list[Event]:
-    deltas = [ThinkingDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.THINKING), *deltas, PartClosed(at, seal)]
+text = partial(told.text, seal=UNSEEN)
+answer = partial(answer_of, usage=USED)
 
 
 def call(at: int, *pieces: str) -> list[Event]:
-    deltas = [ArgumentsDelta(at, piece) for piece in pieces]
-    opened = PartOpened(at, PartKind.TOOL_CALL, f"toolu_{at}", "get")
-    return [opened, *deltas, PartClosed(at, Seal("gemini", "unseen"))]
-
-
-def whole_part(at: int, kind: PartKind, part: Media | Verbatim | Thinking) -> list[Event]:
-    return [PartOpened(at, kind, whole=part), PartClosed(at)]
+    return told.call(at, "get", *pieces, prefix="toolu_", seal=UNSEEN)
 
 
 def image(at: int) -> list[Event]:
-    return whole_part(at, PartKind.MEDIA, Media("image/png", "AAAA"))
+    return whole_part(at, Media("image/png", "AAAA"))
 
 
 def redacted(at: int) -> list[Event]:
-    return whole_part(at, PartKind.THINKING, Thinking("", Seal("claude", "blob"), redacted=True))
+    return whole_part(at, Thinking("", Seal("claude", "blob"), redacted=True))
 
 
 def verbatim(at: int, dialect: str = "anthropic") -> list[Event]:
-    return whole_part(at, PartKind.VERBATIM, Verbatim(dialect, SEARCH))
-
-
-def answer(
-    *parts: list[Event],
-    stop: Stop = Stop.END,
-    sequence: str | None = None,
-    usage: Usage = USED,
-) -> list[Event]:
-    body = [event for part in parts for event in part]
-    return [Started(), *body, UsageSeen(usage), Finished(stop, sequence)]
+    return whole_part(at, Verbatim(dialect, SEARCH))
 
 
 def blocks_of(wire: bytes) -> list[Any]:
@@ -214,7 +193,7 @@ def test_parts_that_came_whole_are_blocks_that_come_whole():
 
 
 def test_an_image_by_address_is_sent_by_address():
-    part = whole_part(0, PartKind.MEDIA, Media("image/png", url="https://x.test/a"))
+    part = whole_part(0, Media("image/png", url="https://x.test/a"))
     assert blocks_of(stream(answer(part))) == [
         {"type": "image", "source": {"type": "url", "url": "https://x.test/a"}}
     ]
@@ -313,17 +292,10 @@ def test_whole_answer():
 
 # The stream adds up to the whole answer
 
-TEXT = st.text(st.sampled_from('ab "\\\n\r{}é☃😀\u2028\x00'), max_size=6)
-PIECES = st.lists(TEXT, max_size=3)
 SEALS = st.none() | st.builds(Seal, st.just("claude"), TEXT)
 ARGUMENTS = st.just("") | st.dictionaries(TEXT, TEXT | st.integers() | PIECES, max_size=2).map(
     json.dumps
 )
-
-
-def cut_up(draw: st.DrawFn, whole: Any) -> list[Any]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(whole)), max_size=4)))
-    return [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
 
 
 @st.composite
@@ -341,7 +313,7 @@ def answers(draw: st.DrawFn) -> list[Event]:
         *(make[kind](at) for at, kind in enumerate(kinds)),
         stop=draw(st.sampled_from(Stop)),
         sequence=draw(st.none() | TEXT),
-        usage=Usage(*(draw(st.integers(0, 99)) for _ in range(5))),
+        usage=draw(usages()),
     )
 
 

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+import told
 from hypothesis import given
 from hypothesis import strategies as st
+from told import PIECES, TEXT, answer_of, cut_up, text, usages, whole_part
 
 from mcp_proxy.conversation import (
     Media,
@@ -23,24 +26,15 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects import PathTarget, ReplyFrame, client_dialect
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import (
-    ArgumentsDelta,
     Event,
-    Finished,
-    PartClosed,
-    PartKind,
-    PartOpened,
     Started,
     Stop,
-    TextDelta,
-    ThinkingDelta,
     Usage,
-    UsageSeen,
     fold,
 )
 
 CLIENT = client_dialect("gemini")
 SEAL = Seal("gemini", "c2ln")
-USED = Usage(input=5, output=4)
 SHOWN = Reasoning(visible=True)
 UNSEEN = Reasoning(visible=False)
 OFF = Reasoning("off", visible=False)
@@ -79,39 +73,11 @@ def streamed_parts(events: Sequence[Event], **how: Any) -> list[Any]:
     return [part for chunk in chunks_of(stream(events, **how))[:-1] for part in parts_of(chunk)]
 
 
-def text(at: int, *pieces: str, seal: Seal | None = None) -> list[Event]:
-    deltas = [TextDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.TEXT), *deltas, PartClosed(at, seal)]
-
-
-def thinking(at: int, *pieces: str, seal: Seal | None = SEAL) -> list[Event]:
-    deltas = [ThinkingDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.THINKING), *deltas, PartClosed(at, seal)]
+thinking = partial(told.thinking, seal=SEAL)
 
 
 def call(at: int, *pieces: str, seal: Seal | None = None) -> list[Event]:
-    return [
-        PartOpened(at, PartKind.TOOL_CALL, f"call_{at}", "f"),
-        *(ArgumentsDelta(at, piece) for piece in pieces),
-        PartClosed(at, seal),
-    ]
-
-
-_KINDS = {
-    Media: PartKind.MEDIA,
-    WebSearch: PartKind.SEARCH,
-    Verbatim: PartKind.VERBATIM,
-    Thinking: PartKind.THINKING,
-}
-
-
-def whole_part(at: int, part: Media | WebSearch | Verbatim | Thinking) -> list[Event]:
-    return [PartOpened(at, _KINDS[type(part)], whole=part), PartClosed(at)]
-
-
-def whole(*parts: list[Event], stop: Stop = Stop.END, usage: Usage = USED) -> list[Event]:
-    body = [event for part in parts for event in part]
-    return [Started(), *body, UsageSeen(usage), Finished(stop)]
+    return told.call(at, "f", *pieces, seal=seal)
 
 
 # Exact form
@@ -128,7 +94,9 @@ def chunk(part: str) -> str:
 
 
 def test_stream_byte_by_byte():
-    events = whole(thinking(0, "hm", seal=None), text(1, "Hé", ' "x"\n'), call(2, '{"a"', ":1}"))
+    events = answer_of(
+        thinking(0, "hm", seal=None), text(1, "Hé", ' "x"\n'), call(2, '{"a"', ":1}")
+    )
     expected = [
         chunk('{"text":"hm","thought":true}'),
         chunk('{"text":"Hé"}'),
@@ -149,7 +117,7 @@ def test_array_says_that_it_is_json_and_sse_that_it_is_a_stream_of_events():
 def test_array_is_json_however_it_is_batched_and_whenever_it_is_kept_alive():
     renderer = CLIENT.stream_renderer(frame(array=True))
     wire = b""
-    for event in whole(text(0, "a", "b")):
+    for event in answer_of(text(0, "a", "b")):
         wire += renderer.render([event]) + CLIENT.keep_alive
     assert [parts_of(chunk) for chunk in json.loads(wire)] == [
         [{"text": "a"}],
@@ -159,14 +127,14 @@ def test_array_is_json_however_it_is_batched_and_whenever_it_is_kept_alive():
 
 
 def test_signature_of_text_follows_it_in_a_part_of_its_own():
-    assert streamed_parts(whole(text(0, "a", seal=SEAL))) == [
+    assert streamed_parts(answer_of(text(0, "a", seal=SEAL))) == [
         {"text": "a"},
         {"text": "", "thoughtSignature": "c2ln"},
     ]
 
 
 def test_signature_of_a_call_is_on_the_call():
-    (part,) = streamed_parts(whole(call(0, seal=SEAL), stop=Stop.TOOL_CALL))
+    (part,) = streamed_parts(answer_of(call(0, seal=SEAL), stop=Stop.TOOL_CALL))
     assert part == {
         "functionCall": {"id": "call_0", "name": "f", "args": {}},
         "thoughtSignature": "c2ln",
@@ -174,14 +142,14 @@ def test_signature_of_a_call_is_on_the_call():
 
 
 def test_signature_of_thinking_is_on_a_thought():
-    assert streamed_parts(whole(thinking(0, "hm"))) == [
+    assert streamed_parts(answer_of(thinking(0, "hm"))) == [
         {"text": "hm", "thought": True},
         {"text": "", "thought": True, "thoughtSignature": "c2ln"},
     ]
 
 
 def test_arguments_of_several_lines_stay_within_their_record():
-    (part,) = streamed_parts(whole(call(0, '{\n  "a": "x\\ny"\r\n}')))
+    (part,) = streamed_parts(answer_of(call(0, '{\n  "a": "x\\ny"\r\n}')))
     assert part["functionCall"]["args"] == {"a": "x\ny"}
 
 
@@ -189,13 +157,13 @@ def test_arguments_of_several_lines_stay_within_their_record():
 
 
 def test_hidden_thoughts_leave_no_trace_since_their_seal_needs_the_text():
-    assert streamed_parts(whole(thinking(0, "hm"), text(1, "x")), reasoning=UNSEEN) == [
+    assert streamed_parts(answer_of(thinking(0, "hm"), text(1, "x")), reasoning=UNSEEN) == [
         {"text": "x"}
     ]
 
 
 def test_seal_of_thoughts_that_have_no_text_is_given_even_if_thoughts_are_hidden():
-    assert streamed_parts(whole(thinking(0), text(1, "x")), reasoning=UNSEEN) == [
+    assert streamed_parts(answer_of(thinking(0), text(1, "x")), reasoning=UNSEEN) == [
         {"text": "", "thought": True, "thoughtSignature": "c2ln"},
         {"text": "x"},
     ]
@@ -203,12 +171,12 @@ def test_seal_of_thoughts_that_have_no_text_is_given_even_if_thoughts_are_hidden
 
 def test_thinking_that_was_switched_off_is_not_shown_at_all():
     redacted = Thinking("", SEAL, redacted=True)
-    events = whole(thinking(0, "hm"), thinking(1), whole_part(2, redacted), text(3, "x"))
+    events = answer_of(thinking(0, "hm"), thinking(1), whole_part(2, redacted), text(3, "x"))
     assert streamed_parts(events, reasoning=OFF) == [{"text": "x"}]
 
 
 def test_generated_picture_is_inline_or_a_file():
-    events = whole(
+    events = answer_of(
         whole_part(0, Media("image/png", "AAAA")),
         whole_part(1, Media("image/png", url="https://x.org/p")),
     )
@@ -220,7 +188,7 @@ def test_generated_picture_is_inline_or_a_file():
 
 def test_blocks_only_gemini_knows_come_home_and_others_leave_no_trace():
     code = {"executableCode": {"language": "PYTHON", "code": "1"}}
-    events = whole(
+    events = answer_of(
         whole_part(0, Verbatim("gemini", code)),
         whole_part(1, Verbatim("anthropic", {"type": "server_tool_use"})),
     )
@@ -234,7 +202,7 @@ SEARCH = WebSearch(
 
 def test_searches_ground_the_answer_at_its_end():
     again = WebSearch(("tomorrow",), (SearchHit("https://c", "C", "rain"),))
-    events = whole(whole_part(0, SEARCH), whole_part(1, again), text(2, "x"))
+    events = answer_of(whole_part(0, SEARCH), whole_part(1, again), text(2, "x"))
     (candidate,) = chunks_of(stream(events))[-1]["candidates"]
     assert candidate["groundingMetadata"] == {
         "webSearchQueries": ["weather", "tomorrow"],
@@ -265,14 +233,14 @@ def test_searches_ground_the_answer_at_its_end():
     ],
 )
 def test_finish_reason(stop, reason):
-    *others, last = chunks_of(stream(whole(text(0, "x"), stop=stop)))
+    *others, last = chunks_of(stream(answer_of(text(0, "x"), stop=stop)))
     assert last["candidates"][0]["finishReason"] == reason
     assert all("finishReason" not in chunk["candidates"][0] for chunk in others)
 
 
 @pytest.mark.parametrize("parts", [[], [thinking(0, "hm"), text(1)]])
 def test_refusal_without_content_is_a_blocked_prompt(parts):
-    events = whole(*parts, stop=Stop.REFUSAL)
+    events = answer_of(*parts, stop=Stop.REFUSAL)
     (last,) = chunks_of(stream(events, reasoning=UNSEEN))
     assert last == answer(events, reasoning=UNSEEN)
     assert last["promptFeedback"] == {"blockReason": "SAFETY"}
@@ -309,19 +277,19 @@ def test_refusal_without_content_is_a_blocked_prompt(parts):
     ],
 )
 def test_usage(usage, counted):
-    events = whole(text(0, "x"), usage=usage)
+    events = answer_of(text(0, "x"), usage=usage)
     assert chunks_of(stream(events))[-1]["usageMetadata"] == counted
     assert answer(events)["usageMetadata"] == counted
 
 
 def test_answer_of_nothing_has_an_empty_part_because_sdks_forget_turns_without_one():
-    assert parts_of(answer(whole())) == [{"text": ""}]
-    (last,) = chunks_of(stream(whole()))
+    assert parts_of(answer(answer_of())) == [{"text": ""}]
+    (last,) = chunks_of(stream(answer_of()))
     assert parts_of(last) == [{"text": ""}]
 
 
 def test_whole_answer():
-    events = whole(
+    events = answer_of(
         thinking(0, "h", "m"),
         text(1, "a", "b", seal=SEAL),
         call(2, '{"a":1}', seal=SEAL),
@@ -380,8 +348,6 @@ def test_keep_alive_is_an_empty_line_because_google_genai_fails_on_comments():
 
 # The stream adds up to the whole answer, and the answer comes back as it was
 
-TEXT = st.text(st.sampled_from('ab "\\\n\r{}é☃😀\u2028'), max_size=6)
-PIECES = st.lists(TEXT, max_size=3)
 SEALS = st.none() | st.builds(
     Seal, st.sampled_from(["claude", "gpt"]), st.sampled_from(["c2ln", "c2-_", "no base64", "+/=="])
 )
@@ -392,9 +358,7 @@ def arguments(draw: st.DrawFn) -> list[str]:
     value = draw(
         st.dictionaries(st.sampled_from(["input", "a"]), TEXT | st.integers(0, 2**53), max_size=2)
     )
-    given = json.dumps(value, indent=draw(st.none() | st.just(1)))
-    cuts = sorted(draw(st.lists(st.integers(0, len(given)), max_size=3)))
-    return [given[start:end] for start, end in zip([0, *cuts], [*cuts, len(given)], strict=True)]
+    return cut_up(draw, json.dumps(value, indent=draw(st.none() | st.just(1))))
 
 
 WHOLE = st.sampled_from(
@@ -421,15 +385,12 @@ def answers(draw: st.DrawFn) -> list[Event]:
                 parts.append(call(at, *draw(arguments()), seal=draw(SEALS)))
             case _:
                 parts.append(whole_part(at, draw(WHOLE)))
-    numbers = [draw(st.integers(0, 99)) for _ in range(5)]
-    return whole(*parts, stop=draw(st.sampled_from(Stop)), usage=Usage(*numbers))
+    return answer_of(*parts, stop=draw(st.sampled_from(Stop)), usage=draw(usages()))
 
 
 @st.composite
 def in_batches(draw: st.DrawFn) -> list[list[Event]]:
-    events = draw(answers())
-    cuts = sorted(draw(st.sets(st.integers(0, len(events)))))
-    return [events[start:end] for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+    return cut_up(draw, draw(answers()))
 
 
 @given(in_batches(), st.sampled_from([SHOWN, UNSEEN, OFF]), st.booleans())

@@ -3,35 +3,32 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+import told
 from hypothesis import given
 from hypothesis import strategies as st
+from told import PIECES, TEXT, answer_of, cut_up, text, usages, whole_part
 
 from mcp_proxy.conversation import Media, Reasoning, Seal, Thinking, Verbatim
 from mcp_proxy.dialects import ReplyFrame, client_dialect
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import (
-    ArgumentsDelta,
     Event,
-    Finished,
     PartClosed,
     PartKind,
     PartOpened,
     Started,
     Stop,
-    TextDelta,
-    ThinkingDelta,
     Usage,
-    UsageSeen,
     fold,
 )
 
 CLIENT = client_dialect("openai_chat")
 PATCH = {"type": "custom", "custom": {"name": "patch"}}
 USAGE = {"stream_options": {"include_usage": True}}
-USED = Usage(input=5, output=4)
 
 
 def frame(**fields: Any) -> ReplyFrame:
@@ -55,38 +52,12 @@ def deltas_of(wire: bytes) -> list[Any]:
     return [chunk["choices"][0]["delta"] for chunk in chunks_of(wire) if chunk["choices"]]
 
 
-def text(at: int, *pieces: str) -> list[Event]:
-    return [
-        PartOpened(at, PartKind.TEXT),
-        *(TextDelta(at, piece) for piece in pieces),
-        PartClosed(at),
-    ]
-
-
-def thinking(at: int, *pieces: str) -> list[Event]:
-    return [
-        PartOpened(at, PartKind.THINKING),
-        *(ThinkingDelta(at, piece) for piece in pieces),
-        PartClosed(at, Seal("claude", "sealed")),
-    ]
-
-
-def call(at: int, name: str, *pieces: str) -> list[Event]:
-    return [
-        PartOpened(at, PartKind.TOOL_CALL, f"call_{at}", name),
-        *(ArgumentsDelta(at, piece) for piece in pieces),
-        PartClosed(at, Seal("gemini", "sealed")),
-    ]
+thinking = partial(told.thinking, seal=Seal("claude", "sealed"))
+call = partial(told.call, seal=Seal("gemini", "sealed"))
 
 
 def media(at: int) -> list[Event]:
-    image = Media("image/png", "AAAA")
-    return [PartOpened(at, PartKind.MEDIA, whole=image), PartClosed(at)]
-
-
-def whole(*parts: list[Event], stop: Stop = Stop.END, usage: Usage = USED) -> list[Event]:
-    body = [event for part in parts for event in part]
-    return [Started(), *body, UsageSeen(usage), Finished(stop)]
+    return whole_part(at, Media("image/png", "AAAA"))
 
 
 # Exact form
@@ -97,7 +68,7 @@ def test_stream_of_text_byte_by_byte():
         'data: {"id":"chatcmpl-0f0f0f0f0f0f0f0f0f0f0f0f","object":"chat.completion.chunk",'
         '"created":1760000000,"model":"gpt-4o","choices":[{"index":0,"delta":'
     )
-    assert stream(whole(text(0, "Hé", ' "x"\n'))).decode() == (
+    assert stream(answer_of(text(0, "Hé", ' "x"\n'))).decode() == (
         head + '{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
         + head + '{"content":"Hé"},"finish_reason":null}]}\n\n'
         + head + '{"content":" \\"x\\"\\n"},"finish_reason":null}]}\n\n'
@@ -108,7 +79,7 @@ def test_stream_of_text_byte_by_byte():
 
 def test_parallel_calls_count_from_zero_and_name_themselves_once():
     wire = stream(
-        whole(text(0, "x"), call(1, "f", '{"a"', ":1}"), call(2, "g"), stop=Stop.TOOL_CALL)
+        answer_of(text(0, "x"), call(1, "f", '{"a"', ":1}"), call(2, "g"), stop=Stop.TOOL_CALL)
     )
     assert [delta["tool_calls"] for delta in deltas_of(wire) if "tool_calls" in delta] == [
         [opening(0, "call_1", "f")],
@@ -127,7 +98,7 @@ def opening(index: int, call_id: str, name: str) -> dict[str, Any]:
 
 def test_custom_call_is_answered_with_its_text_unwrapped():
     wire = stream(
-        whole(call(0, "patch", '{"inp', 'ut":"a\\nb"}'), stop=Stop.TOOL_CALL), tools=[PATCH]
+        answer_of(call(0, "patch", '{"inp', 'ut":"a\\nb"}'), stop=Stop.TOOL_CALL), tools=[PATCH]
     )
     assert [delta["tool_calls"] for delta in deltas_of(wire) if "tool_calls" in delta] == [
         [{"index": 0, "id": "call_0", "type": "custom", "custom": {"name": "patch", "input": ""}}],
@@ -136,13 +107,13 @@ def test_custom_call_is_answered_with_its_text_unwrapped():
 
 
 def test_custom_call_that_the_model_did_not_wrap_keeps_all_it_said():
-    wire = stream(whole(call(0, "patch", '{"text":1}')), tools=[PATCH])
+    wire = stream(answer_of(call(0, "patch", '{"text":1}')), tools=[PATCH])
     assert deltas_of(wire)[-2]["tool_calls"][0]["custom"]["input"] == '{"text":1}'
 
 
 def test_legacy_client_gets_one_function_call_and_its_own_finish_reason():
     wire = stream(
-        whole(call(0, "f", '{"a":1}'), call(1, "g", "{}"), stop=Stop.TOOL_CALL),
+        answer_of(call(0, "f", '{"a":1}'), call(1, "g", "{}"), stop=Stop.TOOL_CALL),
         functions=[{"name": "f"}, {"name": "g"}],
     )
     assert deltas_of(wire)[1:-1] == [
@@ -153,26 +124,26 @@ def test_legacy_client_gets_one_function_call_and_its_own_finish_reason():
 
 
 def test_thinking_goes_out_as_reasoning_content_without_its_seal():
-    wire = stream(whole(thinking(0, "h", "m"), text(1, "x")))
+    wire = stream(answer_of(thinking(0, "h", "m"), text(1, "x")))
     assert deltas_of(wire)[1:3] == [{"reasoning_content": "h"}, {"reasoning_content": "m"}]
     assert b"sealed" not in wire
 
 
 def test_thinking_that_was_switched_off_is_not_shown():
-    assert b"hm" not in stream(whole(thinking(0, "hm"), text(1, "x")), reasoning_effort="none")
+    assert b"hm" not in stream(answer_of(thinking(0, "hm"), text(1, "x")), reasoning_effort="none")
 
 
 def test_thinking_that_is_to_stay_unseen_is_in_neither_form_of_the_answer():
     asked = frame()
     unseen = replace(asked.conversation, reasoning=Reasoning(visible=False))
     hidden = replace(asked, conversation=unseen)
-    events = whole(thinking(0, "hm"), text(1, "x"))
+    events = answer_of(thinking(0, "hm"), text(1, "x"))
     assert b"hm" not in CLIENT.stream_renderer(hidden).render(events)
     assert "hm" not in str(CLIENT.render_reply(fold(events), hidden))
 
 
 def test_generated_image_goes_out_as_a_data_url():
-    assert deltas_of(stream(whole(media(0), media(1))))[2] == {
+    assert deltas_of(stream(answer_of(media(0), media(1))))[2] == {
         "images": [
             {
                 "type": "image_url",
@@ -187,7 +158,7 @@ def test_parts_that_have_no_place_on_this_wire_leave_no_trace():
     foreign = Verbatim("anthropic", {"type": "server_tool_use"})
     redacted = Thinking("", Seal("claude", "blob"), redacted=True)
     wire = stream(
-        whole(
+        answer_of(
             [PartOpened(0, PartKind.VERBATIM, whole=foreign), PartClosed(0)],
             [PartOpened(1, PartKind.THINKING, whole=redacted), PartClosed(1)],
         )
@@ -206,13 +177,13 @@ def test_parts_that_have_no_place_on_this_wire_leave_no_trace():
     ],
 )
 def test_finish_reason(stop, reason):
-    last = chunks_of(stream(whole(text(0, "x"), stop=stop)))[-1]
+    last = chunks_of(stream(answer_of(text(0, "x"), stop=stop)))[-1]
     assert last["choices"] == [{"index": 0, "delta": {}, "finish_reason": reason}]
 
 
 def test_usage_asked_for_is_in_the_last_chunk_and_null_in_all_others():
     used = Usage(input=3, output=9, thinking=4, cache_read=2, cache_write=1)
-    *others, last = chunks_of(stream(whole(text(0, "x"), usage=used), **USAGE))
+    *others, last = chunks_of(stream(answer_of(text(0, "x"), usage=used), **USAGE))
     assert [chunk["usage"] for chunk in others] == [None] * 3
     assert last["choices"] == []
     assert last["usage"]["prompt_tokens"] == 6
@@ -223,7 +194,7 @@ def test_usage_asked_for_is_in_the_last_chunk_and_null_in_all_others():
 
 
 def test_usage_not_asked_for_is_nowhere():
-    assert b"usage" not in stream(whole(text(0, "x")))
+    assert b"usage" not in stream(answer_of(text(0, "x")))
 
 
 def test_failure_inside_a_stream_is_an_error_record_without_the_end_mark():
@@ -249,7 +220,7 @@ def test_keep_alive_is_a_comment():
 
 
 def test_whole_answer():
-    events = whole(thinking(0, "hm"), call(1, "f", '{"a":1}'), stop=Stop.TOOL_CALL)
+    events = answer_of(thinking(0, "hm"), call(1, "f", '{"a":1}'), stop=Stop.TOOL_CALL)
     answer = CLIENT.render_reply(fold(events), frame())
     assert answer["id"] == "chatcmpl-0f0f0f0f0f0f0f0f0f0f0f0f"
     assert answer["object"] == "chat.completion"
@@ -274,14 +245,12 @@ def test_whole_answer():
 
 
 def test_answer_of_nothing_has_text_that_is_empty_rather_than_null():
-    (choice,) = CLIENT.render_reply(fold(whole()), frame())["choices"]
+    (choice,) = CLIENT.render_reply(fold(answer_of()), frame())["choices"]
     assert choice["message"]["content"] == ""
 
 
 # The stream adds up to the whole answer
 
-TEXT = st.text(st.sampled_from('ab "\\\n\r{}é☃😀\u2028'), max_size=6)
-PIECES = st.lists(TEXT, max_size=3)
 NAMES = st.sampled_from(["f", "g", "patch"])
 ARGUMENTS = st.one_of(
     st.just(""),
@@ -289,15 +258,6 @@ ARGUMENTS = st.one_of(
         json.dumps
     ),
 )
-
-
-@st.composite
-def split_arguments(draw: st.DrawFn) -> list[str]:
-    arguments = draw(ARGUMENTS)
-    cuts = sorted(draw(st.lists(st.integers(0, len(arguments)), max_size=3)))
-    return [
-        arguments[start:end] for start, end in zip([0, *cuts], [*cuts, len(arguments)], strict=True)
-    ]
 
 
 @st.composite
@@ -310,16 +270,10 @@ def answers(draw: st.DrawFn) -> list[Event]:
             case "thinking":
                 parts.append(thinking(at, *draw(PIECES)))
             case "call":
-                parts.append(call(at, draw(NAMES), *draw(split_arguments())))
+                parts.append(call(at, draw(NAMES), *cut_up(draw, draw(ARGUMENTS))))
             case _:
                 parts.append(media(at))
-    numbers = [draw(st.integers(0, 99)) for _ in range(5)]
-    return whole(*parts, stop=draw(st.sampled_from(Stop)), usage=Usage(*numbers))
-
-
-def batched(draw: st.DrawFn, events: list[Event]) -> list[list[Event]]:
-    cuts = sorted(draw(st.sets(st.integers(0, len(events)))))
-    return [events[start:end] for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+    return answer_of(*parts, stop=draw(st.sampled_from(Stop)), usage=draw(usages()))
 
 
 REQUESTS = st.sampled_from(
@@ -336,7 +290,7 @@ REQUESTS = st.sampled_from(
 @given(st.data(), answers(), REQUESTS)
 def test_any_stream_in_any_batches_adds_up_to_the_whole_answer(data, events, fields):
     renderer = CLIENT.stream_renderer(frame(**fields))
-    wire = b"".join(renderer.render(batch) for batch in batched(data.draw, events))
+    wire = b"".join(renderer.render(batch) for batch in cut_up(data.draw, events))
     answer = CLIENT.render_reply(fold(events), frame(**fields))
 
     chunks = chunks_of(wire)

@@ -7,23 +7,29 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from told import (
+    PIECES,
+    TEXT,
+    answer_of,
+    call,
+    cut_up,
+    text,
+    thinking,
+    usages,
+    whole_part,
+)
 
 from mcp_proxy.conversation import Media, Seal, SearchHit, Thinking, Verbatim, WebSearch
 from mcp_proxy.dialects import ReplyFrame, client_dialect
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import (
-    ArgumentsDelta,
     Event,
-    Finished,
-    PartClosed,
     PartKind,
     PartOpened,
     Started,
     Stop,
     TextDelta,
-    ThinkingDelta,
     Usage,
-    UsageSeen,
     fold,
 )
 
@@ -32,7 +38,6 @@ ID = "0f" * 12
 SHOWN = {"reasoning": {"summary": "auto"}}
 PATCH = {"type": "custom", "name": "patch"}
 AGENTS = {"type": "namespace", "name": "agents", "tools": [{"type": "function", "name": "wait"}]}
-USED = Usage(input=5, output=4)
 
 
 def frame(**fields: Any) -> ReplyFrame:
@@ -70,38 +75,8 @@ def items_of(wire: bytes) -> list[Any]:
     ]
 
 
-def text(at: int, *pieces: str) -> list[Event]:
-    deltas = [TextDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.TEXT), *deltas, PartClosed(at)]
-
-
-def thinking(at: int, *pieces: str, seal: Seal | None = None) -> list[Event]:
-    deltas = [ThinkingDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.THINKING), *deltas, PartClosed(at, seal)]
-
-
-def call(at: int, name: str, *pieces: str) -> list[Event]:
-    deltas = [ArgumentsDelta(at, piece) for piece in pieces]
-    return [PartOpened(at, PartKind.TOOL_CALL, f"call_{at}", name), *deltas, PartClosed(at)]
-
-
-def complete(at: int, whole: Media | Verbatim | Thinking | WebSearch) -> list[Event]:
-    kinds = {
-        Media: PartKind.MEDIA,
-        Verbatim: PartKind.VERBATIM,
-        Thinking: PartKind.THINKING,
-        WebSearch: PartKind.SEARCH,
-    }
-    return [PartOpened(at, kinds[type(whole)], whole=whole), PartClosed(at)]
-
-
 def search(at: int, *urls: str) -> list[Event]:
-    return complete(at, WebSearch(("q",), tuple(SearchHit(url, url.upper()) for url in urls)))
-
-
-def answer(*parts: list[Event], stop: Stop = Stop.END, usage: Usage = USED) -> list[Event]:
-    body = [event for part in parts for event in part]
-    return [Started(), *body, UsageSeen(usage), Finished(stop)]
+    return whole_part(at, WebSearch(("q",), tuple(SearchHit(url, url.upper()) for url in urls)))
 
 
 # Form and order
@@ -119,7 +94,7 @@ def test_delta_of_text_byte_by_byte():
 
 
 def test_order_of_thinking_text_and_call():
-    events = answer(thinking(0, "h", "m"), text(1, "Hi"), call(2, "f", '{"a"', ":1}"))
+    events = answer_of(thinking(0, "h", "m"), text(1, "Hi"), call(2, "f", '{"a"', ":1}"))
     assert types_of(stream(events, **SHOWN)) == [
         "created",
         "in_progress",
@@ -148,7 +123,7 @@ def test_order_of_thinking_text_and_call():
 def test_response_repeats_what_was_asked_and_says_that_nothing_is_stored():
     (created, *_, last) = records_of(
         stream(
-            answer(text(0, "x")),
+            answer_of(text(0, "x")),
             instructions="Be brief",
             tools=[PATCH],
             temperature=0.5,
@@ -170,7 +145,7 @@ def test_response_repeats_what_was_asked_and_says_that_nothing_is_stored():
 
 def test_usage_counts_the_whole_prompt():
     used = Usage(input=3, output=9, thinking=4, cache_read=2, cache_write=1)
-    assert records_of(stream(answer(text(0, "x"), usage=used)))[-1]["response"]["usage"] == {
+    assert records_of(stream(answer_of(text(0, "x"), usage=used)))[-1]["response"]["usage"] == {
         "input_tokens": 6,
         "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1},
         "output_tokens": 9,
@@ -190,7 +165,7 @@ def test_usage_counts_the_whole_prompt():
     ],
 )
 def test_end_of_an_answer(stop, reason):
-    wire = stream(answer(text(0, "a"), call(1, "f"), text(2, "b"), stop=stop))
+    wire = stream(answer_of(text(0, "a"), call(1, "f"), text(2, "b"), stop=stop))
     status = "incomplete" if reason else "completed"
     last = records_of(wire)[-1]
     assert last["type"] == f"response.{status}"
@@ -203,7 +178,7 @@ def test_end_of_an_answer(stop, reason):
 
 
 def test_thinking_is_an_item_with_its_seal():
-    (item,) = items_of(stream(answer(thinking(0, "h", "m", seal=Seal("gpt", "s"))), **SHOWN))
+    (item,) = items_of(stream(answer_of(thinking(0, "h", "m", seal=Seal("gpt", "s"))), **SHOWN))
     assert item == {
         "type": "reasoning",
         "id": f"rs_{ID}00",
@@ -213,14 +188,14 @@ def test_thinking_is_an_item_with_its_seal():
 
 
 def test_seal_without_a_text_is_an_item_without_a_summary_whoever_may_see_thinking():
-    events = answer(thinking(0, seal=Seal("gpt", "s")))
+    events = answer_of(thinking(0, seal=Seal("gpt", "s")))
     item = {"type": "reasoning", "id": f"rs_{ID}00", "summary": [], "encrypted_content": "s"}
     assert items_of(stream(events)) == items_of(stream(events, **SHOWN)) == [item]
 
 
 @pytest.mark.parametrize("fields", [{}, {"reasoning": {"effort": "none", "summary": "auto"}}])
 def test_thinking_that_is_not_to_be_seen_takes_no_place_and_its_seal_stays_with_it(fields):
-    wire = stream(answer(thinking(0, "hm", seal=Seal("claude", "s")), text(1, "x")), **fields)
+    wire = stream(answer_of(thinking(0, "hm", seal=Seal("claude", "s")), text(1, "x")), **fields)
     assert [item["id"] for item in items_of(wire)] == [f"msg_{ID}00"]
     assert b"hm" not in wire
     assert b'"s"' not in wire
@@ -228,25 +203,25 @@ def test_thinking_that_is_not_to_be_seen_takes_no_place_and_its_seal_stays_with_
 
 def test_thinking_that_was_switched_off_shows_no_seal():
     redacted = Thinking("", Seal("claude", "blob"), redacted=True)
-    events = answer(thinking(0, seal=Seal("gpt", "s")), complete(1, redacted))
+    events = answer_of(thinking(0, seal=Seal("gpt", "s")), whole_part(1, redacted))
     assert items_of(stream(events, reasoning={"effort": "none"})) == []
 
 
 def test_redacted_thinking_comes_back_as_what_it_was():
     redacted = Thinking("", Seal("", "blob"), redacted=True)
-    (item,) = items_of(stream(answer(complete(0, redacted))))
+    (item,) = items_of(stream(answer_of(whole_part(0, redacted))))
     assert frame(input=[item]).conversation.messages[0].parts == (redacted,)
 
 
 def test_thinking_comes_back_as_what_it_was():
-    (item,) = items_of(stream(answer(thinking(0, "h", "m\n\n!", seal=Seal("", "s"))), **SHOWN))
+    (item,) = items_of(stream(answer_of(thinking(0, "h", "m\n\n!", seal=Seal("", "s"))), **SHOWN))
     assert frame(input=[item]).conversation.messages[0].parts == (
         Thinking("hm\n\n!", Seal("", "s")),
     )
 
 
 def test_text_of_nothing_takes_no_place():
-    assert items_of(stream(answer(text(0), text(1, "", "x")))) == [
+    assert items_of(stream(answer_of(text(0), text(1, "", "x")))) == [
         {
             "type": "message",
             "id": f"msg_{ID}00",
@@ -258,7 +233,7 @@ def test_text_of_nothing_takes_no_place():
 
 
 def test_call_without_arguments_has_an_empty_object():
-    wire = stream(answer(call(0, "f")))
+    wire = stream(answer_of(call(0, "f")))
     deltas = [record["delta"] for record in records_of(wire) if "delta" in record]
     assert deltas == ["{}"]
     assert items_of(wire) == [
@@ -274,7 +249,7 @@ def test_call_without_arguments_has_an_empty_object():
 
 
 def test_call_of_a_custom_tool_has_its_text_unwrapped():
-    wire = stream(answer(call(0, "patch", '{"inp', 'ut":"a\\nb"}')), tools=[PATCH])
+    wire = stream(answer_of(call(0, "patch", '{"inp', 'ut":"a\\nb"}')), tools=[PATCH])
     deltas = [record["delta"] for record in records_of(wire) if "delta" in record]
     assert deltas == ["a\nb"]
     assert items_of(wire) == [
@@ -290,12 +265,12 @@ def test_call_of_a_custom_tool_has_its_text_unwrapped():
 
 
 def test_custom_call_that_the_model_did_not_wrap_keeps_all_it_said():
-    (item,) = items_of(stream(answer(call(0, "patch", '{"text":1}')), tools=[PATCH]))
+    (item,) = items_of(stream(answer_of(call(0, "patch", '{"text":1}')), tools=[PATCH]))
     assert item["input"] == '{"text":1}'
 
 
 def test_call_of_a_namespaced_tool_names_both():
-    wire = stream(answer(call(0, "agents__wait", "{}")), tools=[AGENTS])
+    wire = stream(answer_of(call(0, "agents__wait", "{}")), tools=[AGENTS])
     added = records_of(wire)[2]["item"]
     (item,) = items_of(wire)
     assert (item["namespace"], item["name"]) == (added["namespace"], added["name"])
@@ -304,7 +279,7 @@ def test_call_of_a_namespaced_tool_names_both():
 
 def test_search_behind_a_text_is_cited_by_it():
     found = WebSearch(("q", "r"), (SearchHit("a", "A", "wor"), SearchHit("b")))
-    wire = stream(answer(text(0, "Hello world"), complete(1, found), text(2, "more")))
+    wire = stream(answer_of(text(0, "Hello world"), whole_part(1, found), text(2, "more")))
     message, searched, more = items_of(wire)
     assert message["content"][0]["annotations"] == [
         {"type": "url_citation", "url": "a", "title": "A", "start_index": 6, "end_index": 9},
@@ -327,14 +302,14 @@ def test_search_behind_a_text_is_cited_by_it():
 
 
 def test_searches_before_a_text_are_cited_by_it():
-    events = answer(search(0, "a"), search(1, "b"), text(2, "x"), text(3, "y"))
+    events = answer_of(search(0, "a"), search(1, "b"), text(2, "x"), text(3, "y"))
     *_, message, other = items_of(stream(events))
     assert [each["url"] for each in message["content"][0]["annotations"]] == ["a", "b"]
     assert other["content"][0]["annotations"] == []
 
 
 def test_generated_image_is_an_item_with_its_data():
-    wire = stream(answer(complete(0, Media("image/jpeg", "AAAA"))))
+    wire = stream(answer_of(whole_part(0, Media("image/jpeg", "AAAA"))))
     assert items_of(wire) == [
         {
             "type": "image_generation_call",
@@ -348,14 +323,14 @@ def test_generated_image_is_an_item_with_its_data():
 
 
 def test_generated_image_elsewhere_is_a_link():
-    (item,) = items_of(stream(answer(complete(0, Media("image/*", url="https://x.test/a")))))
+    (item,) = items_of(stream(answer_of(whole_part(0, Media("image/*", url="https://x.test/a")))))
     assert item["content"][0]["text"] == "![image](https://x.test/a)"
 
 
 def test_item_of_this_api_comes_home_and_that_of_another_leaves_no_trace():
     item = {"type": "mcp_call", "id": "mcp_1"}
     own, foreign = Verbatim("openai_responses", item), Verbatim("anthropic", {"type": "x"})
-    assert items_of(stream(answer(complete(0, foreign), complete(1, own)))) == [item]
+    assert items_of(stream(answer_of(whole_part(0, foreign), whole_part(1, own)))) == [item]
 
 
 # Failures
@@ -419,8 +394,6 @@ def test_keep_alive_is_a_comment():
 
 # The stream adds up to the whole answer
 
-TEXT = st.text(st.sampled_from('ab "\\\n\r{}%é☃😀\u2028'), max_size=6)
-PIECES = st.lists(TEXT, max_size=3)
 SEALS = st.none() | st.just(Seal("claude", "sealed"))
 WHOLES: Any = st.sampled_from(
     [
@@ -439,13 +412,6 @@ ARGUMENTS = st.just("") | st.dictionaries(
 
 
 @st.composite
-def pieces_of_arguments(draw: st.DrawFn) -> list[str]:
-    whole = draw(ARGUMENTS)
-    cut = draw(st.integers(0, len(whole)))
-    return [whole[:cut], whole[cut:]]
-
-
-@st.composite
 def answers(draw: st.DrawFn) -> list[Event]:
     parts = []
     for at in range(draw(st.integers(0, 6))):
@@ -456,11 +422,10 @@ def answers(draw: st.DrawFn) -> list[Event]:
                 parts.append(thinking(at, *draw(PIECES), seal=draw(SEALS)))
             case "call":
                 name = draw(st.sampled_from(["f", "patch", "agents__wait"]))
-                parts.append(call(at, name, *draw(pieces_of_arguments())))
+                parts.append(call(at, name, *cut_up(draw, draw(ARGUMENTS))))
             case _:
-                parts.append(complete(at, draw(WHOLES)))
-    numbers = [draw(st.integers(0, 99)) for _ in range(5)]
-    return answer(*parts, stop=draw(st.sampled_from(Stop)), usage=Usage(*numbers))
+                parts.append(whole_part(at, draw(WHOLES)))
+    return answer_of(*parts, stop=draw(st.sampled_from(Stop)), usage=draw(usages()))
 
 
 REQUESTS = st.sampled_from(
@@ -470,12 +435,8 @@ REQUESTS = st.sampled_from(
 
 @given(st.data(), answers(), REQUESTS)
 def test_any_stream_in_any_batches_adds_up_to_the_whole_answer(data, events, fields):
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(events)))))
     renderer = CLIENT.stream_renderer(frame(**fields))
-    wire = b"".join(
-        renderer.render(events[start:end])
-        for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True)
-    )
+    wire = b"".join(renderer.render(batch) for batch in cut_up(data.draw, events))
 
     created, in_progress, *middle, last = records_of(wire)
     assert (created["type"], in_progress["type"]) == ("response.created", "response.in_progress")
