@@ -3,7 +3,7 @@
 `policy/durations.py` writes the exact spans of protocols and logs; these are rounded, and local.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 _DAY = 86_400
 _STEPS = (("d", _DAY, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
@@ -14,6 +14,11 @@ _SHAPES = ((_DAY, "%H:%M"), (6 * _DAY, "%a %H:%M"), (float("inf"), "%d %b"))
 def parse(moment: str) -> datetime:
     """The ISO 8601 text of a report."""
     return datetime.fromisoformat(moment)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second: how JSON has it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
 def span(seconds: float) -> str:
