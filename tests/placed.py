@@ -11,6 +11,7 @@ from mcp_proxy.account import Account
 from mcp_proxy.demo.places import DemoPlaces, RecordedCall
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.app import Server
+from mcp_proxy.store.accounts import AccountStore
 from mcp_proxy.store.settings import Settings
 from mcp_proxy.store.state import StateStore
 
@@ -69,12 +70,14 @@ async def placed(
     settings: Settings | None = None,
     places: DemoPlaces | None = None,
     clock: Callable[[], float] = time.time,
+    store: AccountStore | None = None,
     **fields: Any,
 ) -> AsyncIterator[Placed]:
     """A proxy with one account of each of the providers, and further `accounts`.
 
     `providers`: `codex`, or `codex:ada` for an account with that id. `places` end with the block
-    unless they are given. `fields`: further fields of the accounts.
+    unless they are given. `store`: an accounts.toml that gets the accounts, beside those that it
+    has. `fields`: further fields of the accounts.
     """
     async with AsyncExitStack() as stack:
         if places is None:
@@ -83,6 +86,11 @@ async def placed(
         pointed = replace(given, providers={**places.settings(), **given.providers})
         named = (each.partition(":") for each in providers)
         chosen = [places.account(name, who or None, **fields) for name, _, who in named]
-        runtime = Runtime([*chosen, *accounts], pointed, StateStore.open(state), clock=clock)
+        held = [*chosen, *accounts]
+        for account in held if store is not None else ():
+            store.add(account)
+        runtime = Runtime(held, pointed, StateStore.open(state), store=store, clock=clock)
+        if store is not None:
+            runtime.take(store.load())
         async with Server(runtime, host="127.0.0.1", port=0) as server:
             yield Placed(places, runtime, server)

@@ -42,6 +42,10 @@ class CodexTokens:
         self._accept = accept
         self.logs_in = "demo-codex"
         """Whose login the page and the device flow give."""
+        self.refreshes: dict[str, int] = {}
+        """Refresh tokens traded in, per account."""
+        self.outage: Answer | None = None
+        """While set, all that the token endpoint answers."""
         self._current: dict[str, str] = {}
         self._used: set[str] = set()
         self._codes: dict[str, _Code] = {}
@@ -97,6 +101,8 @@ class CodexTokens:
         raise web.HTTPFound(f"{query['redirect_uri']}?{back}")
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
+        if self.outage is not None:
+            raise Refusal(self.outage)
         form = await _fields(request)
         if form.get("client_id") != CLIENT_ID:
             raise Refusal(_denied(401, "invalid_client", "Unknown client."))
@@ -156,6 +162,7 @@ class CodexTokens:
             text = "Your session has ended. Please log in again."
             raise Refusal(_denied(401, "refresh_token_invalidated", text))
         self._used.add(token)
+        self.refreshes[account] = self.refreshes.get(account, 0) + 1
         return account
 
     def _answer(self, account: str) -> JsonObject:

@@ -43,6 +43,8 @@ class GitHub:
         """Whose login the device flow gives."""
         self.exchanges: dict[str, int] = {}
         """Copilot tokens given out, per account."""
+        self.outage: Answer | None = None
+        """While set, all that the exchange of tokens answers."""
         self._tokens: dict[str, str] = {}
         self._devices: dict[str, int] = {}
 
@@ -101,6 +103,8 @@ class GitHub:
         return json_answer({"login": account, "id": 1, "email": f"{account}@example.com"})
 
     async def _exchange(self, request: web.Request) -> web.StreamResponse:
+        if self.outage is not None:
+            raise Refusal(self.outage)
         account = self._caller(request.headers)
         self.exchanges[account] = self.exchanges.get(account, 0) + 1
         expires_at = int(self._now()) + LIFETIME
