@@ -208,6 +208,7 @@ async def test_a_mark_outlives_the_renewal_of_a_token(tmp_path):
         no_codex = {"type": "usage_not_included", "message": "no Codex"}
         client.rig.places.play("codex", Answer(429, {"error": no_codex}))
         assert (await client.ask("gpt-5.5")).status == 503
+        await client.limits()
         clock.later(11 * DAY)
         await client.limits()
         assert renewals(client, "demo-codex") == 2
