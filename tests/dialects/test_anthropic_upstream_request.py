@@ -3,15 +3,18 @@
 import base64
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import talking
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from talking import assistant, user
 
 from mcp_proxy.conversation import (
     FREEFORM_SCHEMA,
@@ -56,16 +59,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "additiona
 MARK = {"type": "ephemeral"}
 
 
-def user(*parts: Part | str) -> Message:
-    return Message("user", tuple(Text(p) if isinstance(p, str) else p for p in parts))
-
-
-def assistant(*parts: Part | str) -> Message:
-    return Message("assistant", tuple(Text(p) if isinstance(p, str) else p for p in parts))
-
-
-def talk(*messages: Message, **fields: Any) -> Conversation:
-    return Conversation("openai_chat", "m", messages or (user("hi"),), **fields)
+talk = partial(talking.talk, dialect="openai_chat")
 
 
 def rendered(conversation: Conversation, model: ModelInfo = NEWEST) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
+from talking import assistant, talk, user
 
 from mcp_proxy.conversation import (
     Conversation,
     Media,
     Message,
     OutputFormat,
-    Part,
     Reasoning,
     Sampling,
     Seal,
@@ -40,20 +40,6 @@ NULLABLE = {"type": "object", "properties": {"a": {"type": ["integer", "null"]}}
 OBJECT = {"type": "object", "properties": {"x": {"type": "string"}}}
 
 
-def user(*parts: Part | str) -> Message:
-    return Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def model_says(*parts: Part | str) -> Message:
-    return Message(
-        "assistant", tuple(Text(part) if isinstance(part, str) else part for part in parts)
-    )
-
-
-def talk(*messages: Message, **fields: Any) -> Conversation:
-    return Conversation("anthropic", "asked", messages or (user("hi"),), **fields)
-
-
 def render(conversation: Conversation, model: str = CLAUDE) -> dict[str, Any]:
     """The request as JSON has it."""
     decoded: dict[str, Any] = orjson.loads(
@@ -77,7 +63,7 @@ def sealed(text: str, origin: str, value: str = "sig") -> Thinking:
 
 class TestTurns:
     def test_roles_are_user_and_model(self):
-        assert [turn["role"] for turn in contents(user("a"), model_says("b"), user("c"))] == [
+        assert [turn["role"] for turn in contents(user("a"), assistant("b"), user("c"))] == [
             "user",
             "model",
             "user",
@@ -89,7 +75,7 @@ class TestTurns:
         ]
 
     def test_empty_message_is_left_out_and_roles_still_alternate(self):
-        found = contents(user("a"), model_says("", " "), user("b"))
+        found = contents(user("a"), assistant("", " "), user("b"))
         assert found == [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]
 
     @pytest.mark.parametrize("model", FAMILIES)
@@ -105,16 +91,16 @@ class TestTurns:
         assert found[0]["parts"] == [{"executableCode": {"code": "1"}}]
 
     def test_history_that_begins_with_the_model_gets_a_user_in_front_for_gemini_only(self):
-        history = (model_says("hello"), user("hi"))
+        history = (assistant("hello"), user("hi"))
         assert contents(*history, model=GEMINI)[0] == {"role": "user", "parts": [{"text": "."}]}
         assert contents(*history, model=CLAUDE)[0]["role"] == "model"
 
     def test_prefill_loses_its_trailing_white_space_for_claude(self):
-        assert contents(user("a"), model_says("{ \n"))[-1]["parts"] == [{"text": "{"}]
-        assert contents(user("a"), model_says("{ "), model=GEMINI)[-1]["parts"] == [{"text": "{ "}]
+        assert contents(user("a"), assistant("{ \n"))[-1]["parts"] == [{"text": "{"}]
+        assert contents(user("a"), assistant("{ "), model=GEMINI)[-1]["parts"] == [{"text": "{ "}]
 
     def test_system_in_the_middle_is_a_marked_note_of_the_user_side(self):
-        found = contents(user("a"), model_says("b"), Message("system", (Text("be brief"),)))
+        found = contents(user("a"), assistant("b"), Message("system", (Text("be brief"),)))
         assert found[-1]["role"] == "user"
         assert found[-1]["parts"][0]["text"].endswith("\nbe brief")
         assert "not written by the user" in found[-1]["parts"][0]["text"]
@@ -156,7 +142,7 @@ class TestMedia:
 class TestCallsAndResults:
     HISTORY = (
         user("go"),
-        model_says(ToolCall("a", "f", '{"x":"1"}'), "text after", ToolCall("b", "g", "")),
+        assistant(ToolCall("a", "f", '{"x":"1"}'), "text after", ToolCall("b", "g", "")),
         user("and then", ToolResult("b", (Text("two"),)), ToolResult("a", (Text("one"),))),
     )
 
@@ -199,7 +185,7 @@ class TestCallsAndResults:
 
     def test_ids_are_made_legal_alike(self):
         found = contents(
-            user("go"), model_says(ToolCall("f:1/x", "f", "{}")), user(ToolResult("f:1/x"))
+            user("go"), assistant(ToolCall("f:1/x", "f", "{}")), user(ToolResult("f:1/x"))
         )
         assert found[1]["parts"][0]["functionCall"]["id"] == "f_1_x"
         assert found[2]["parts"][0]["functionResponse"]["id"] == "f_1_x"
@@ -207,7 +193,7 @@ class TestCallsAndResults:
     def result(self, *parts: Text | Media, model: str = CLAUDE, **fields: Any) -> dict[str, Any]:
         history = (
             user("go"),
-            model_says(ToolCall("a", "f", "{}")),
+            assistant(ToolCall("a", "f", "{}")),
             user(ToolResult("a", parts, **fields)),
         )
         found: dict[str, Any] = contents(*history, model=model)[2]["parts"][0]["functionResponse"]
@@ -248,26 +234,26 @@ class TestCallsAndResults:
 class TestThinkingInHistory:
     def test_claude_gets_sealed_thinking_first(self):
         found = contents(
-            user("a"), model_says("b", sealed("t", "claude"), ToolCall("c", "f", "{}")), user("d")
+            user("a"), assistant("b", sealed("t", "claude"), ToolCall("c", "f", "{}")), user("d")
         )
         assert found[1]["parts"][0] == {"thought": True, "text": "t", "thoughtSignature": "sig"}
 
     def test_thinking_without_text_still_has_the_key(self):
-        found = contents(user("a"), model_says(sealed("", "claude")), user("d"))
+        found = contents(user("a"), assistant(sealed("", "claude")), user("d"))
         assert found[1]["parts"][0]["text"] == ""
 
     def test_unsealed_and_redacted_thinking_is_left_out(self):
         parts = (Thinking("t"), Thinking("", Seal("claude", "blob"), redacted=True), Text("b"))
-        assert contents(user("a"), model_says(*parts), user("d"))[1]["parts"] == [{"text": "b"}]
+        assert contents(user("a"), assistant(*parts), user("d"))[1]["parts"] == [{"text": "b"}]
 
     def test_claude_that_does_not_think_gets_none(self):
-        found = contents(user("a"), model_says(sealed("t", "claude"), "b"), model=PLAIN_CLAUDE)
+        found = contents(user("a"), assistant(sealed("t", "claude"), "b"), model=PLAIN_CLAUDE)
         assert found[1]["parts"] == [{"text": "b"}]
 
     def test_gemini_gets_its_signature_on_the_call_that_the_client_could_not_sign(self):
         found = contents(
             user("a"),
-            model_says(sealed("t", "gemini"), ToolCall("c", "f", "{}"), ToolCall("d", "f", "{}")),
+            assistant(sealed("t", "gemini"), ToolCall("c", "f", "{}"), ToolCall("d", "f", "{}")),
             model=GEMINI,
         )
         first, second = found[1]["parts"]
@@ -276,33 +262,33 @@ class TestThinkingInHistory:
 
     def test_gemini_gets_the_same_signature_once(self):
         call = ToolCall("c", "f", "{}", Seal("gemini", "sig"))
-        found = contents(user("a"), model_says(sealed("t", "gemini"), call), model=GEMINI)
+        found = contents(user("a"), assistant(sealed("t", "gemini"), call), model=GEMINI)
         assert [part.get("thoughtSignature") for part in found[1]["parts"]] == ["sig"]
 
     def test_gemini_keeps_thinking_that_has_a_signature_of_its_own(self):
         call = ToolCall("c", "f", "{}", Seal("gemini", "other"))
-        found = contents(user("a"), model_says(sealed("t", "gemini"), call), model=GEMINI)
+        found = contents(user("a"), assistant(sealed("t", "gemini"), call), model=GEMINI)
         assert [part.get("thoughtSignature") for part in found[1]["parts"]] == ["sig", "other"]
 
     def test_gemini_text_gets_the_signature_that_came_with_it(self):
-        found = contents(user("a"), model_says(sealed("t", "gemini"), "b"), model=GEMINI)
+        found = contents(user("a"), assistant(sealed("t", "gemini"), "b"), model=GEMINI)
         assert found[1]["parts"] == [{"text": "b", "thoughtSignature": "sig"}]
 
     def test_signature_of_blank_text_does_not_get_on_other_text(self):
         blank = Text(" ", Seal("gemini", "sig"))
-        found = contents(user("a"), model_says("b", blank), model=GEMINI)
+        found = contents(user("a"), assistant("b", blank), model=GEMINI)
         assert found[1]["parts"] == [{"text": "b"}]
 
     def test_gemini_thinking_at_the_end_stays_thinking(self):
-        found = contents(user("a"), model_says("b", sealed("t", "gemini")), model=GEMINI)
+        found = contents(user("a"), assistant("b", sealed("t", "gemini")), model=GEMINI)
         assert found[1]["parts"][0]["thought"] is True
 
     def test_first_unsigned_call_of_a_gemini_turn_gets_the_sentinel(self):
         found = contents(
             user("a"),
-            model_says(ToolCall("c", "f", "{}"), ToolCall("d", "f", "{}")),
+            assistant(ToolCall("c", "f", "{}"), ToolCall("d", "f", "{}")),
             user("r"),
-            model_says(ToolCall("e", "f", "{}")),
+            assistant(ToolCall("e", "f", "{}")),
             model=GEMINI,
         )
         calls = [part for turn in found for part in turn["parts"] if "functionCall" in part]
@@ -310,7 +296,7 @@ class TestThinkingInHistory:
 
     @pytest.mark.parametrize("model", [CLAUDE, "gpt-oss-120b-medium"])
     def test_others_never_get_the_sentinel(self, model):
-        found = contents(user("a"), model_says(ToolCall("c", "f", "{}")), model=model)
+        found = contents(user("a"), assistant(ToolCall("c", "f", "{}")), model=model)
         assert "thoughtSignature" not in found[1]["parts"][0]
 
 
@@ -537,7 +523,7 @@ class TestTools:
 
     def test_calls_in_the_history_have_the_declared_name(self):
         request = render(
-            talk(user("a"), model_says(ToolCall("c", "s/f", "{}")), tools=(tool("s/f"),))
+            talk(user("a"), assistant(ToolCall("c", "s/f", "{}")), tools=(tool("s/f"),))
         )
         call = request["contents"][1]["parts"][0]["functionCall"]
         assert call["name"] == request["tools"][0]["functionDeclarations"][0]["name"] == "s_f"

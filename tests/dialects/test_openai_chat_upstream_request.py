@@ -7,10 +7,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from talking import assistant, talk, user
 
 from mcp_proxy.conversation import (
     FREEFORM_SCHEMA,
-    Conversation,
     JsonObject,
     Media,
     Message,
@@ -57,18 +57,8 @@ OPEN_SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
 TOOL = Tool("f", "does f", OPEN_SCHEMA)
 
 
-def user(*parts: Any) -> Message:
-    return Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def assistant(*parts: Any) -> Message:
-    return Message(
-        "assistant", tuple(Text(part) if isinstance(part, str) else part for part in parts)
-    )
-
-
 def request(*messages: Message, model: ModelInfo = LOCAL, **fields: Any) -> JsonObject:
-    conversation = Conversation("anthropic", "m", messages or (user("hi"),), **fields)
+    conversation = talk(*messages, **fields)
     rendered: JsonObject = orjson.loads(orjson.dumps(UPSTREAM.render_request(conversation, model)))
     return rendered
 

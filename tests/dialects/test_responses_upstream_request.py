@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+from talking import assistant, talk, user
 
 from mcp_proxy.conversation import (
     FREEFORM_SCHEMA,
@@ -11,7 +12,6 @@ from mcp_proxy.conversation import (
     Media,
     Message,
     OutputFormat,
-    Part,
     Reasoning,
     Sampling,
     Seal,
@@ -41,19 +41,11 @@ PATCH = Tool(
 Json = dict[str, Any]
 
 
-def user(*parts: Part) -> Message:
-    return Message("user", parts)
-
-
-def assistant(*parts: Part) -> Message:
-    return Message("assistant", parts)
-
-
-HI = user(Text("hi"))
+HI = user("hi")
 
 
 def body(*messages: Message, model: str | ModelInfo = "gpt-5.5", **fields: Any) -> Json:
-    conversation = Conversation("anthropic", "m", messages or (HI,), **fields)
+    conversation = talk(*messages, **fields)
     facts = info(model, "openai") if isinstance(model, str) else model
     sent: Json = orjson.loads(orjson.dumps(UPSTREAM.render_request(conversation, facts)))
     return sent

@@ -7,12 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from talking import talk
 
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.conversation import Conversation, Message, Reasoning, Text, Tool
+from mcp_proxy.conversation import Conversation, Reasoning, Tool
 from mcp_proxy.demo.places.messages_rules import problems
 from mcp_proxy.demo.places.models import ANTHROPIC
 from mcp_proxy.dialects.anthropic import UPSTREAM
@@ -33,22 +35,14 @@ NOW = datetime(2026, 11, 21, 10, tzinfo=UTC).timestamp()
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
 KEY = Secret("sk-ant-api03-0123456789")
 ACCOUNT = Account("a", "anthropic", Credential(api_key=KEY))
-DEFAULTS = ProviderSettings()
-TALK = Conversation("anthropic", "m", (Message("user", (Text("hi"),)),))
+TALK = talk()
 NEWEST = info("claude-opus-5-5", "anthropic")
 BUDGETED = info("claude-sonnet-4-5-20250929", "anthropic")
 
 
 def ask(model: ModelInfo = NEWEST, **fields: Any) -> Ask:
-    usual: dict[str, Any] = {
-        "account": ACCOUNT,
-        "token": KEY,
-        "dialect": "anthropic",
-        "conversation": TALK,
-        "host": "https://h",
-        "settings": DEFAULTS,
-    }
-    return Ask(model=model, **{**usual, **fields})
+    usual = {"account": ACCOUNT, "token": KEY, "dialect": "anthropic"}
+    return ask_of(model=model, **{**usual, **fields})
 
 
 def sent(conversation: Conversation = TALK, model: ModelInfo = NEWEST, **fields: Any) -> Any:

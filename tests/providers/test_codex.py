@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of, sent_json
+from talking import talk
 
 from mcp_proxy import __version__
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.conversation import Conversation, Message, Sampling, Text, Tool, Verbatim
+from mcp_proxy.conversation import Conversation, Sampling, Text, Tool, Verbatim
 from mcp_proxy.dialects import upstream_dialect
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.events import UpstreamBroke
@@ -34,7 +36,6 @@ MODEL = info("gpt-5.5", "codex")
 ACCOUNT = Account(
     "gpt", "codex", Credential(refresh_token=Secret("rt-single-use")), workspace="acc-1"
 )
-DEFAULTS = ProviderSettings()
 Json = dict[str, Any]
 
 
@@ -46,28 +47,21 @@ def jwt(**claims: Any) -> str:
 TOKEN = Secret(jwt(exp=NOW + 864_000))
 
 
-def talk(**fields: Any) -> Conversation:
-    return Conversation("anthropic", "m", (Message("user", (Text("hi"),)),), **fields)
-
-
 def ask(conversation: Conversation | None = None, token: Secret = TOKEN, **fields: Any) -> Ask:
-    settings: Json = {
+    usual: Json = {
         "account": ACCOUNT,
-        "token": token,
         "model": MODEL,
         "dialect": "openai_responses",
         "conversation": conversation or talk(),
         "host": "https://host/backend-api/codex",
-        "settings": DEFAULTS,
         "client_headers": {"originator": "codex_exec"},
     }
-    return Ask(**{**settings, **fields})
+    return ask_of(token=token, **{**usual, **fields})
 
 
 def rendered(conversation: Conversation, **fields: Any) -> Json:
     body = upstream_dialect("openai_responses").render_request(conversation, MODEL)
-    sent: Json = orjson.loads(PROVIDER.build_call(body, ask(conversation, **fields)).body)
-    return sent
+    return sent_json(PROVIDER.build_call(body, ask(conversation, **fields)))
 
 
 def test_only_codex_itself_is_forwarded():

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of, sent_json
+from talking import assistant, talk, user
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.conversation import (
     Conversation,
     Media,
     Message,
-    Part,
     Text,
     ToolCall,
     ToolResult,
@@ -30,32 +31,13 @@ NEXT_MONTH = datetime(2025, 12, 1, tzinfo=UTC).timestamp()
 TOKEN = Secret("tid=copilot-token")
 GITHUB_TOKEN = Secret("gho_0123456789abcdef0123")
 ACCOUNT = Account("c", "copilot", Credential(refresh_token=GITHUB_TOKEN))
-DEFAULTS = ProviderSettings()
 CLAUDE, GPT = "claude-sonnet-4.6", "gpt-5.4"
 
 
-def talk(*messages: Message, **fields: Any) -> Conversation:
-    return Conversation("anthropic", "m", messages or (user(Text("hi")),), **fields)
-
-
-def user(*parts: Part) -> Message:
-    return Message("user", parts)
-
-
-def said(*parts: Part) -> Message:
-    return Message("assistant", parts)
-
-
 def ask(dialect: str, model: str | ModelInfo = CLAUDE, **fields: Any) -> Ask:
-    usual: dict[str, Any] = {
-        "account": ACCOUNT,
-        "token": TOKEN,
-        "host": "https://h",
-        "settings": DEFAULTS,
-        "conversation": talk(),
-        "model": info(model, "copilot") if isinstance(model, str) else model,
-    }
-    return Ask(dialect=dialect, **{**usual, **fields})
+    model = info(model, "copilot") if isinstance(model, str) else model
+    usual = {"account": ACCOUNT, "token": TOKEN}
+    return ask_of(dialect=dialect, model=model, **{**usual, **fields})
 
 
 def sent(body: dict[str, Any] | bytes, dialect: str, **fields: Any) -> UpstreamCall:
@@ -63,8 +45,7 @@ def sent(body: dict[str, Any] | bytes, dialect: str, **fields: Any) -> UpstreamC
 
 
 def body_of(body: dict[str, Any], dialect: str, **fields: Any) -> dict[str, Any]:
-    decoded: dict[str, Any] = orjson.loads(sent(body, dialect, **fields).body)
-    return decoded
+    return sent_json(sent(body, dialect, **fields))
 
 
 def test_is_listed_under_its_name_and_warns():
@@ -127,13 +108,13 @@ class TestCalls:
 
 TURNS: dict[str, tuple[tuple[Message, ...], str]] = {
     "a person asks": ((user(Text("q")),), "user"),
-    "a person asks again": ((user(Text("q")), said(Text("a")), user(Text("q"))), "user"),
-    "a tool answers": ((user(Text("q")), said(), user(ToolResult("c"))), "agent"),
+    "a person asks again": ((user(Text("q")), assistant(Text("a")), user(Text("q"))), "user"),
+    "a tool answers": ((user(Text("q")), assistant(), user(ToolResult("c"))), "agent"),
     "a person speaks beside a result": ((user(ToolResult("c"), Text("stop")),), "user"),
     "an empty text says nothing": ((user(ToolResult("c"), Text("")),), "agent"),
     "a picture is said, too": ((user(Media("image/png", "aGk=")),), "user"),
-    "the model goes on": ((user(Text("q")), said(Text("half"))), "agent"),
-    "a call without a result": ((said(ToolCall("c", "t", "{}")),), "agent"),
+    "the model goes on": ((user(Text("q")), assistant(Text("half"))), "agent"),
+    "a call without a result": ((assistant(ToolCall("c", "t", "{}")),), "agent"),
     "a note follows a question": ((user(Text("q")), Message("system", (Text("n"),))), "user"),
     "a note follows a result": ((user(ToolResult("c")), Message("system", (Text("n"),))), "agent"),
     "nothing at all": ((), "agent"),

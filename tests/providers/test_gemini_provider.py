@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of, sent_json
+from talking import talk
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.conversation import (
@@ -33,23 +35,13 @@ from mcp_proxy.providers.rests import next_pacific_midnight
 NOW = 1_763_720_000.0  # 2025-11-21T10:13:20Z
 KEY = Secret("AIza-key")
 ACCOUNT = Account("g", "gemini", Credential(api_key=KEY))
-DEFAULTS = ProviderSettings()
 OLD, NEW, PRO = "gemini-2.5-flash", "gemini-3-flash-preview", "gemini-2.5-pro"
 OFF = Reasoning(by_default=False)
 
 
-def talk(*messages: Message, **fields: Any) -> Conversation:
-    return Conversation("anthropic", "m", messages or (Message("user", (Text("hi"),)),), **fields)
-
-
 def ask(conversation: Conversation, model: str = NEW, **fields: Any) -> Ask:
-    usual = {"account": ACCOUNT, "token": KEY, "host": "https://h", "settings": DEFAULTS}
-    return Ask(
-        model=info(model, "gemini"),
-        dialect="gemini",
-        conversation=conversation,
-        **{**usual, **fields},
-    )
+    usual = {"account": ACCOUNT, "token": KEY, "dialect": "gemini"}
+    return ask_of(model=info(model, "gemini"), conversation=conversation, **{**usual, **fields})
 
 
 def sent(conversation: Conversation, model: str = NEW, **fields: Any) -> UpstreamCall:
@@ -58,8 +50,7 @@ def sent(conversation: Conversation, model: str = NEW, **fields: Any) -> Upstrea
 
 
 def body_of(conversation: Conversation, model: str = NEW, **fields: Any) -> dict[str, Any]:
-    decoded: dict[str, Any] = orjson.loads(sent(conversation, model, **fields).body)
-    return decoded
+    return sent_json(sent(conversation, model, **fields))
 
 
 PICTURE = Media("image/png", "aGk=")

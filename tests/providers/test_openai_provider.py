@@ -5,13 +5,14 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of
+from talking import talk
 
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.conversation import Conversation, Message, Text
 from mcp_proxy.dialects import upstream_dialect
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.models import info
-from mcp_proxy.providers import Ask, ProviderSettings, QuotaReading, UpstreamCall, provider
+from mcp_proxy.providers import Ask, QuotaReading, UpstreamCall, provider
 from mcp_proxy.providers.openai import CHAT, PROVIDER, RESPONSES
 from mcp_proxy.providers.plain import USER_AGENT
 from mcp_proxy.providers.rests import BILLING_REST
@@ -19,13 +20,12 @@ from mcp_proxy.providers.rests import BILLING_REST
 NOW = 1_760_000_000.0
 KEY = Secret("sk-proj-secret")
 ACCOUNT = Account("work", "openai", Credential(api_key=KEY))
-DEFAULTS = ProviderSettings()
-TALK = Conversation("anthropic", "m", (Message("user", (Text("hi"),)),))
+TALK = talk()
 
 
 def ask(account: Account = ACCOUNT, model: str = "gpt-4o", **fields: Any) -> Ask:
-    fields = {"dialect": CHAT, "host": "https://host/v1", "settings": DEFAULTS, **fields}
-    return Ask(account, KEY, info(model, "openai"), conversation=TALK, **fields)
+    usual = {"dialect": CHAT, "host": "https://host/v1", "conversation": TALK}
+    return ask_of(account=account, token=KEY, model=info(model, "openai"), **{**usual, **fields})
 
 
 def call(body: Any = None, **fields: Any) -> UpstreamCall:

@@ -5,9 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of, sent_json
+from talking import talk
 
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.conversation import Conversation, Message, Reasoning, Text
+from mcp_proxy.conversation import Reasoning
 from mcp_proxy.dialects.gemini import UPSTREAM
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.events import UpstreamBroke
@@ -19,31 +21,19 @@ from mcp_proxy.providers.vertex import PROVIDER
 NOW = 1_763_720_000.0
 TOKEN = Secret("ya29.vertex-token")
 ACCOUNT = Account("v", "vertex", Credential(source="gcloud"), project="proj", location="us-east5")
-DEFAULTS = ProviderSettings()
 CLAUDE, GEMINI = "claude-sonnet-4-5@20250929", "gemini-2.5-flash"
-TALK = Conversation("anthropic", "m", (Message("user", (Text("hi"),)),))
+TALK = talk()
 BASE = "https://h/v1/projects/proj/locations/us-east5/publishers"
 
 
 def ask(model: str = CLAUDE, **fields: Any) -> Ask:
-    usual: dict[str, Any] = {
-        "account": ACCOUNT,
-        "token": TOKEN,
-        "conversation": TALK,
-        "host": "https://h",
-        "settings": DEFAULTS,
-        "dialect": "anthropic" if "claude" in model else "gemini",
-    }
-    return Ask(model=info(model, "vertex"), **{**usual, **fields})
+    dialect = "anthropic" if "claude" in model else "gemini"
+    usual = {"account": ACCOUNT, "token": TOKEN, "dialect": dialect}
+    return ask_of(model=info(model, "vertex"), **{**usual, **fields})
 
 
 def sent(body: dict[str, Any] | bytes, model: str = CLAUDE, **fields: Any) -> UpstreamCall:
     return PROVIDER.build_call(body, ask(model, **fields))
-
-
-def body_of(call: UpstreamCall) -> dict[str, Any]:
-    decoded: dict[str, Any] = orjson.loads(call.body)
-    return decoded
 
 
 def test_is_listed_under_its_name_and_speaks_by_model():
@@ -109,7 +99,7 @@ class TestGemini:
     def test_bodies_are_fitted(self):
         silent = replace(TALK, reasoning=Reasoning(mode="off"))
         body = UPSTREAM.render_request(silent, info(GEMINI, "vertex"))
-        found = body_of(sent(body, GEMINI, conversation=silent))
+        found = sent_json(sent(body, GEMINI, conversation=silent))
         assert found["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 0}
 
     def test_forwarded_bytes_are_sent_as_they_are(self):
@@ -125,7 +115,7 @@ class TestClaude:
     def test_the_model_is_in_the_path_and_the_version_in_the_body(self):
         call = sent({"model": CLAUDE, "messages": [], "stream": True})
         assert call.url == f"{BASE}/anthropic/models/{CLAUDE}:streamRawPredict"
-        assert body_of(call) == {
+        assert sent_json(call) == {
             "messages": [],
             "stream": True,
             "anthropic_version": "vertex-2023-10-16",
@@ -139,12 +129,12 @@ class TestClaude:
         raw = orjson.dumps({"model": CLAUDE, "messages": [], "service_tier": "auto"})
         call = sent(raw, stream=stream)
         assert call.url.endswith(f":{method}")
-        assert body_of(call) == {"messages": [], "anthropic_version": "vertex-2023-10-16"}
+        assert sent_json(call) == {"messages": [], "anthropic_version": "vertex-2023-10-16"}
 
     def test_what_only_anthropics_servers_run_is_left_out(self):
         tools = [{"type": "web_search_20250305", "name": "s"}, {"type": "web_fetch_1", "name": "f"}]
         control = {"type": "ephemeral", "ttl": "1h", "scope": "global"}
-        found = body_of(
+        found = sent_json(
             sent({"tools": tools, "system": [{"type": "text", "cache_control": control}]})
         )
         assert found["tools"] == tools[:1]
@@ -163,7 +153,7 @@ class TestClaude:
         assert PROVIDER.forwardable(plain, ask()) is plain
 
     def test_what_was_refused_before_is_left_out(self):
-        found = body_of(sent({"temperature": 1}, avoided=frozenset({"temperature"})))
+        found = sent_json(sent({"temperature": 1}, avoided=frozenset({"temperature"})))
         assert "temperature" not in found
 
     def test_a_body_of_the_client_does_without_it_too(self):

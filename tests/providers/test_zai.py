@@ -6,16 +6,18 @@ from typing import Any
 
 import orjson
 import pytest
+from asks import DEFAULTS, ask_of, sent_json
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from talking import talk
 
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.conversation import Conversation, Message, Reasoning, Text, Tool, Verbatim
+from mcp_proxy.conversation import Conversation, Reasoning, Tool, Verbatim
 from mcp_proxy.dialects.anthropic import UPSTREAM
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.models import info
-from mcp_proxy.providers import Ask, ProviderSettings, QuotaReading, Reading, provider
+from mcp_proxy.providers import Ask, QuotaReading, Reading, provider
 from mcp_proxy.providers.plain import USER_AGENT
 from mcp_proxy.providers.zai import PROVIDER, quota_url
 
@@ -24,28 +26,19 @@ RESET = datetime(2026, 9, 8, 21, 38, 28, tzinfo=UTC).timestamp()
 """2026-09-09 05:38:28 in China."""
 KEY = Secret("0123456789abcdef.ZaiSecretPart")
 ACCOUNT = Account("z", "zai", Credential(api_key=KEY))
-DEFAULTS = ProviderSettings()
 GLM = info("glm-4.7", "zai")
 HOST = "https://api.z.ai/api/anthropic"
-TALK = Conversation("anthropic", "m", (Message("user", (Text("hi"),)),))
+TALK = talk()
 
 
 def ask(**fields: Any) -> Ask:
-    usual: dict[str, Any] = {
-        "account": ACCOUNT,
-        "token": KEY,
-        "model": GLM,
-        "dialect": "anthropic",
-        "conversation": TALK,
-        "host": HOST,
-        "settings": DEFAULTS,
-    }
-    return Ask(**{**usual, **fields})
+    usual = {"account": ACCOUNT, "token": KEY, "model": GLM, "dialect": "anthropic", "host": HOST}
+    return ask_of(**{**usual, **fields})
 
 
 def body_of(conversation: Conversation, **fields: Any) -> Any:
     call = PROVIDER.build_call(UPSTREAM.render_request(conversation, GLM), ask(**fields))
-    return orjson.loads(call.body)
+    return sent_json(call)
 
 
 def test_is_listed_under_its_name():
