@@ -37,6 +37,12 @@ VERBS = {
         "mcp_proxy.cli.route:route",
         "Show where a model name leads now, and why; sends no request.",
     ),
+    "test": Verb(
+        "mcp_proxy.cli.test_verb:test", "Try the running server in the dialects of all clients."
+    ),
+    "service": Verb(
+        "mcp_proxy.cli.service:service", "Run the server as a service of this machine."
+    ),
     "config": Verb(
         "mcp_proxy.cli.config_verb:config", "Show the settings in force, begin or check a file."
     ),
