@@ -25,8 +25,8 @@ from mcp_proxy.dialects.openai_responses.output import (
     ReasoningItem,
     Said,
     done,
-    whole_item,
 )
+from mcp_proxy.dialects.openai_responses.whole_items import whole_item
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import (
     ArgumentsDelta,
