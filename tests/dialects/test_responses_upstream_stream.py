@@ -637,6 +637,10 @@ class TestStopSequences:
         assert found.parts == (Text("one STO"), ToolCall("c", "f", "{}"))
         assert found.stop is Stop.TOOL_CALL
 
+    def test_what_comes_before_it_in_the_first_piece_is_shown(self):
+        found = self.stopped("one STOP two", "", stops=("STOP",))
+        assert (found.parts, found.stop) == ((Text("one "),), Stop.STOP_SEQUENCE)
+
     def test_answer_of_nothing_but_the_sequence_is_empty_but_whole(self):
         found = self.stopped("STOP", "", stops=("STOP",))
         assert (found.parts, found.stop) == ((), Stop.STOP_SEQUENCE)

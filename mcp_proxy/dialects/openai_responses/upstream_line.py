@@ -150,7 +150,7 @@ class Line:
 
     def begin(self, item: Item, out: list[Event]) -> None:
         """Opens an item of which nothing has come yet, if it is its turn."""
-        if item is self._live:
+        if item is self._live and not item.is_open and self.stopped_by is None:
             self._open(item, out)
 
     def add(self, item: Item, piece: str, out: list[Event]) -> None:
@@ -191,7 +191,7 @@ class Line:
     def _show_held(self, item: Item, out: list[Event]) -> None:
         held, item.held = item.held, []
         if item.kind is PartKind.TOOL_CALL and item.name:
-            self._open(item, out)
+            self.begin(item, out)
         for piece in held:
             self._show(item, piece, out)
 
@@ -203,14 +203,13 @@ class Line:
             if not piece:
                 return
         if not item.is_open:
+            # Even if the stop sequence is in this very piece: what is before it is shown.
             self._open(item, out)
         if item.kind is PartKind.TOOL_CALL:
             item.arguments.append(piece)
         out.append(_new(_DELTAS[item.kind], (self.at, piece)))
 
     def _open(self, item: Item, out: list[Event]) -> None:
-        if item.is_open or self.stopped_by is not None:
-            return
         self.at += 1
         item.is_open = True
         self.seen.add(item.kind)
@@ -225,12 +224,13 @@ class Line:
         if item.kind is PartKind.TOOL_CALL and self.stopped_by is None:
             self._show_rest(item, item.rest_of_arguments(), out)
         if item.seal is not None or item.whole is not None:
-            self._open(item, out)
+            self.begin(item, out)
         if item.is_open:
             out.append(PartClosed(self.at, item.seal))
 
     def _show_rest(self, item: Item, rest: str, out: list[Event]) -> None:
         """What is known only now that the item has ended."""
         if rest:
-            self._open(item, out)
+            if not item.is_open:
+                self._open(item, out)
             out.append(_new(_DELTAS[item.kind], (self.at, rest)))
