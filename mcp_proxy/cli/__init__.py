@@ -37,6 +37,10 @@ VERBS = {
         "mcp_proxy.cli.route:route",
         "Show where a model name leads now, and why; sends no request.",
     ),
+    "explain": Verb(
+        "mcp_proxy.cli.explain:explain",
+        "Tell what was decided for a request: the latest one, or one by its id.",
+    ),
     "test": Verb(
         "mcp_proxy.cli.test_verb:test", "Try the running server in the dialects of all clients."
     ),

@@ -8,11 +8,12 @@ failure ends it, and is never mended by splicing in a second answer.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 
 from mcp_proxy.account import Account, Candidate, Secret
 from mcp_proxy.engine.answering import Answering
+from mcp_proxy.engine.outcome import ANSWERED, Outcome, Step
 from mcp_proxy.engine.rendering import (
     Incoming,
     Prepared,
@@ -24,15 +25,13 @@ from mcp_proxy.engine.rendering import (
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
-from mcp_proxy.events import Folder, Reply, UpstreamBroke, Usage
+from mcp_proxy.events import Folder, Reply, UpstreamBroke
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import Ask, Provider, provider
 
 log = logging.getLogger(__name__)
-
-NO_USAGE = Usage()
 
 WHOLE_ANSWER = 600.0
 """Seconds that an answer which is not streamed may take: as long as the SDKs wait for one."""
@@ -46,29 +45,12 @@ BROKEN_STREAM = {
 """What a client is told of a failure inside a stream; an upstream error when not listed."""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What is worth telling about a request afterwards; the access log is made of it."""
-
-    attempts: int = 0
-    account: str = "-"
-    provider: str = "-"
-    model: str = "-"
-    fallback_from: str | None = None
-    usage: Usage = NO_USAGE
-    first_event_at: float | None = None
-    notes: tuple[str, ...] = ()
-    forwarded: bool = False
-    """The client's and the upstream's own bytes went through."""
-
-
 class Exchange:
     """One client request on its way through the upstreams. Has to be closed."""
 
     def __init__(self, runtime: Runtime, incoming: Incoming) -> None:
         """Raises UnknownModel when nothing of that name can be asked for."""
         conversation = incoming.conversation
-        self.outcome = Outcome()
         self._runtime = runtime
         self._incoming = incoming
         self._conversation = conversation
@@ -78,6 +60,9 @@ class Exchange:
             quick_units(conversation, incoming.size) if self._has_media else incoming.size
         )
         self._plan: AttemptPlan = runtime.plan(conversation)
+        self.outcome = Outcome(self._plan)
+        self._tried_at = 0.0
+        self._sent_at = 0.0
         self._prepared: Prepared | None = None
         self._answering: Answering | None = None
         self._place_at: str | None = None
@@ -161,6 +146,7 @@ class Exchange:
         match self._plan.next(self._runtime.clock()):
             case Wait(seconds, reason):
                 log.debug("waiting %.2f s: %s", seconds, reason)
+                self.outcome.steps.append(Step(seconds, reason))
                 await asyncio.sleep(seconds)
                 return None
             case GiveUp(error):
@@ -174,6 +160,7 @@ class Exchange:
         self.outcome.attempts += 1
         self.outcome.account, self.outcome.provider = account.id, account.provider
         self.outcome.model = candidate.model
+        self._tried_at = time.perf_counter()
         await self._runtime.gates.enter(account.id)
         self._place_at = account.id
         try:
@@ -181,7 +168,10 @@ class Exchange:
         except UpstreamBroke as broke:
             self._failed(broke.failure)
             return None
-        self.outcome.first_event_at = time.perf_counter()
+        now = time.perf_counter()
+        self.outcome.first_event_at = now
+        self.outcome.upstream_seconds = now - self._sent_at
+        self.outcome.steps.append(Step(now - self._tried_at, ANSWERED, account.id, candidate.model))
         self.outcome.fallback_from = candidate.fallback_from
         repaired = self._prepared.notes if self._prepared is not None else ()
         self.outcome.notes = (*self._plan.notes, *repaired)
@@ -197,6 +187,7 @@ class Exchange:
         self.outcome.forwarded = prepared.forwarded
         runtime.quota.used(account)
         whole = prepared.forwarded and not self._conversation.wants_stream
+        self._sent_at = time.perf_counter()
         answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
         runtime.read_headers(account, prepared.model, answer.headers)
         if answer.status != HTTPStatus.OK:
@@ -285,7 +276,19 @@ class Exchange:
             failure.kind,
             failure.detail,
         )
+        self._note_failure(failure)
         self._plan.failed(failure, self._runtime.clock())
+
+    def _note_failure(self, failure: Failure) -> None:
+        outcome = self.outcome
+        seconds = time.perf_counter() - self._tried_at
+        failed = Step(
+            seconds, failure.kind, outcome.account, outcome.model, failure.status, failure.detail
+        )
+        if outcome.steps and outcome.steps[-1].result == ANSWERED:
+            outcome.steps[-1] = failed  # its answer had begun, and broke
+        else:
+            outcome.steps.append(failed)
 
     def _keep_seals(self, answering: Answering) -> None:
         for key, value in answering.found_seals():

@@ -38,6 +38,9 @@ SPREAD: Final = 0.4
 SHORTEST_ROUND: Final = 1.0
 """Seconds between two rounds through the accounts, whatever the upstream says."""
 
+MOST_CONSIDERED: Final = 20
+"""Candidates that are told of a request; with thousands of accounts nobody reads them all."""
+
 RETRY_WINDOW: Final = 30.0
 """Seconds after which a fault is no longer answered by another try (contract 4, Answers)."""
 LONGEST_CAPACITY_HINT: Final = 5.0
@@ -86,6 +89,15 @@ class Try(NamedTuple):
 class Wait(NamedTuple):
     seconds: float
     reason: str
+
+
+class Considered(NamedTuple):
+    """An account and model that might have answered."""
+
+    account: str
+    model: str
+    reason: str
+    """Why it is not asked; empty when it could be."""
 
 
 class GiveUp(NamedTuple):
@@ -210,6 +222,40 @@ class AttemptPlan:
         self._ledger.observe_success(account_id, self._info(candidate), now)
         model = models.info(candidate.key)
         self._chooser.bound(self._session_key, model, account_id, now, passing=passing)
+
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """The models that the name asked for leads to, best first; stand-ins included once used."""
+        return tuple(stage.model for stage in self._stages)
+
+    def considered(self, now: float) -> list[Considered]:
+        """Everybody who might have been asked, in order, with why each was not asked (again).
+
+        For telling it afterwards; at most MOST_CONSIDERED, however many accounts there are.
+        """
+        found: list[Considered] = []
+        for stage in self._stages:
+            for candidate in stage.candidates:
+                reason = self._why_not(stage, candidate, now)
+                found.append(Considered(candidate.account.id, candidate.model, reason))
+                if len(found) == MOST_CONSIDERED:
+                    return found
+            found += [Considered(each.id, stage.model, "disabled") for each in stage.disabled]
+        return found[:MOST_CONSIDERED]
+
+    def _why_not(self, stage: Stage, candidate: Candidate, now: float) -> str:
+        """Empty for one who could be asked."""
+        mark = self._ledger.mark_of(candidate.account)
+        if mark is not None:
+            return f"{mark.kind}: {mark.reason}"
+        trail = self._trails.get((candidate.account.id, candidate.model))
+        if trail is not None and trail.out is not None:
+            return f"{trail.out.kind}: {trail.out.detail}"
+        dead = self._dead.get(stage.model)
+        if dead is not None:
+            return f"{dead.kind}: {dead.detail}"
+        until = self._limited_until(candidate, now)
+        return "" if until is None else f"limited for {spell_duration(until - now)}"
 
     # ------------------------------------------------------------------ whom to ask
 

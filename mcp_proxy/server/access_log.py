@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Sequence
 
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.server.answers import Call
+from mcp_proxy.server.decisions import Finished
 
 log = logging.getLogger("mcp_proxy.access")
 
@@ -17,10 +19,12 @@ QUIET_PATHS = frozenset({"/", "/health"})
 
 
 class AccessLog:
-    """Collects finished calls and logs them a little later."""
+    """Collects finished calls and tells of them a little later."""
 
-    def __init__(self) -> None:
-        self._finished: list[tuple[Call, int, float]] = []
+    def __init__(self, *listeners: Callable[[Sequence[Finished]], None]) -> None:
+        """`listeners` get each batch, too."""
+        self._listeners = listeners
+        self._finished: list[Finished] = []
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
 
@@ -28,7 +32,7 @@ class AccessLog:
         self._started = True
 
     def add(self, call: Call, status: int) -> None:
-        self._finished.append((call, status, time.perf_counter()))
+        self._finished.append(Finished(call, status, time.perf_counter()))
         if self._timer is None and self._started:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._flush)
 
@@ -49,6 +53,8 @@ class AccessLog:
         if lines:
             # One record and one write for all of them; the formatter gives each line its head.
             log.info("%s", "\n".join(lines))
+        for listener in self._listeners:
+            listener(finished)
 
 
 def line(call: Call, status: int, ended: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import HttpVersion11, web
 
 from mcp_proxy.dialects import client_dialect
-from mcp_proxy.engine.exchange import Outcome
+from mcp_proxy.engine.outcome import Outcome
 from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
 from mcp_proxy.strict_json import encode
 

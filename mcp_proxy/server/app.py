@@ -17,6 +17,7 @@ from mcp_proxy.server import admin, gemini, generate, health, images, limits, mo
 from mcp_proxy.server.access import Cors, Door
 from mcp_proxy.server.access_log import AccessLog
 from mcp_proxy.server.answers import Call, error_answer
+from mcp_proxy.server.decisions import Decisions
 from mcp_proxy.server.janitor import Janitor
 from mcp_proxy.store.settings import ServerSettings, Settings
 
@@ -88,7 +89,7 @@ class Server:
         settings = runtime.settings.server
         self._door = _door(host, settings)
         runtime.on_new_settings.append(self._change_door)
-        self._log = AccessLog()
+        self._log = AccessLog(Decisions(runtime).keep)
         self._busy: set[asyncio.Task[object]] = set()
         self._draining = False
         self._idle = asyncio.Event()

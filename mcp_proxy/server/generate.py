@@ -43,7 +43,6 @@ async def generate(
     """
     dialect, incoming, thread = await _received(runtime, call, target)
     conversation = incoming.conversation
-    await runtime.look_for(conversation.model)
     exchange = Exchange(runtime, incoming)
     call.outcome = exchange.outcome
     frame = ReplyFrame(
@@ -119,6 +118,7 @@ async def _received(
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
+    await runtime.look_for(conversation.model)  # it may show who takes the bytes as they are
     if thread is not None or not runtime.forwards(call.dialect):
         return dialect, Incoming(conversation, len(body)), thread
     incoming = Incoming(conversation, len(body), body, parsed, call.request.headers)

@@ -28,6 +28,7 @@ TABLES = (
     "notices",
     "features",
     "threads",
+    "decisions",
 )
 FILE_NAME = "state.db"
 

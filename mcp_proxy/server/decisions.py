@@ -1,0 +1,122 @@
+"""Requests as `mcproxy explain` tells them: who was asked, who was not, and what took the time.
+
+Written with the access log, when the answers are long gone. Bodies are never kept.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from mcp_proxy.engine.outcome import Outcome, Step
+from mcp_proxy.engine.report import moment
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.server.answers import Call
+
+JsonObject = dict[str, Any]
+
+MOST_KEPT: Final = 5_000
+MOST_AT_ONCE: Final = 50
+"""Of one batch; under load every single request is of little interest, and failures go first."""
+
+_LONGEST_TEXT: Final = 500
+
+
+class Finished(NamedTuple):
+    """A request that is over."""
+
+    call: Call
+    status: int
+    ended: float
+    """By the clock of `time.perf_counter`."""
+
+
+class Decisions:
+    """Keeps what was decided for requests in the state table "decisions"."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        kept = runtime.state.items("decisions")
+        self._ids = deque(sorted(kept, key=lambda each: str(kept[each].get("at"))))
+
+    def keep(self, finished: Sequence[Finished]) -> None:
+        """Takes in a batch of requests; those that asked no model are passed over."""
+        told = [each for each in finished if each.call.outcome is not None]
+        if len(told) > MOST_AT_ONCE:
+            told.sort(key=lambda each: each.status < 400)
+            told = told[:MOST_AT_ONCE]
+        for each in told:
+            self._ids.append(each.call.id)
+            self._runtime.state.put("decisions", each.call.id, self._row(each))
+        while len(self._ids) > MOST_KEPT:
+            self._runtime.state.delete("decisions", self._ids.popleft())
+
+    def _row(self, finished: Finished) -> JsonObject:
+        call, outcome = finished.call, finished.call.outcome or Outcome()
+        now = self._runtime.clock()
+        plan = outcome.plan
+        error = call.error
+        return {
+            "id": call.id,
+            "at": moment(now - (time.perf_counter() - call.started)),
+            "client": call.request.headers.get("User-Agent", "-")[:120],
+            "dialect": call.dialect,
+            "path": call.path[:128],
+            "asked": call.model[:128],
+            "leads_to": list(plan.leads_to) if plan is not None else [],
+            "considered": [
+                {"account": each.account, "model": each.model, "why_not": _cut(each.reason)}
+                for each in (plan.considered(now) if plan is not None else ())
+            ],
+            "steps": [_step(step) for step in outcome.steps],
+            "served": None if outcome.model == "-" else outcome.model,
+            "provider": None if outcome.provider == "-" else outcome.provider,
+            "account": None if outcome.account == "-" else outcome.account,
+            "fallback_from": outcome.fallback_from,
+            "forwarded": outcome.forwarded,
+            "notes": [_cut(note) for note in outcome.notes],
+            "status": finished.status,
+            "error": None if error is None else _cut(error.message),
+            "usage": {
+                "input": outcome.usage.input,
+                "output": outcome.usage.output,
+                "thinking": outcome.usage.thinking,
+                "cache_read": outcome.usage.cache_read,
+                "cache_write": outcome.usage.cache_write,
+                "searches": outcome.usage.searches,
+            },
+            "ms": _milliseconds(finished, outcome),
+        }
+
+
+def _step(step: Step) -> JsonObject:
+    return {
+        "kind": "attempt" if step.account else "wait",
+        "account": step.account or None,
+        "model": step.model or None,
+        "result": step.result,
+        "status": step.status,
+        "detail": _cut(step.detail),
+        "ms": round(step.seconds * 1000, 1),
+    }
+
+
+def _milliseconds(finished: Finished, outcome: Outcome) -> JsonObject:
+    """`own` is what the proxy itself took of the time to the first content."""
+    call = finished.call
+    first = None if outcome.first_event_at is None else outcome.first_event_at - call.started
+    own = None
+    if first is not None:
+        elsewhere = sum(step.seconds for step in outcome.steps[:-1]) + outcome.upstream_seconds
+        own = max(first - elsewhere, 0.0)
+    seconds = {
+        "total": finished.ended - call.started,
+        "first": first,
+        "upstream": outcome.upstream_seconds or None,
+        "own": own,
+    }
+    return {name: None if s is None else round(s * 1000, 1) for name, s in seconds.items()}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
