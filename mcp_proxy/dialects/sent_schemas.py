@@ -104,6 +104,16 @@ def answer_schema(schema: JsonObject) -> tuple[JsonObject, bool]:
     return schema, _is_closed(schema)
 
 
+def is_of_object(schema: JsonObject) -> bool:
+    """Whether a structured answer is an object for certain: OpenAI takes no other schema for it.
+
+    Raises BadRequest like `parameters`.
+    """
+    repaired, _ = answer_schema(schema)
+    is_plain = not any(key in repaired for key in _REFUSED_AT_ROOT)
+    return is_plain and repaired.get("type") == "object"
+
+
 def is_strict(schema: JsonObject) -> bool:
     """Whether strict mode takes the schema as it is."""
     return _is_sound(schema) and _is_closed(schema)

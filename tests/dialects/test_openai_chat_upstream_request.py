@@ -404,6 +404,16 @@ def test_an_answer_by_schema() -> None:
     assert (loose["name"], loose["strict"]) == ("answer", False)
 
 
+def test_openai_is_asked_in_words_for_an_answer_that_is_no_object() -> None:
+    output = OutputFormat({"type": "array", "items": {"type": "string"}})
+    found = request(model=GPT4, output=output)
+    assert "response_format" not in found
+    assert '"array"' in found["messages"][0]["content"]
+    local = request(output=output)
+    assert local["response_format"]["json_schema"]["schema"] == output.schema
+    assert local["messages"] == request()["messages"]
+
+
 def test_json_mode_goes_with_the_word_that_it_needs() -> None:
     found = request(system=(Text("be brief"),), output=OutputFormat())
     assert found["response_format"] == {"type": "json_object"}

@@ -433,6 +433,19 @@ class TestSettings:
             }
         assert body(output=OutputFormat(closed))["text"]["format"]["name"] == "answer"
 
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"type": "ARRAY", "items": {"type": "STRING"}},
+            {"anyOf": [{"type": "object", "properties": {}}, {"type": "string"}]},
+        ],
+    )
+    def test_an_answer_that_may_be_no_object_is_asked_for_in_words(self, schema):
+        found = body(output=OutputFormat(schema))
+        assert "text" not in found
+        note, _ = found["input"]
+        assert note["content"][0]["text"].endswith(orjson.dumps(schema).decode())
+
     def test_json_mode_is_mentioned_because_it_is_refused_otherwise(self):
         found = body(output=OutputFormat())
         assert found["text"] == {"format": {"type": "json_object"}}

@@ -12,6 +12,7 @@ from mcp_proxy.conversation import (
     JsonObject,
     Media,
     Message,
+    OutputFormat,
     Part,
     Text,
     Thinking,
@@ -23,6 +24,7 @@ from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, withi
 from mcp_proxy.dialects.media_forms import address, mime_type
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.seals import call_extra, sealed_thoughts
+from mcp_proxy.dialects.sent_schemas import is_of_object
 from mcp_proxy.dialects.turns import runs
 from mcp_proxy.dialects.wording import ERROR, REMINDER, described, json_instruction
 from mcp_proxy.model import Family, ModelInfo
@@ -42,6 +44,11 @@ def is_openais(model: ModelInfo) -> bool:
     return model.family is Family.GPT and "gpt-oss" not in model.id
 
 
+def is_only_in_words(output: OutputFormat, model: ModelInfo) -> bool:
+    """Whether the model's API has no field that takes this wish for an answer."""
+    return is_openais(model) and output.schema is not None and not is_of_object(output.schema)
+
+
 class Messages:
     """Renders the history; what one side says in a row becomes one message.
 
@@ -51,6 +58,7 @@ class Messages:
 
     def __init__(self, names: SentNames, model: ModelInfo) -> None:
         self._names = names
+        self._model = model
         self._takes_images = model.takes_images
         self._is_openais = is_openais(model)
         reasons = model.thinking is not None and bool(model.thinking.levels)
@@ -62,7 +70,7 @@ class Messages:
     def of(self, conversation: Conversation) -> list[JsonObject]:
         """Never empty, and ends with something that can be answered."""
         sent: list[JsonObject] = []
-        system = _instructions(conversation)
+        system = self._instructions(conversation)
         if system:
             sent.append({"role": self._system_role, "content": system})
         # What would leave nothing behind must not part what one side says.
@@ -76,6 +84,14 @@ class Messages:
         if all(message["role"] == self._system_role for message in sent):
             sent.append({"role": "user", "content": "."})
         return sent
+
+    def _instructions(self, conversation: Conversation) -> str:
+        texts = [text.text for text in conversation.system if text.text]
+        output = conversation.output
+        # JSON mode is refused unless some message has the word, and runs wild without the wish.
+        if output is not None and (output.schema is None or is_only_in_words(output, self._model)):
+            texts.append(json_instruction(output))
+        return "\n\n".join(texts)
 
     # The user's side: all results, then what was in them beside text, then what the user says
 
@@ -202,14 +218,6 @@ def _says_something(message: Message) -> bool:
         ):
             return True
     return False
-
-
-def _instructions(conversation: Conversation) -> str:
-    texts = [text.text for text in conversation.system if text.text]
-    if conversation.output is not None and conversation.output.schema is None:
-        # JSON mode is refused unless some message has the word, and runs wild without the wish.
-        texts.append(json_instruction(conversation.output))
-    return "\n\n".join(texts)
 
 
 def _start_of_loop(turns: Sequence[tuple[bool, Sequence[Message]]]) -> int:

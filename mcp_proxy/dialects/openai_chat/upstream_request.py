@@ -12,7 +12,7 @@ from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, withi
 from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level
 from mcp_proxy.dialects.offered_tools import callable_by_name
 from mcp_proxy.dialects.openai_chat.names import NAME
-from mcp_proxy.dialects.openai_chat.upstream_messages import Messages, is_openais
+from mcp_proxy.dialects.openai_chat.upstream_messages import Messages, is_only_in_words, is_openais
 from mcp_proxy.dialects.sent_schemas import answer_schema, parameters
 from mcp_proxy.model import ModelInfo
 
@@ -33,7 +33,7 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         "stream_options": {"include_usage": True},
     }
     _add_tools(request, conversation, names)
-    if conversation.output is not None:
+    if conversation.output is not None and not is_only_in_words(conversation.output, model):
         request["response_format"] = _format(conversation.output)
     if model.makes_images:
         request["modalities"] = ["image", "text"]

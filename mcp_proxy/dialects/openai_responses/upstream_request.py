@@ -14,7 +14,7 @@ from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_items import Items
 from mcp_proxy.dialects.openai_responses.upstream_tools import Toolbox
 from mcp_proxy.dialects.search_tools import search_tool
-from mcp_proxy.dialects.sent_schemas import answer_schema
+from mcp_proxy.dialects.sent_schemas import answer_schema, is_of_object
 from mcp_proxy.dialects.wording import json_instruction
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 
@@ -49,9 +49,7 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         request["tool_choice"] = toolbox.choice()
         request["parallel_tool_calls"] = conversation.tool_choice.parallel
     if conversation.output is not None:
-        request["text"] = {"format": _format(conversation.output)}
-        if conversation.output.schema is None and not _mentions_json(conversation):
-            items.insert(0, _json_note(conversation.output))
+        _add_format(request, items, conversation, conversation.output)
     if conversation.session is not None:
         request["prompt_cache_key"] = within(LONGEST_ID, conversation.session)
     _add_limits(request, conversation, model)
@@ -125,12 +123,25 @@ def _is_shown(wanted: Reasoning) -> bool:
     return wanted.visible and wanted.mode != "off"
 
 
-def _format(output: OutputFormat) -> JsonObject:
+def _add_format(
+    request: JsonObject, items: list[JsonObject], conversation: Conversation, output: OutputFormat
+) -> None:
+    """A list, say, can only be asked for in words: schemas of all but objects are refused."""
     if output.schema is None:
-        return {"type": "json_object"}
-    schema, is_strict = answer_schema(output.schema)
-    name = within(LONGEST_ID, legal_id(output.name or "answer"))
-    return {"type": "json_schema", "name": name, "schema": schema, "strict": is_strict}
+        request["text"] = {"format": {"type": "json_object"}}
+        is_in_words = not _mentions_json(conversation)
+    else:
+        is_in_words = not is_of_object(output.schema)
+        if not is_in_words:
+            request["text"] = {"format": _format(output.schema, output.name)}
+    if is_in_words:
+        items.insert(0, _json_note(output))
+
+
+def _format(schema: JsonObject, name: str | None) -> JsonObject:
+    sent, is_strict = answer_schema(schema)
+    name = within(LONGEST_ID, legal_id(name or "answer"))
+    return {"type": "json_schema", "name": name, "schema": sent, "strict": is_strict}
 
 
 def _mentions_json(conversation: Conversation) -> bool:
