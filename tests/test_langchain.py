@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 import pytest
 from placed import Placed, placed
+from pydantic import BaseModel
 from talkers import PNG
 from test_pairs import UPSTREAMS
 
 messages = pytest.importorskip("langchain_core.messages", reason="langchain is not installed")
 tools = pytest.importorskip("langchain_core.tools", reason="langchain is not installed")
-pydantic = pytest.importorskip("pydantic")
 
 
-class Person(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+class Person(BaseModel):
     """Somebody."""
 
     name: str
