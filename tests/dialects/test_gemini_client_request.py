@@ -185,6 +185,7 @@ def test_fields_are_read_in_both_spellings_and_arguments_are_left_alone():
             Media("image/webp", url="https://x.org/a"),
         ),
         ({"fileData": {"fileUri": "https://x.org/a"}}, Media("image/*", url="https://x.org/a")),
+        ({"fileData": {"fileUri": "gs://b/a.png"}}, Media("image/png", url="gs://b/a.png")),
     ],
 )
 def test_media(part, read):
@@ -557,7 +558,7 @@ def test_advice_is_left_out_and_named_and_unknown_fields_are_kept():
             "contents[0].parts[0].inline_data.data",
         ),
         (
-            {"contents": [user({"fileData": {"fileUri": "gs://b/o"}})]},
+            {"contents": [user({"fileData": {"fileUri": "file:///b/o"}})]},
             "contents[0].parts[0].fileData.fileUri",
         ),
         (

@@ -13,6 +13,7 @@ from mcp_proxy.dialects.inline_data import media_at, read_base64
 from mcp_proxy.strict_json import JsonObject, Where
 
 _ANY_IMAGE: Final = "image/*"
+_BUCKET: Final = "gs://"
 
 
 def read_blob(blob: JsonObject, where: Where) -> Text | Media:
@@ -34,4 +35,7 @@ def read_file(file: JsonObject, where: Where) -> Media:
     if not mime_type:
         mime_type = mimetypes.guess_type(url.partition("?")[0])[0] or _ANY_IMAGE
     name = get(file, "displayName", str, where, None)
+    if url.startswith(_BUCKET):
+        # Vertex AI reads it with its own rights; whoever has to fetch it refuses it.
+        return Media(mime_type, url=url, name=name)
     return media_at(url, (*where, spelling(file, "fileUri")), mime_type, name)
