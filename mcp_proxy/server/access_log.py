@@ -14,7 +14,7 @@ log = logging.getLogger("mcp_proxy.access")
 FLUSH_EVERY = 0.25
 """Seconds that a line may wait."""
 
-QUIET_PATHS = frozenset({"/", "/health"})
+QUIET_PATHS = frozenset({"/", "/health", "/metrics"})
 """Probes; logged at debug level."""
 
 
@@ -36,7 +36,8 @@ class AccessLog:
         if self._timer is None and self._started:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._flush)
 
-    def stop(self) -> None:
+    def flush(self) -> None:
+        """Tells at once of everything that is over."""
         if self._timer is not None:
             self._timer.cancel()
         self._flush()

@@ -19,6 +19,7 @@ from mcp_proxy.server.access_log import AccessLog
 from mcp_proxy.server.answers import Call, error_answer
 from mcp_proxy.server.decisions import Decisions
 from mcp_proxy.server.janitor import Janitor
+from mcp_proxy.server.metrics import Metrics, handler_of
 from mcp_proxy.store.settings import ServerSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ SHORT_FORMS = {
 }
 """What clients call when their base URL lacks the /v1 that their API's other clients add."""
 
+METRICS = "/metrics"
+
 OPEN_PATHS = frozenset({"/health"})
 """Reachable without a key."""
 
@@ -89,7 +92,8 @@ class Server:
         settings = runtime.settings.server
         self._door = _door(host, settings)
         runtime.on_new_settings.append(self._change_door)
-        self._log = AccessLog(Decisions(runtime).keep)
+        self._metrics = Metrics()
+        self._log = AccessLog(Decisions(runtime).keep, self._metrics.count)
         self._busy: set[asyncio.Task[object]] = set()
         self._draining = False
         self._idle = asyncio.Event()
@@ -167,7 +171,7 @@ class Server:
             await asyncio.wait(self._busy, timeout=2.0)
         await self._server.shutdown(IDLE_FAREWELL)
         self._janitor.stop()
-        self._log.stop()
+        self._log.flush()
         await self._runtime.close()
 
     def _change_door(self, settings: Settings) -> None:
@@ -237,7 +241,14 @@ class Server:
             self._door.check_key(request.headers, query_key)
         if self._draining:
             raise ProxyError(ErrorKind.OVERLOADED, "mcproxy is shutting down", retry_after=5.0)
+        if call.path == METRICS and request.method == "GET":
+            return self._scraped
         return _routed(call)
+
+    async def _scraped(self, runtime: Runtime, call: Call) -> web.StreamResponse:
+        self._log.flush()
+        # The scrape itself is not counted among those that it counts.
+        return handler_of(self._metrics, runtime, call, active=len(self._busy) - 1)
 
     async def _preflight(self, _runtime: Runtime, call: Call) -> web.StreamResponse:
         allowed = self._door.cors.preflight_for(call.request.headers.get("Origin"))

@@ -1,0 +1,217 @@
+"""`/metrics` in the Prometheus text format: counters of finished requests, gauges of accounts.
+
+Counted with the access log, after the answers. Labels take only values of ours: ids of accounts and
+of models that were really asked, never what clients wrote. Per process; workers count for
+themselves.
+"""
+
+import os
+import sys
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from mcp_proxy import __version__
+from mcp_proxy.engine.outcome import Outcome
+from mcp_proxy.engine.report import models_of
+from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.errors import ErrorKind
+from mcp_proxy.policy.standing import State
+from mcp_proxy.server.answers import Call
+from mcp_proxy.server.decisions import Finished
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""Seconds; a long agent's turn takes minutes."""
+
+Labels = tuple[str, ...]
+
+
+class Histogram:
+    """Seconds by one label."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, label: str, seconds: float) -> None:
+        counts = self._counts.setdefault(label, [0] * (len(BUCKETS) + 1))
+        counts[bisect_left(BUCKETS, seconds)] += 1
+        self._sums[label] = self._sums.get(label, 0.0) + seconds
+
+    def lines(self, name: str, label_name: str) -> Iterator[str]:
+        for label, counts in self._counts.items():
+            running = list(accumulate(counts))
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), running, strict=True):
+                yield _sample(f"{name}_bucket", (label_name, "le"), (label, bound), count)
+            yield _sample(f"{name}_sum", (label_name,), (label,), round(self._sums[label], 6))
+            yield _sample(f"{name}_count", (label_name,), (label,), running[-1])
+
+
+class Metrics:
+    """What this process has counted since it began."""
+
+    def __init__(self) -> None:
+        self._began = time.time()
+        self._requests: Counter[Labels] = Counter()
+        self._attempts: Counter[Labels] = Counter()
+        self._tokens: Counter[Labels] = Counter()
+        self._fallbacks: Counter[Labels] = Counter()
+        self._refusals: Counter[Labels] = Counter()
+        self._left = 0
+        self._durations = Histogram()
+        self._first_events = Histogram()
+
+    def count(self, finished: Sequence[Finished]) -> None:
+        """Takes in a batch of requests that are over."""
+        for each in finished:
+            call, outcome = each.call, each.call.outcome
+            if call.error is not None and call.error.kind in _REFUSED:
+                self._refusals[(call.error.kind,)] += 1
+            if each.status == 499:
+                self._left += 1
+            if outcome is not None:
+                self._count(each, outcome)
+
+    def _count(self, finished: Finished, outcome: Outcome) -> None:
+        call = finished.call
+        self._requests[call.dialect, outcome.provider, outcome.model, str(finished.status)] += 1
+        self._durations.observe(call.dialect, finished.ended - call.started)
+        if outcome.first_event_at is not None:
+            self._first_events.observe(call.dialect, outcome.first_event_at - call.started)
+        for step in outcome.steps:
+            if step.account:
+                self._attempts[outcome.provider, step.result] += 1
+        if outcome.fallback_from is not None:
+            self._fallbacks[outcome.fallback_from, outcome.model] += 1
+        usage = outcome.usage
+        for kind, tokens in (
+            ("input", usage.input),
+            ("output", usage.output),
+            ("cache_read", usage.cache_read),
+            ("cache_write", usage.cache_write),
+        ):
+            if tokens:
+                self._tokens[outcome.provider, outcome.model, kind] += tokens
+
+    def text(self, runtime: Runtime, *, active: int) -> str:
+        """Everything, as it is now. `active`: requests that are being answered."""
+        lines = [*self._counted(), *_accounts(runtime), *_process(self._began)]
+        lines += _family("mcproxy_active_requests", "gauge", "Requests being answered.", ())
+        lines.append(f"mcproxy_active_requests {active}")
+        return "\n".join(lines) + "\n"
+
+    def _counted(self) -> Iterator[str]:
+        yield from _family(
+            "mcproxy_build_info",
+            "gauge",
+            "The version that runs.",
+            [_sample("mcproxy_build_info", ("version",), (__version__,), 1)],
+        )
+        for name, text, labels, counts in (
+            ("requests", "Requests that asked a model.", _REQUEST, self._requests),
+            ("upstream_attempts", "Calls to upstreams.", ("provider", "outcome"), self._attempts),
+            ("tokens", "Tokens as upstreams counted them.", _TOKENS, self._tokens),
+            ("fallbacks", "Answers by a stand-in.", ("from", "to"), self._fallbacks),
+            ("auth_failures", "Requests turned away.", ("reason",), self._refusals),
+        ):
+            full = f"mcproxy_{name}_total"
+            samples = (_sample(full, labels, key, count) for key, count in counts.items())
+            yield from _family(full, "counter", text, samples)
+        yield from _family(
+            "mcproxy_client_disconnects_total",
+            "counter",
+            "Clients that left before their answer was whole.",
+            [f"mcproxy_client_disconnects_total {self._left}"],
+        )
+        for name, text, histogram in (
+            ("mcproxy_request_duration_seconds", "Whole requests.", self._durations),
+            ("mcproxy_time_to_first_event_seconds", "Up to content.", self._first_events),
+        ):
+            yield from _family(name, "histogram", text, histogram.lines(name, "dialect"))
+
+
+_REQUEST: Final = ("dialect", "provider", "model", "code")
+_TOKENS: Final = ("provider", "model", "type")
+_REFUSED: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN})
+
+
+def handler_of(metrics: Metrics, runtime: Runtime, call: Call, *, active: int) -> web.Response:
+    """The answer to a scrape."""
+    call.status = 200
+    headers = {**call.headers(), "Content-Type": CONTENT_TYPE}
+    return web.Response(body=metrics.text(runtime, active=active).encode(), headers=headers)
+
+
+def _accounts(runtime: Runtime) -> Iterator[str]:
+    now, ledger = runtime.clock(), runtime.ledger
+    soft_limit = runtime.settings.limits.soft_limit
+    ratios, states, cooldowns = [], [], []
+    for account in runtime.accounts:
+        served = models_of(runtime, account)
+        where = (account.provider, account.id)
+        state = ledger.account_state(account, served, now, soft_limit)
+        states += [
+            _sample("mcproxy_account_state", _STATE, (*where, each.value), int(each is state))
+            for each in State
+        ]
+        for model in served:
+            names, values = (*_ACCOUNT, "model"), (*where, model.id)
+            remaining = ledger.remaining(account.id, model, now)
+            if remaining is not None:
+                ratios.append(_sample(_RATIO, names, values, remaining))
+            until = ledger.limited_until(account.id, model, now)
+            if until is not None:
+                cooldowns.append(_sample(_COOLDOWN, names, values, round(until - now, 1)))
+    yield from _family(_RATIO, "gauge", "What is left of a quota, 0 to 1.", ratios)
+    yield from _family(_COOLDOWN, "gauge", "Seconds until a limit ends.", cooldowns)
+    yield from _family("mcproxy_account_state", "gauge", "1 for the state it is in.", states)
+
+
+_ACCOUNT: Final = ("provider", "account")
+_STATE: Final = (*_ACCOUNT, "state")
+_RATIO: Final = "mcproxy_account_quota_remaining_ratio"
+_COOLDOWN: Final = "mcproxy_cooldown_seconds"
+
+
+_SELF: Final = Path("/proc/self")
+
+
+def _process(began: float) -> Iterator[str]:
+    """The usual figures of a process, where the system tells them."""
+    spent = os.times()
+    yield from _plain("process_cpu_seconds_total", "counter", round(spent.user + spent.system, 2))
+    yield from _plain("process_start_time_seconds", "gauge", round(began, 2))
+    if sys.platform == "linux":
+        pages = int((_SELF / "statm").read_text(encoding="ascii").split()[1])
+        resident = pages * os.sysconf("SC_PAGE_SIZE")
+        yield from _plain("process_resident_memory_bytes", "gauge", resident)
+        yield from _plain("process_open_fds", "gauge", len(list((_SELF / "fd").iterdir())))
+
+
+def _plain(name: str, kind: str, value: float) -> Iterator[str]:
+    return _family(name, kind, "Of this process.", [f"{name} {value}"])
+
+
+def _family(name: str, kind: str, text: str, samples: Iterable[str]) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+    yield from samples
+
+
+def _sample(name: str, labels: Sequence[str], values: Sequence[str], value: float) -> str:
+    pairs = ",".join(
+        f'{label}="{_escaped(each)}"' for label, each in zip(labels, values, strict=True)
+    )
+    return f"{name}{{{pairs}}} {value}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,86 @@
+"""`/metrics`, read by the parser of Prometheus' own client."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from served import CLAUDE, GEMINI, Rig, serve, settings_with
+
+from mcp_proxy.demo.faults import Fault, FaultKind
+from mcp_proxy.server.metrics import _sample
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+async def scraped(rig: Rig) -> Samples:
+    answer = await rig.call("GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    found: Samples = {}
+    for family in text_string_to_metric_families(answer.body.decode()):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in found, "told twice"
+            found[key] = sample.value
+    return found
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, tuple(sorted(labels.items()))))
+
+
+async def test_requests_attempts_and_tokens_are_counted(tmp_path):
+    async with serve(tmp_path) as rig:
+        await rig.messages()
+        await rig.messages(stream=True)
+        rig.upstream.play(Fault(FaultKind.QUOTA, account="ada", seconds=900))
+        rig.upstream.play(Fault(FaultKind.QUOTA, account="grace", seconds=900))
+        assert (await rig.chat()).status == 429
+        found = await scraped(rig)
+        where = {"provider": "antigravity", "model": CLAUDE}
+        asked = {"dialect": "anthropic", "code": "200", **where}
+        assert value(found, "mcproxy_requests_total", **asked) == 2
+        answered = {"provider": "antigravity", "outcome": "answered"}
+        assert value(found, "mcproxy_upstream_attempts_total", **answered) == 2
+        limited = {"provider": "antigravity", "outcome": "quota"}
+        assert value(found, "mcproxy_upstream_attempts_total", **limited) == 2
+        assert (value(found, "mcproxy_tokens_total", type="output", **where) or 0) > 0
+        count = value(found, "mcproxy_request_duration_seconds_count", dialect="anthropic")
+        assert count == 2
+        infinite = {"dialect": "anthropic", "le": "+Inf"}
+        assert value(found, "mcproxy_time_to_first_event_seconds_bucket", **infinite) == 2
+        cooled = {"provider": "antigravity", "account": "ada", "model": GEMINI}
+        assert (value(found, "mcproxy_cooldown_seconds", **cooled) or 0) > 600
+        assert value(found, "mcproxy_active_requests") == 0
+
+
+async def test_accounts_are_in_exactly_one_state(tmp_path):
+    async with serve(tmp_path) as rig:
+        await rig.call("GET", "/account-limits")
+        found = await scraped(rig)
+        for account in ("ada", "grace"):
+            states = [
+                held
+                for (name, labels), held in found.items()
+                if name == "mcproxy_account_state" and ("account", account) in labels
+            ]
+            assert sum(states) == 1
+            where = {"provider": "antigravity", "account": account, "model": CLAUDE}
+            assert value(found, "mcproxy_account_quota_remaining_ratio", **where) == 1
+
+
+async def test_fallbacks_and_refused_keys_are_counted(tmp_path):
+    settings = settings_with(server={"api_keys": ()}, fallback=True)
+    async with serve(tmp_path, settings=settings) as rig:
+        rig.upstream.play(Fault(FaultKind.QUOTA, model="gemini-3-pro-high", times=None))
+        assert (await rig.messages(model="gemini-3-pro-high")).status == 200
+        await rig.call("POST", "/v1/messages", b"{}", {"Origin": "https://evil.example"})
+        found = await scraped(rig)
+        pair = {"from": "gemini-3-pro-high", "to": "claude-opus-4-5-thinking"}
+        assert value(found, "mcproxy_fallbacks_total", **pair) == 1
+        assert value(found, "mcproxy_auth_failures_total", reason="forbidden") == 1
+
+
+@pytest.mark.parametrize("awkward", ['a"b', "a\\b", "a\nb", "plain"])
+def test_labels_survive_whatever_is_in_them(awkward):
+    text = _sample("m", ("x",), (awkward,), 1) + "\n"
+    (family,) = text_string_to_metric_families(text)
+    assert family.samples[0].labels == {"x": awkward}
