@@ -9,7 +9,6 @@ from multidict import CIMultiDict
 
 from mcp_proxy.conversation import Conversation, Media, Text, Thinking, ToolCall, ToolResult
 from mcp_proxy.dialects.anthropic import CLIENT
-from mcp_proxy.errors import BadRequest
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 PATTERNS = (

@@ -15,8 +15,8 @@ from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import Ask, ProviderSettings, TokenAnswer, UpstreamCall, provider
 from mcp_proxy.providers.antigravity import DAILY, PROD, PROVIDER, USER_AGENT
-from mcp_proxy.providers.google_answers import CodeAssist, Onboarding, read_models
 from mcp_proxy.providers.details import MAX_DETAIL, scrubbed
+from mcp_proxy.providers.google_answers import CodeAssist, Onboarding, read_models
 
 NOW = 1_760_000_000.0
 TOKEN = Secret("ya29.token")
