@@ -47,6 +47,7 @@ VERBS = {
     "service": Verb(
         "mcp_proxy.cli.service:service", "Run the server as a service of this machine."
     ),
+    "doctor": Verb("mcp_proxy.cli.doctor:doctor", "Look for what is wrong, and say what mends it."),
     "config": Verb(
         "mcp_proxy.cli.config_verb:config", "Show the settings in force, begin or check a file."
     ),

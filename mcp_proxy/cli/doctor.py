@@ -72,8 +72,8 @@ def doctor(app: App, /, *, online: bool, bundle: Path | None, as_json: bool) -> 
 
 def doctor_report(app: App, *, online: bool) -> JsonObject:
     """All findings by theme, in the order of the themes."""
-    from mcp_proxy.cli.checks import THEMES
     from mcp_proxy.cli.checks.finding import Level, Look, at_once, warning
+    from mcp_proxy.cli.checks.themes import THEMES
 
     look = Look(app, os.environ, Path.home(), _settings(app), _loaded(app), online=online)
     calls = {name: partial(_looked_at, check, look) for name, check in THEMES.items()}

@@ -174,6 +174,14 @@ def test_a_directory_that_is_copied_elsewhere_is_told(cli: Cli, quiet_home: Home
     assert any("Dropbox copies it" in what for _, what, _ in found(ran)["files"])
 
 
+@pytest.mark.usefixtures("quiet_home")
+def test_a_client_that_is_pointed_elsewhere_on_this_machine_is_told(cli: Cli, home: Home) -> None:
+    ran = cli("doctor", "--json", env={"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"})
+    warned = [each for each in found(ran)["clients"] if each[0] == "warning"]
+    assert any("http://127.0.0.1:1" in what for _, what, _ in warned)
+    assert any("mcproxy setup" in str(mend) for _, _, mend in warned)
+
+
 # ----------------------------------------------------------------------------------------- online
 
 
