@@ -42,6 +42,7 @@ _WHAT = {
     "config.json": "settings and where they come from, secrets masked",
     "accounts.json": "accounts with their states, without credentials and names",
     "state.json": "limits, marks and notices of the server",
+    "decisions.json": "how the last requests were answered, without their texts",
     "variables.json": "names of the variables that are set and mean something here",
 }
 
@@ -64,6 +65,7 @@ def write_bundle(app: App, file: Path, report: Mapping[str, Any]) -> dict[str, A
         "config.json": _config(app),
         "accounts.json": _accounts(app),
         "state.json": _state(app),
+        "decisions.json": _last(app, "decisions"),
         "variables.json": _variables(os.environ),
     }
     strike = _striker(_secrets(app, os.environ))
@@ -106,8 +108,12 @@ def _accounts(app: App) -> Any:
 
 
 def _state(app: App) -> Any:
-    reader = app.state_reader()
-    return {table: dict(list(reader.items(table).items())[-LAST_NOTES:]) for table in _STATE_TABLES}
+    return {table: _last(app, table) for table in _STATE_TABLES}
+
+
+def _last(app: App, table: str) -> dict[str, Any]:
+    """The newest rows; a table is in the order in which it was written."""
+    return dict(list(app.state_reader().items(table).items())[-LAST_NOTES:])
 
 
 def _variables(env: Mapping[str, str]) -> list[str]:

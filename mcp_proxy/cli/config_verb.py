@@ -28,7 +28,14 @@ VALIDATE_SCHEMA = "mcproxy.config-validate/1"
 _Command = Callable[..., Any]
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  mcproxy config show --origin
+  mcproxy config init
+  mcproxy config validate
+"""
+)
 def config() -> None:
     """Show the settings in force, begin a settings file, check one."""
 

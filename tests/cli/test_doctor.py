@@ -254,6 +254,7 @@ def full_home(home: Home, unused_port: int) -> Home:
     with StateStore.open(home.paths.state) as state:
         # An upstream may quote what it was sent, in whatever it says.
         state.put("notices", "quoted", {"said": f"bad key {SECRETS['api_key']}"})
+        state.put("decisions", "req_1", {"why": f"sent {SECRETS['header']}"})
         state.put("tokens", "ada", {"access": SECRETS["refresh_token"]})
     return home
 
@@ -298,6 +299,8 @@ def test_no_secret_is_in_the_archive_and_its_files_are_listed(
     state = json.loads(content["mcproxy-report/state.json"])
     assert state["notices"]["quoted"] == {"said": "bad key (secret)"}
     assert "tokens" not in state
+    decisions = json.loads(content["mcproxy-report/decisions.json"])
+    assert decisions == {"req_1": {"why": "sent (secret)"}}
     assert "ANTHROPIC_AUTH_TOKEN" in json.loads(content["mcproxy-report/variables.json"])
 
 
