@@ -14,6 +14,7 @@ from aiohttp import web
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo.answers import refusing
 from mcp_proxy.demo.cloudcode import MAX_BODY
+from mcp_proxy.demo.delivery import Delivery
 from mcp_proxy.demo.places import codex_tokens, github, google_tokens
 from mcp_proxy.demo.places.allowance import Allowance
 from mcp_proxy.demo.places.anthropic import AnthropicPlace
@@ -133,9 +134,16 @@ class DemoPlaces:
         """Queues an answer for the next generations of a provider."""
         self.desk.play(provider, answer, times)
 
-    def play_stream(self, provider: str, records: Sequence[bytes], times: int = 1) -> None:
-        """Queues the raw bytes of a streamed answer, each handed to the socket on its own."""
-        self.desk.play(provider, tuple(records), times)
+    def play_stream(
+        self, provider: str, records: Sequence[bytes], times: int = 1, *, silence: float = 0.0
+    ) -> None:
+        """Queues the raw bytes of a streamed answer, each handed to the socket on its own.
+
+        `silence`: seconds before the last of them.
+        """
+        last = len(records) - 1
+        delivery = Delivery(list(records), flushes=True, stall_at=last, stall=silence)
+        self.desk.play(provider, delivery, times)
 
     def reject(self, *fields: str) -> None:
         """Top-level fields that the compatible server answers with a 400 from now on."""

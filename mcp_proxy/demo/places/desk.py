@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -76,9 +76,9 @@ class Granted:
 class PlayedStream(Exception):
     """This call is answered with these bytes."""
 
-    def __init__(self, records: Sequence[bytes]) -> None:
+    def __init__(self, delivery: Delivery) -> None:
         super().__init__()
-        self.records = records
+        self.delivery = delivery
 
 
 class Desk:
@@ -91,7 +91,7 @@ class Desk:
         """Providers whose clients went away in the middle of an answer."""
         self.allowances: dict[str, Allowance] = {}
         self._keys: dict[tuple[str, str], str] = {}
-        self._played: dict[str, deque[Answer | Sequence[bytes]]] = {}
+        self._played: dict[str, deque[Answer | Delivery]] = {}
         self._prompts: dict[tuple[str, str], int] = {}
 
     def issue_key(self, provider: str, account: str, prefix: str) -> str:
@@ -118,7 +118,7 @@ class Desk:
     def allowance(self, provider: str) -> Allowance:
         return self.allowances.setdefault(provider, Allowance())
 
-    def play(self, provider: str, what: Answer | Sequence[bytes], times: int) -> None:
+    def play(self, provider: str, what: Answer | Delivery, times: int) -> None:
         self._played.setdefault(provider, deque()).extend([what] * times)
 
     async def read(
@@ -168,10 +168,10 @@ class Desk:
             return await deliver(request, replace(delivery, flushes=True))
 
     async def deliver_played(
-        self, request: web.Request, provider: str, records: Sequence[bytes]
+        self, request: web.Request, provider: str, delivery: Delivery
     ) -> web.StreamResponse:
         with self._noticing(provider):
-            return await deliver(request, Delivery(list(records), flushes=True))
+            return await deliver(request, delivery)
 
     @contextmanager
     def _noticing(self, provider: str) -> Iterator[None]:

@@ -61,7 +61,7 @@ class Place:
             try:
                 return await handler(request)
             except PlayedStream as played:
-                return await self.desk.deliver_played(request, self.provider, played.records)
+                return await self.desk.deliver_played(request, self.provider, played.delivery)
 
         return play
 
