@@ -172,7 +172,7 @@ async def test_a_page_in_place_of_an_answer_is_asked_again_and_never_passed_on(
         assert answer.headers["Content-Type"].startswith("application/json")
 
 
-@pytest.mark.parametrize(("upstream", "api"), zip(UPSTREAMS, reversed(APIS), strict=True))
+@pytest.mark.parametrize(("upstream", "api"), list(zip(UPSTREAMS, reversed(APIS), strict=True)))
 async def test_what_goes_on_failing_is_a_502_in_the_clients_dialect(tmp_path, upstream, api):
     async with asking(tmp_path, upstream.provider) as client:
         client.rig.places.play_stream(upstream.provider, upstream.opening, times=3)
