@@ -92,7 +92,7 @@ async def test_thinking_is_shown_and_survives_a_tool_loop(pair, stream):
 
 SEALED = {
     "anthropic": '"signature": "',
-    "openai_chat": "reasoning_content",
+    "openai_chat": "Let me consider",
     "openai_responses": '"encrypted_content": "',
     "gemini": '"thoughtSignature": "',
 }
