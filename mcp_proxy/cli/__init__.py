@@ -37,6 +37,18 @@ VERBS = {
         "mcp_proxy.cli.route:route",
         "Show where a model name leads now, and why; sends no request.",
     ),
+    "run": Verb(
+        "mcp_proxy.cli.run_client:run",
+        "Start a client with the server as its API; with a server, if none runs.",
+    ),
+    "env": Verb(
+        "mcp_proxy.cli.env_verb:env", "Print the variables that lead a client to the server."
+    ),
+    "setup": Verb(
+        "mcp_proxy.cli.setup_client:setup",
+        "Lead a client to the server in its own settings file.",
+    ),
+    "unsetup": Verb("mcp_proxy.cli.setup_client:unsetup", "Take back what setup changed."),
     "explain": Verb(
         "mcp_proxy.cli.explain:explain",
         "Tell what was decided for a request: the latest one, or one by its id.",

@@ -1,0 +1,63 @@
+"""`mcproxy env`: the variables that lead a client to the server, for a shell to read."""
+
+import json
+import os
+import sys
+
+import click
+
+from mcp_proxy.cli.client_argument import client_argument, model_option
+from mcp_proxy.cli.client_place import find_place, where
+from mcp_proxy.cli.clients.client import Client
+from mcp_proxy.cli.clients.shells import SHELLS, shell_of
+from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.render import json_option
+
+SCHEMA = "mcproxy.env/1"
+
+EXAMPLES = """\b
+Examples:
+  eval "$(mcproxy env claude-code)"
+  mcproxy env codex --shell fish | source
+  mcproxy env gemini-cli --model gemini-3-flash --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@client_argument
+@click.option("--shell", type=click.Choice(list(SHELLS)), help="Whose syntax to print.  [yours]")
+@model_option
+@json_option
+@pass_app
+def env(
+    app: App, /, *, client: Client, shell: str | None, model: str | None, as_json: bool
+) -> None:
+    """Print the variables that lead a client to the server.
+
+    Changes nothing. The clients are claude-code, codex, gemini-cli, opencode, aider and llm.
+    """
+    found = find_place(app, model, models_needed=client.names_models)
+    variables, arguments = client.variables(found.place), client.arguments(found.place)
+    syntax = shell or shell_of(os.environ)
+    lines = SHELLS[syntax].lines(variables, client.command, arguments)
+    notes = [*found.notes, *client.env_notes, *client.overrides(found.place, where())]
+    if as_json:
+        result = {
+            "schema": SCHEMA,
+            "client": client.name,
+            "url": found.place.url,
+            "running": found.is_running,
+            "variables": variables,
+            "arguments": list(arguments),
+            "shell": syntax,
+            "lines": lines,
+            "notes": notes,
+        }
+        click.echo(json.dumps(result, indent=2))
+        return
+    for note in notes:
+        app.say(note)
+    # As they are, and without a renderer: a shell reads this, at every start of some people's.
+    click.echo("\n".join(lines))
+    if sys.stdout.isatty():
+        app.say(f'To set them here: eval "$(mcproxy env {client.name})"')
