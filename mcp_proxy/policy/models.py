@@ -130,6 +130,16 @@ CLASS_DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = {
 """Class name -> ids in order of preference, among those of one version and after all of the class
 itself."""
 
+GEMINI_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "flash-lite": ("gemini-3.1-flash-lite", "gemini-3.5-flash-lite", "gemini-2.5-flash-lite"),
+    "flash": ("gemini-3-flash", "gemini-3-flash-preview", "gemini-3.5-flash-low"),
+    "pro": ("gemini-3.1-pro-low", "gemini-3.1-pro-preview", "gemini-3-pro-low", "gemini-2.5-pro"),
+}
+"""Kind of Gemini model -> ids in order of preference, for names that nobody serves.
+
+Gemini CLI asks for models by names of its own, newer than any list, whatever its user chose
+(client-apis.md 4.7)."""
+
 _CATALOGUED = {
     provider: {model.id: model for model in models} for provider, models in CATALOGUES.items()
 }

@@ -16,7 +16,7 @@ from typing import Final
 from mcp_proxy.account import Account, Candidate
 from mcp_proxy.errors import UnknownModel
 from mcp_proxy.policy.fallback import FallbackTable, fallback_models
-from mcp_proxy.policy.models import CATALOGUES, CLASS_DEFAULTS
+from mcp_proxy.policy.models import CATALOGUES, CLASS_DEFAULTS, GEMINI_KINDS
 
 LONGEST_NAME: Final = 128
 _ALIAS_HOPS: Final = 2
@@ -272,7 +272,19 @@ class _Lookup:
             aliased = self._alias(kind, hops)
             if aliased is not None:
                 return aliased
-        return self._class(kind, None) or self._spelled(name, None, served=False)
+        return (
+            self._class(kind, None)
+            or self._spelled(name, None, served=False)
+            or self._of_gemini_kind(name)
+        )
+
+    def _of_gemini_kind(self, name: str) -> tuple[Stage, ...] | None:
+        """For a Gemini id that nothing knows: the preferred one of its kind that is served."""
+        found = _GEMINI_KIND.match(name.lower())
+        preferred = GEMINI_KINDS[found[1]] if found else ()
+        stages = (self.directory.stage(self.directory.known_as(model)) for model in preferred)
+        served = next((stage for stage in stages if stage.candidates), None)
+        return None if served is None else (served,)
 
     def _model(self, name: str, provider: str) -> tuple[Stage, ...] | None:
         return (
@@ -313,6 +325,7 @@ _DATE = re.compile(r"-20\d{6}$|@20\d{6}$|-latest$")
 _NUMBER = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
 _PREVIEW = re.compile(r"-preview(?:-customtools|-\d\d-\d{2,4})?$")
 _TIER = re.compile(r"-(?:minimal|low|medium|high|max)$")
+_GEMINI_KIND = re.compile(r"gemini-\d[\d.]*-(flash-lite|flash|pro)(?:-preview|-latest)?$")
 _GEMINI_HYPHENS = re.compile(r"^gemini-(\d)-(\d)(?=-)")
 _PRO_WITHOUT_TIER = re.compile(r"^gemini-3(?:\.\d)?-pro$")
 

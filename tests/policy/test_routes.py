@@ -293,6 +293,26 @@ def test_a_model_is_asked_for_everywhere_in_each_places_own_spelling(name: str) 
     assert len({c.key for c in stage.candidates}) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gemini-3.8-flash", FLASH),
+        ("gemini-9-pro-preview", "gemini-3.1-pro-low"),
+        ("gemini-3.9-flash-lite", "gemini-3.1-flash-lite"),
+    ],
+)
+def test_a_gemini_that_nothing_knows_is_answered_by_its_kind(name: str, model: str) -> None:
+    assert leads_to(name) == (model, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "name", ["gemini-flash", "gemini-3.8-ultra", "gemini-3.8-flash-x", "gemini"]
+)
+def test_other_names_of_that_sound_are_unknown(name: str) -> None:
+    with pytest.raises(UnknownModel):
+        leads_to(name, directory({"a": [OPUS]}))
+
+
 def test_a_provider_prefix_narrows_a_model_to_its_place() -> None:
     (stage,) = resolve("copilot/claude-sonnet-4-5", several_places(), NO_ROUTING)
     assert [(c.account.id, c.model) for c in stage.candidates] == [("hub", "claude-sonnet-4.5")]
