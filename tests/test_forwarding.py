@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.engine.rendering import with_model
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.app import Server
+from mcp_proxy.sse import SseReader
 
 MESSAGE = b"""event: message_start
 data: {"type": "message_start", "message": {"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":12,"output_tokens":1}}}
@@ -251,6 +253,21 @@ async def test_headers_go_both_ways_by_allow_list(tmp_path):
         model = rig.runtime.models.get(account, MODELS["anthropic"])
         remaining = rig.runtime.ledger.remaining(account.id, model, 0.0)
         assert remaining == pytest.approx(0.98)
+
+
+@PROVIDERS
+@pytest.mark.parametrize("cut", [5, 100_000])
+@pytest.mark.parametrize("beyond", range(1, 60, 7))
+async def test_wherever_a_stream_is_cut_what_follows_is_understood(tmp_path, provider, cut, beyond):
+    whole = STREAMED[provider]
+    said = re.compile(rb"\r?\n\r?\n").search(whole, whole.index(b"Hi")).end()
+    async with forwarding(tmp_path, provider, answer=whole[: said + beyond], cut=cut) as rig:
+        _, body, _ = await rig.post(provider, stream=True)
+        assert body.startswith(whole[:said])
+        reader = SseReader()
+        records = [json.loads(data) for data in (*reader.feed(body), *reader.close())]
+        assert "error" in str(records[-1])
+        assert body.endswith(b"\n\n")
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai-compatible"])

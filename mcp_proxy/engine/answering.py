@@ -82,12 +82,18 @@ class Answering:
         return await self._read()
 
     def take_bytes(self) -> bytes:
-        """What came since the last call, as it came."""
+        """What came since the last call, as it came.
+
+        Until the end only whole lines: should the rest of one never come, whatever is written
+        after it is still understood.
+        """
         kept = self._bytes
         if not kept:
             return b""
-        self._bytes = []
-        return kept[0] if len(kept) == 1 else b"".join(kept)
+        taken = kept[0] if len(kept) == 1 else b"".join(kept)
+        end = len(taken) if self.ended or self.told else taken.rfind(b"\n") + 1
+        self._bytes = [taken[end:]] if end < len(taken) else []
+        return taken[:end]
 
     @property
     def headers(self) -> Mapping[str, str]:

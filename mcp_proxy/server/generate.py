@@ -197,11 +197,13 @@ async def _forward_to(
     renderer: StreamRenderer,
 ) -> web.StreamResponse:
     """The upstream's own bytes, to their end. Its events only say how the answer went."""
+    last = BETWEEN_RECORDS
     try:
         while not answering.ended:
             data = answering.take_bytes()
             if data:
                 await client.write(data)
+                last = data
             await answering.more()
     except UpstreamBroke as broke:
         error = exchange.broke(answering, broke.failure)
@@ -209,6 +211,8 @@ async def _forward_to(
             # The client hears of it in the upstream's own words.
             call.error = error
             return await client.end(answering.take_bytes())
+        if not last.endswith((BETWEEN_RECORDS, b"\r\n\r\n")):
+            await client.write(BETWEEN_RECORDS)
         return await _fail(client, renderer, error, call)
     exchange.completed(answering)
     return await client.end(answering.take_bytes())
@@ -252,6 +256,8 @@ def facts(exchange: Exchange) -> dict[str, str]:
         told["x-mcproxy-fallback"] = f"{outcome.fallback_from} -> {outcome.model}"
     return told
 
+
+BETWEEN_RECORDS = b"\n\n"
 
 COUNTS: Mapping[str, Callable[[int], dict[str, object]]] = {
     "anthropic": lambda tokens: {"input_tokens": tokens},
