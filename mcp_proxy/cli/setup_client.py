@@ -74,7 +74,13 @@ def setup(
     found = find_place(app, model, models_needed=client.names_models)
     receipts = Receipts(app.paths.state)
     earlier = receipts.read(client.name)
-    changes = _shown_if_refused(lambda: planned(client.files(found.place, where()), earlier))
+    wishes = client.files(found.place, where())
+    if not any(wish.values for wish in wishes):
+        raise UserError(
+            f"{client.title} has to be told the names of models, and no account serves one yet."
+            " Run: mcproxy accounts add"
+        )
+    changes = _shown_if_refused(lambda: planned(wishes, earlier))
     result = {
         "schema": SETUP_SCHEMA,
         "client": client.name,

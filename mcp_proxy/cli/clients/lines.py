@@ -31,7 +31,10 @@ class _Lines:
     def put(self, text: str, path: KeyPath, source: str) -> str:
         found = self._line(text, path)
         if found is not None:
-            return text[: found.start("value")] + source + text[found.end("value") :]
+            # Where nothing is set yet there may be no room behind the colon, which YAML wants.
+            head = found.start("value") if found["value"] else found.end("key")
+            gap = "" if found["value"] else self.separator
+            return text[:head] + gap + source + text[found.end("value") :]
         text = ending_in_newline(text)
         return f"{text}{path[0]}{self.separator}{source}{newline_of(text)}"
 

@@ -96,7 +96,11 @@ class Toml:
         text = without_lines(text, found.start, found.value_end)
         section = [each for each in _statements(text) if each.table[: len(path) - 1] == path[:-1]]
         if parents and len(path) > 1 and len(section) == 1 and not section[0].key:
-            text = without_lines(text, section[0].start, section[0].value_end)
+            header = section[0]
+            # With the empty line that was put before it.
+            gap = re.search(r"(?<=\n)\r?\n\Z", text[: header.start])
+            start = gap.start() if gap is not None else header.start
+            text = without_lines(text, start, header.value_end)
         return text
 
     def source(self, value: Json) -> str:
