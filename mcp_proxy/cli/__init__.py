@@ -64,6 +64,11 @@ VERBS = {
         "mcp_proxy.cli.config_verb:config", "Show the settings in force, begin or check a file."
     ),
     "paths": Verb("mcp_proxy.cli.paths_verb:paths", "Show the files and directories in use."),
+    "completion": Verb(
+        "mcp_proxy.cli.completion:completion",
+        "Print the script that completes words in bash, zsh or fish.",
+    ),
+    "help": Verb("mcp_proxy.cli.help_verb:show_help", "Show a page of the manual."),
     "demo": Verb(
         "mcp_proxy.cli.demo:demo",
         "Play the main job on an embedded upstream; no account is needed.",
@@ -112,6 +117,8 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Do what the arguments say. The exit code; every error is one line on stderr."""
     survive_narrow_encodings()
+    if os.environ.get("_MCPROXY_COMPLETE"):
+        return _complete(arguments)
     try:
         code = mcproxy.main(arguments, prog_name="mcproxy", standalone_mode=False)
         sys.stdout.flush()
@@ -127,6 +134,14 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
         return _told(f"{type(error).__name__}: {error} (--debug shows where)", FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _complete(words: list[str]) -> int:
+    """The answer to the completion script of a shell."""
+    from mcp_proxy.cli.completing import answer
+
+    click.echo(answer(mcproxy, words), nl=False)
+    return 0
 
 
 def _told(message: str, exit_code: int) -> int:

@@ -1,0 +1,62 @@
+"""`mcproxy help`: the pages of the manual where there is no `man`."""
+
+import shutil
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import click
+
+from mcp_proxy.cli.render import json_option, show
+from mcp_proxy.errors import UserError
+
+if TYPE_CHECKING:
+    from mcp_proxy.cli.manual.page import Page
+
+SCHEMA = "mcproxy.help/1"
+USAGE = 2
+
+WIDEST = 100
+"""Columns beyond which running text is hard to read."""
+
+EXAMPLES = """\b
+Examples:
+  mcproxy help accounts add
+  mcproxy help config.toml
+"""
+
+
+@click.command("help", epilog=EXAMPLES)
+@click.argument("topic", nargs=-1, metavar="[TOPIC]...")
+@json_option
+def show_help(*, topic: tuple[str, ...], as_json: bool) -> None:
+    """Show a page of the manual: of a verb, or of a file.
+
+    Without TOPIC, that of mcproxy itself. The files are accounts.toml and config.toml.
+    """
+    from mcp_proxy.cli.manual.plain import plain
+
+    page = _page("-".join(topic))
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    if not as_json:
+        click.echo(plain(page, width))
+        return
+    result = {
+        "schema": SCHEMA,
+        "page": page.name,
+        "section": page.number,
+        "text": plain(page, WIDEST),
+    }
+    show(result, lambda _: (), as_json=True)
+
+
+def _page(topic: str) -> "Page":
+    """The page of `accounts-add` or `mcproxy-accounts-add`. UserError names the nearest."""
+    from mcp_proxy.cli.manual.pages import all_pages
+
+    short = topic.removeprefix("mcproxy").lstrip("-")
+    pages = {page.name.removeprefix("mcproxy").lstrip("-"): page for page in all_pages()}
+    if short in pages:
+        return pages[short]
+    near = get_close_matches(short, [name for name in pages if name], n=1)
+    hint = f"did you mean: mcproxy help {near[0]}" if near else "Run: mcproxy help"
+    raise UserError(f"there is no page {topic!r}; {hint}", exit_code=USAGE)

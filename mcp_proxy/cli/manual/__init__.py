@@ -1,0 +1,1 @@
+"""The manual: pages as values, made from the tables that the program itself works by."""
