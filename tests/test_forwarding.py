@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from placed import placed
 from served import Json, settings_with
 
 from mcp_proxy.account import Account, Credential, Secret
@@ -299,6 +300,45 @@ async def test_what_breaks_before_any_content_is_tried_again(tmp_path):
         assert status == 502
         assert json.loads(body)["type"] == "error"
         assert len(rig.upstream.bodies) == 3
+
+
+async def test_what_a_server_refuses_as_it_is_goes_there_once_more_rewritten(tmp_path):
+    async with placed(tmp_path, "anthropic") as rig, aiohttp.ClientSession() as http:
+        body = {
+            "model": "claude-sonnet-4-6",
+            "max_tokens": 1_000_000_000,
+            "messages": [{"role": "user", "content": "say hi"}],
+            "tools": [{"name": "with space", "input_schema": {}}],
+        }
+        async with http.post(f"{rig.url}/v1/messages", json=body) as answer:
+            assert answer.status == 200, await answer.text()
+        first, second = rig.generations
+        assert first.body["max_tokens"] == 1_000_000_000
+        assert second.body["max_tokens"] == 64_000
+
+
+async def test_what_is_wrong_either_way_is_refused_after_two_tries(tmp_path):
+    error = b'{"type":"error","error":{"type":"invalid_request_error","message":"no such thing"}}'
+    kind = {"answer": error, "content_type": "application/json", "status": 400}
+    async with forwarding(tmp_path, "anthropic", **kind) as rig:
+        status, body, _ = await rig.post("anthropic", stream=False)
+        assert status == 400
+        assert json.loads(body)["error"]["message"] == "no such thing"
+        assert len(rig.upstream.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/x.png", "http://10.0.0.1/x", "http://localhost/"]
+)
+async def test_nobody_is_made_to_fetch_what_the_client_could_not(tmp_path, url):
+    picture = {"type": "image_url", "image_url": {"url": url}}
+    body = {"model": "alias", "messages": [{"role": "user", "content": [picture]}]}
+    async with forwarding(tmp_path, "openai-compatible", answer=CHAT) as rig:
+        status, _, _ = await rig.post(
+            "openai-compatible", stream=True, body=json.dumps(body).encode()
+        )
+        assert status == 400
+        assert rig.upstream.bodies == []
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 WHOLE_ANSWER = 600.0
 """Seconds that an answer which is not streamed may take: as long as the SDKs wait for one."""
 
+_WORTH_REWRITING = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+
 BROKEN_STREAM = {
     FailureKind.SLOW: ErrorKind.SLOW,
     FailureKind.CAPACITY: ErrorKind.OVERLOADED,
@@ -61,6 +63,7 @@ class Exchange:
         )
         self._plan: AttemptPlan = runtime.plan(conversation)
         self.outcome = Outcome(self._plan)
+        self._may_forward = True
         self._tried_at = 0.0
         self._sent_at = 0.0
         self._prepared: Prepared | None = None
@@ -240,6 +243,7 @@ class Exchange:
                 ask,
                 strip_thinking=strip,
                 has_media=self._has_media,
+                may_forward=self._may_forward,
             )
             self._prepared = held
         return held
@@ -264,6 +268,11 @@ class Exchange:
         if failure.crowded:
             self._runtime.gates.narrow(account.id)
         if failure.kind is FailureKind.BAD_REQUEST and self._prepared is not None:
+            if self._prepared.forwarded and failure.status in _WORTH_REWRITING:
+                # A limit that is too high, a schema without a type: what clients may send and this
+                # server refuses is put right when the request is rendered.
+                self._may_forward = False
+                return replace(failure, kind=FailureKind.UNSUPPORTED, feature="forwarding")
             return explained(failure, self._prepared)
         return failure
 

@@ -6,15 +6,27 @@ replaced. Otherwise: seals settled, history repaired, media inlined, and the dia
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import orjson
 
 from mcp_proxy.account import Candidate
-from mcp_proxy.conversation import Conversation, Message, Part, Thinking, ToolCall
+from mcp_proxy.conversation import (
+    Conversation,
+    Media,
+    Message,
+    Part,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from mcp_proxy.dialects import StreamParser, upstream_dialect
 from mcp_proxy.dialects.gemini.tools import explain_bad_request
+from mcp_proxy.engine.public_addresses import is_public
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import Failure
+from mcp_proxy.loopback import is_loopback
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.repair import repair
 from mcp_proxy.policy.seals import has_foreign_thinking, settle
@@ -67,6 +79,7 @@ async def prepare(
     *,
     strip_thinking: bool,
     has_media: bool,
+    may_forward: bool,
 ) -> Prepared:
     """The request as the candidate can take it. Raises BadRequest for what it cannot.
 
@@ -74,7 +87,8 @@ async def prepare(
     """
     place = provider(candidate.account.provider)
     conversation = incoming.conversation
-    if incoming.body and not strip_thinking and ask.dialect == conversation.dialect:
+    alike = may_forward and not strip_thinking and ask.dialect == conversation.dialect
+    if incoming.body and alike and not (has_media and _would_fetch_here(conversation, ask.host)):
         body = _forwarded(runtime, incoming, ask, place)
         if body is not None:
             return Prepared(ask.model, ask.dialect, conversation, body, False, ask.avoided)
@@ -119,6 +133,31 @@ def _forwarded(runtime: Runtime, incoming: Incoming, ask: Ask, place: Provider) 
     if body is incoming.parsed:
         return with_model(incoming.body, incoming.parsed, ask.model.id)
     return encode({**body, "model": ask.model.id} if "model" in body else body)
+
+
+def _would_fetch_here(conversation: Conversation, host: str) -> bool:
+    """Whether a picture's address would be fetched from this machine or its network.
+
+    Then this program fetches it, which keeps clients away from what they cannot reach themselves.
+    """
+    addresses = [
+        media.url
+        for message in conversation.messages
+        for part in message.parts
+        for media in (part.parts if isinstance(part, ToolResult) else (part,))
+        if isinstance(media, Media) and media.url is not None
+    ]
+    return bool(addresses) and (
+        is_loopback(urlsplit(host).hostname or "") or not all(map(_may_be_public, addresses))
+    )
+
+
+def _may_be_public(address: str) -> bool:
+    name = urlsplit(address).hostname or ""
+    try:
+        return is_public(ip_address(name))
+    except ValueError:
+        return not is_loopback(name)
 
 
 def _wants_signed(incoming: Incoming, model: ModelInfo) -> bool:

@@ -61,7 +61,13 @@ TIDY_EVERY = 600.0
 """Seconds between looks for rows that are too old."""
 
 DAY = 86_400.0
-KEPT_FOR = {"seals": 30 * DAY, "sessions": 7 * DAY, "features": 7 * DAY, "threads": DAY, "decisions": 7 * DAY}
+KEPT_FOR = {
+    "seals": 30 * DAY,
+    "sessions": 7 * DAY,
+    "features": 7 * DAY,
+    "threads": DAY,
+    "decisions": 7 * DAY,
+}
 """Seconds. A conversation is seldom resumed after a month; without its seals it still goes on."""
 
 RETRY_SAVE_EVERY = 5.0

@@ -105,11 +105,15 @@ def aliases_from(env: Env) -> dict[str, tuple[str, ...]]:
     provider = _place_of(preferred, env)
     usual = _DEFAULT_MODELS[preferred]
     models = (big or usual[0], small or usual[1])
-    return {
+    meant: dict[str, tuple[str, ...]] = {
         name: (f"{provider}/{model}", model)
         for name, size in _CLASSES.items()
         if (model := models[size]) is not None
     }
+    if preferred == "anthropic":
+        return meant
+    # Who prefers another provider wants every Claude that a client names answered by it.
+    return {**meant, **{f"claude*{name}*": (name,) for name in meant}}
 
 
 def _place_of(preferred: str, env: Env) -> str:

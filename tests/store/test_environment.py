@@ -194,7 +194,11 @@ ALIASES = {
 def test_sonnet_and_opus_are_the_big_model_and_haiku_the_small_one(
     env: dict[str, str], aliases: dict[str, tuple[str, ...]]
 ) -> None:
-    assert aliases_from(env) == aliases
+    found = aliases_from(env)
+    patterns = {name: found.pop(name) for name in list(found) if "*" in name}
+    assert found == aliases
+    wanted = {f"claude*{name}*": (name,) for name in aliases}
+    assert patterns == (wanted if env.get("PREFERRED_PROVIDER") != "anthropic" else {})
 
 
 def test_a_preferred_provider_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -216,6 +220,9 @@ def test_aliases_of_the_file_count_more(tmp_path: Path) -> None:
         "sonnet": ("openai/big", "big"),
         "haiku": ("glm-4.5-air",),
         "fast": ("x",),
+        "claude*opus*": ("opus",),
+        "claude*sonnet*": ("sonnet",),
+        "claude*haiku*": ("haiku",),
     }
 
 
