@@ -11,6 +11,8 @@ ARG BASE=python:3.13-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+COPY man ./man
+COPY completions ./completions
 COPY mcp_proxy ./mcp_proxy
 # Into an environment without pip. pip compiles the bytecode, too: where it runs, the root may be
 # read-only.
