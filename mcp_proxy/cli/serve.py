@@ -253,6 +253,8 @@ async def _until_stopped(
         # `mcproxy limits` looks here: flags may have put the server anywhere.
         note = {"host": settings.server.host, "port": server.port}
         runtime.state.put("notices", "server", note)
+        # Whoever has read the line below finds us.
+        await asyncio.to_thread(runtime.state.flush)
     what = _what_is_served(runtime, demo=demo)
     if os.environ.get(WORKER, FIRST_WORKER) == FIRST_WORKER:
         click.echo(f"mcproxy is ready at {server.url} ({what})", err=True)

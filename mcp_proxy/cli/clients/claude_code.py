@@ -24,13 +24,9 @@ from mcp_proxy.policy.models import CLASS_DEFAULTS
 BASE_URL = "ANTHROPIC_BASE_URL"
 API_KEY = "ANTHROPIC_API_KEY"
 
-_MODEL_VARIABLES = (
-    "ANTHROPIC_MODEL",
-    "ANTHROPIC_DEFAULT_OPUS_MODEL",
-    "ANTHROPIC_DEFAULT_SONNET_MODEL",
-    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
-    "CLAUDE_CODE_SUBAGENT_MODEL",
-)
+_FOR_ITSELF = ("ANTHROPIC_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
+_FOR_CLASSES = tuple(f"ANTHROPIC_DEFAULT_{kind.upper()}_MODEL" for kind in CLASS_DEFAULTS)
+
 _WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
 """When to compact. It only ever makes the window smaller that the name of the model stands for
 (anthropics/claude-code issue 57964)."""
@@ -48,9 +44,16 @@ def _variables(place: Place) -> dict[str, str]:
         "ANTHROPIC_AUTH_TOKEN": place.token,
         # Both set, it warns, or takes the wrong one.
         API_KEY: "",
-        **({} if chosen is None else dict.fromkeys(_MODEL_VARIABLES, _spelled(chosen))),
+        **({} if chosen is None else _models(chosen)),
         **_window(place.models if chosen is None else (chosen,)),
     }
+
+
+def _models(chosen: Model) -> dict[str, str]:
+    """One model for everything. A class is a name that Claude Code knows, too, and asks for by its
+    newest model, which the server takes for the class again."""
+    names = _FOR_ITSELF if chosen.id in CLASS_DEFAULTS else (*_FOR_ITSELF, *_FOR_CLASSES)
+    return dict.fromkeys(names, _spelled(chosen))
 
 
 def _instead_of_claude(models: tuple[Model, ...]) -> Model | None:

@@ -10,7 +10,7 @@ from mcp_proxy.cli.clients.client import Address, Client, FileWish, Launch, Plac
 from mcp_proxy.cli.clients.jsonc import Jsonc
 from mcp_proxy.cli.clients.lines import DOTENV
 from mcp_proxy.cli.clients.private_home import in_private_home
-from mcp_proxy.cli.clients.text_edit import KeyPath
+from mcp_proxy.cli.clients.text_edit import CannotEdit, KeyPath
 
 BASE_URL = "GOOGLE_GEMINI_BASE_URL"
 _AUTH: KeyPath = ("security", "auth", "selectedType")
@@ -45,6 +45,8 @@ def _files(place: Place, where: Where) -> tuple[FileWish, ...]:
 def _launch(place: Place, where: Where, scratch: Path) -> Launch:
     """With a home of its own when the user's says to sign in with Google."""
     wanted = _variables(place)
+    for said in _overrides(place, where):
+        raise CannotEdit(f"{said}; start it in another folder, or run: mcproxy setup gemini-cli")
     if where.read(_directory(where) / "settings.json", Jsonc(), _AUTH) == _API_KEY_AUTH:
         return Launch(wanted)
     files, links = in_private_home(_directory(where), scratch / ".gemini", (_auth_wish(where),))
@@ -60,6 +62,17 @@ def _addresses(where: Where) -> tuple[Address, ...]:
     if isinstance(url, str) and url:
         found.append(Address(str(file), url))
     return tuple(found)
+
+
+def _overrides(_place: Place, where: Where) -> tuple[str, ...]:
+    """Settings of a project go before those of a home, whichever home it is."""
+    if where.directory is None:
+        return ()
+    file = where.directory / ".gemini" / "settings.json"
+    said = where.read(file, Jsonc(), _AUTH)
+    if said in {None, _API_KEY_AUTH}:
+        return ()
+    return (f"{file} says {'.'.join(_AUTH)} = {said}",)
 
 
 def _conflicts(where: Where) -> tuple[tuple[str, str], ...]:
@@ -84,6 +97,7 @@ GEMINI_CLI = Client(
     addresses=_addresses,
     names_models=True,
     launch=_launch,
+    overrides=_overrides,
     conflicts=_conflicts,
     env_notes=(
         f"Gemini CLI takes the variables only with {'.'.join(_AUTH)} = {_API_KEY_AUTH} in its"
