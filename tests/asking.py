@@ -8,16 +8,22 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from placed import Placed, placed
-from served import Answer
+from served import Answer, settings_with
 
 from mcp_proxy.demo.places import RecordedCall
 
 Json = dict[str, Any]
+
+HOUR, DAY = 3600.0, 86_400.0
+
+IMPATIENT = settings_with(limits={"max_wait": 0})
+"""Nobody waits for a limit."""
 
 APIS: Sequence[str] = ("anthropic", "openai_chat", "openai_responses", "gemini")
 
@@ -138,6 +144,11 @@ def who(answer: Answer) -> str:
     """The account that answered."""
     assert answer.status == 200, answer.body
     return answer.headers["x-mcproxy-account"]
+
+
+def seconds_until(moment: str, clock: Callable[[], float]) -> float:
+    """From now until a time as reports give it."""
+    return datetime.fromisoformat(moment).timestamp() - clock()
 
 
 def window(row: Json, name: str) -> Json:

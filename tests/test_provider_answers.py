@@ -1,14 +1,11 @@
 """Every provider behind the whole proxy: answers, lists of models, what is left of its windows."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import pytest
-from asking import asking, model_row, text_of, who, window
+from asking import DAY, HOUR, IMPATIENT, asking, model_row, seconds_until, text_of, who, window
 from placed import Clock
 from served import settings_with
-
-HOUR, DAY = 3600.0, 86_400.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,9 @@ async def test_its_name_before_the_models_leads_to_it_alone(tmp_path, case):
 
 
 async def test_only_places_that_list_a_model_are_asked_for_it(tmp_path):
-    settings = settings_with(limits={"max_wait": 0})
     providers = ("anthropic", "openai", "codex", "copilot")
     clock = Clock()
-    async with asking(tmp_path, *providers, settings=settings, clock=clock) as client:
+    async with asking(tmp_path, *providers, settings=IMPATIENT, clock=clock) as client:
         await client.limits()
         client.rig.places.quota("copilot").use("premium", 1.0, resets_at=clock() + DAY)
         answer = await client.ask("claude-opus-4.7")
@@ -140,7 +136,7 @@ async def test_the_windows_of_a_subscription_are_shown(tmp_path, provider, windo
             shown = window(row, name)
             assert shown["remaining"] == pytest.approx(1 - used)
             assert shown["state"] == "ready"
-            assert abs(_seconds_until(shown["resets_at"], clock()) - left) < 5
+            assert abs(seconds_until(shown["resets_at"], clock) - left) < 5
         assert {each["remaining"] for each in row["models"]} == {0.5}, "the tighter one counts"
 
 
@@ -175,7 +171,3 @@ async def test_the_headers_of_an_answer_give_figures(tmp_path, provider, model, 
         row = model_row((await client.limits())[f"demo-{provider}"], model)
         assert row["remaining"] == pytest.approx(0.3, abs=0.01)
         assert row["source"] == "answer headers"
-
-
-def _seconds_until(moment: str, now: float) -> float:
-    return datetime.fromisoformat(moment).timestamp() - now

@@ -2,18 +2,13 @@
 
 import asyncio
 import time
-from datetime import datetime
 from itertools import combinations
 
 import pytest
-from asking import Asker, asking, model_row, who
+from asking import HOUR, IMPATIENT, Asker, asking, model_row, seconds_until, who
 from placed import Clock
-from served import settings_with
 
 from mcp_proxy.demo.refusals import Answer
-
-HOUR, DAY = 3600.0, 86_400.0
-IMPATIENT = settings_with(limits={"max_wait": 0})
 
 
 def zai(code: str, text: str) -> Answer:
@@ -64,7 +59,7 @@ async def test_an_account_without_money_is_left_alone_for_an_hour(
             assert who(await client.ask(model, f"say {number}")) == rich
         row = model_row((await client.limits())[poor], model)
         assert row["state"] == "exhausted"
-        assert _until(row["limited_until"], clock) == pytest.approx(HOUR, abs=5)
+        assert seconds_until(row["limited_until"], clock) == pytest.approx(HOUR, abs=5)
         every = model_row((await client.limits())[poor], _other(provider))
         assert every["state"] == "exhausted", "money is the account's, not the model's"
 
@@ -187,7 +182,3 @@ async def test_the_request_that_is_wrong_is_not_carried_around(tmp_path, api):
         # As it came it is tried once more rewritten, and by the same account.
         assert len(client.asked) == (2 if api == "anthropic" else 1)
         assert len(set(client.asked)) == 1
-
-
-def _until(moment: str, clock: Clock) -> float:
-    return datetime.fromisoformat(moment).timestamp() - clock()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from asking import APIS, asking, text_of, who
+from asking import APIS, HOUR, IMPATIENT, asking, text_of, who
 from placed import Clock
 from served import settings_with
 from talkers import Wish, talker
@@ -11,7 +11,6 @@ from talkers import Wish, talker
 from mcp_proxy.demo.refusals import Answer
 from mcp_proxy.store.settings import FallbackSettings, Settings
 
-HOUR = 3600.0
 SONNETS = {
     "anthropic": ("claude-sonnet-4-6", "tokens"),
     "copilot": ("claude-sonnet-4.6", "premium"),
@@ -81,7 +80,7 @@ async def test_a_fault_of_one_provider_is_not_the_clients(tmp_path, answer):
 
 def falling(models: dict[str, tuple[str, ...]]) -> Settings:
     fallback = FallbackSettings(enabled=True, models=models)
-    return replace(settings_with(limits={"max_wait": 0}), fallback=fallback)
+    return replace(IMPATIENT, fallback=fallback)
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -110,8 +109,7 @@ async def test_a_stand_in_of_another_provider_answers_and_is_named(tmp_path, api
 
 async def test_without_the_switch_nobody_stands_in(tmp_path):
     clock = Clock()
-    settings = settings_with(limits={"max_wait": 0})
-    async with asking(tmp_path, "zai", "anthropic", settings=settings, clock=clock) as client:
+    async with asking(tmp_path, "zai", "anthropic", settings=IMPATIENT, clock=clock) as client:
         spend(client, clock, "zai", "5h")
         assert (await client.ask("glm-4.7")).status == 429
         assert client.asked == ["demo-zai"]

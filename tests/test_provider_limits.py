@@ -5,13 +5,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from asking import APIS, Asker, asking, model_row, who
+from asking import APIS, DAY, HOUR, IMPATIENT, Asker, asking, model_row, seconds_until, who
 from placed import Clock
-from served import settings_with
 
 from mcp_proxy.demo.refusals import Answer
-
-HOUR, DAY = 3600.0, 86_400.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,6 @@ SPENT = (
     Spent("codex", "gpt-5.5", "5h", 2 * HOUR),
     Spent("codex", "gpt-5.5", "7d", 5 * HOUR, "openai_responses"),
 )
-IMPATIENT = settings_with(limits={"max_wait": 0})
 
 
 @pytest.mark.parametrize("spent", SPENT, ids=str)
@@ -62,7 +58,7 @@ async def test_the_next_account_answers_until_the_reset_that_the_provider_named(
         assert client.asked.count("ada") == 1, "a known limit is not asked about again"
         row = model_row((await client.limits())["ada"], spent.model)
         assert row["state"] in ("exhausted", "cooling-down")
-        assert abs(_until(row["limited_until"], clock) - spent.seconds) < 5
+        assert abs(seconds_until(row["limited_until"], clock) - spent.seconds) < 5
         clock.later(spent.seconds + 5)
         texts = (f"say later {number}" for number in range(3))
         assert "ada" in {who(await client.ask(spent.model, text, spent.api)) for text in texts}
@@ -172,7 +168,7 @@ async def test_vertex_says_nothing_of_time_so_it_rests_for_a_while(tmp_path):
         assert client.asked.count("ada") == 1
         row = model_row((await client.limits())["ada"], "gemini-2.5-flash")
         assert row["state"] == "cooling-down"
-        assert 20 < _until(row["limited_until"], clock) <= 60
+        assert 20 < seconds_until(row["limited_until"], clock) <= 60
         await client.ask("claude-sonnet-4-6")
         assert client.asked.count("ada") == 2, "a limit of one model is not another's"
 
@@ -243,7 +239,3 @@ async def test_a_copilot_that_is_nearly_used_still_gives_what_costs_nothing(tmp_
 
 def _california(clock: Clock) -> datetime:
     return datetime.fromtimestamp(clock(), ZoneInfo("America/Los_Angeles"))
-
-
-def _until(moment: str, clock: Clock) -> float:
-    return datetime.fromisoformat(moment).timestamp() - clock()

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from asking import Asker, asking, who
+from asking import DAY, Asker, asking, who
 from placed import Clock
 
 from mcp_proxy.account import Credential, Secret
@@ -11,7 +11,6 @@ from mcp_proxy.demo.places import DemoPlaces
 from mcp_proxy.demo.refusals import Answer
 from mcp_proxy.store.accounts import AccountStore
 
-DAY = 86_400.0
 SIGNED_IN = {"codex": "gpt-5.5", "copilot": "claude-sonnet-4.6", "vertex": "claude-sonnet-4-6"}
 KEYED = {
     "zai": "glm-4.7",
