@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mcp_proxy.cli.render import table, text
+from mcp_proxy.cli.render import text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,8 +56,6 @@ DONE = {"install": _installed_view, "uninstall": _removed_view}
 
 
 def status_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    rows = table("", "")
-    rows.show_header = False
     facts = {
         "manager": f"{result['manager']} ({result['scope']})",
         "state": result["state"],
@@ -71,8 +69,7 @@ def status_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
     }
     for name, fact in facts.items():
         if fact is not None:
-            rows.add_row(text(name, "dim"), text(fact))
-    yield rows
+            yield text(f"{name:<13} {fact}")
     for file in result["files"]:
         yield text(file["path"] + ("" if file["ours"] else "  (not written by mcproxy)"), "dim")
     for each in result["problems"]:

@@ -33,6 +33,7 @@ UNITS = (SOCKET, SERVICE)
 SANDBOX = "sandbox.conf"
 DROP_INS = {"reload.conf": 253, "patience.conf": 254}
 """Small files beside the unit -> the first systemd that understands them."""
+OUR_DROP_INS = (SANDBOX, *DROP_INS)
 
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - nothing is put there
 """Directories that the system service finds empty."""
@@ -41,6 +42,11 @@ ADD_TO_SYSTEM = (
     "sudo systemd-run --pty --quiet --collect --wait -p User=mcproxy -p DynamicUser=yes "
     "-p ConfigurationDirectory=mcproxy -p 'StateDirectory=mcproxy/state mcproxy/accounts' "
     "-E ACCOUNTS_CONFIG_PATH=/var/lib/mcproxy/accounts/accounts.toml {command} accounts add"
+)
+
+WITHOUT_SANDBOX = (
+    "the service runs without the part of its hardening that needs user namespaces, which this "
+    "system refuses ({refusal})"
 )
 
 PROPERTIES = (
@@ -69,7 +75,7 @@ class Systemd:
 
     def places(self) -> tuple[Path, ...]:
         units = (self._directory / name for name in UNITS)
-        return (*units, *(self._drop_ins / name for name in (SANDBOX, *DROP_INS)))
+        return (*units, *(self._drop_ins / name for name in OUR_DROP_INS))
 
     def program(self) -> Path | None:
         unit = self._directory / SERVICE
@@ -83,32 +89,26 @@ class Systemd:
     def install(self, service: Service, *, dry_run: bool) -> Plan:
         if self.scope == "system" and not dry_run and (hidden := _hidden(service)):
             raise UserError(_cannot_see(hidden))
-        contents = dict(self._units(service))
-        version = self._version_if_asked(dry_run=dry_run)
+        units = [written(path, content) for path, content in self._units(service)]
+        drop_ins = self._understood(self._version(may_be_absent=dry_run))
         notes = [*self._notes(service)]
-        sandbox = self._sandbox(service)
         if self.scope == "user":
+            sandbox = self._sandbox(service)
             refusal = None if dry_run else self._refusal_of(sandbox, service)
             if refusal is None:
-                contents[self._drop_ins / SANDBOX] = sandbox
+                drop_ins[SANDBOX] = sandbox
             else:
-                notes.append(
-                    "the service runs without the part of its hardening that needs user "
-                    f"namespaces, which this system refuses ({refusal})"
-                )
-        for name, since in DROP_INS.items():
-            if version is not None and version >= since:
-                contents[self._drop_ins / name] = fill(name, {})
-        changes = tuple(written(path, content) for path, content in contents.items())
-        stale = removed([path for path in self.places() if path not in contents])
-        return self._plan(changes, stale, service, notes)
+                notes.append(WITHOUT_SANDBOX.format(refusal=refusal))
+        beside = [written(self._drop_ins / name, content) for name, content in drop_ins.items()]
+        stale = removed([self._drop_ins / name for name in OUR_DROP_INS if name not in drop_ins])
+        return self._plan((*units, *beside, *stale), service, notes)
 
     def uninstall(self) -> Plan:
         changes = removed(self.places())
         ours = [each.path.name for each in changes if each.kind is Kind.REMOVE]
         units = tuple(name for name in UNITS if name in ours)
         stop = (self._systemctl("disable", "--now", *units),) if units else ()
-        reload = (self._systemctl("daemon-reload"),) if ours else ()
+        reload = (self._systemctl("daemon-reload"), self._forget_failures()) if ours else ()
         return Plan(before=stop, changes=changes, after=reload)
 
     def status(self) -> Status:
@@ -133,6 +133,11 @@ class Systemd:
     def _systemctl(self, *arguments: str) -> Command:
         return ("systemctl", *(("--user",) if self.scope == "user" else ()), *arguments)
 
+    def _forget_failures(self) -> Command:
+        """After too many failed starts systemd refuses any further one until it is told this."""
+        # A pattern, because a unit that systemd has not loaded is an error by its name.
+        return self._systemctl("reset-failed", "mcproxy.*")
+
     # ---- what is written
 
     def _units(self, service: Service) -> Iterator[tuple[Path, str]]:
@@ -151,22 +156,23 @@ class Systemd:
     def _own_directories(self, service: Service) -> tuple[Path, ...]:
         return (service.paths.accounts.parent, service.paths.state)
 
-    def _plan(
-        self,
-        changes: tuple[Change, ...],
-        stale: tuple[Change, ...],
-        service: Service,
-        notes: Sequence[str],
-    ) -> Plan:
-        changed = any(each.kind is not Kind.KEEP for each in (*changes, *stale))
-        updates = any(each.kind is Kind.UPDATE for each in changes)
+    def _understood(self, version: int | None) -> dict[str, str]:
+        """The drop-ins for this version; none for one that is not known."""
+        known = version or 0
+        return {name: fill(name, {}) for name, since in DROP_INS.items() if known >= since}
+
+    def _plan(self, changes: tuple[Change, ...], service: Service, notes: Sequence[str]) -> Plan:
+        kinds = {each.kind for each in changes}
+        changed = not kinds <= {Kind.KEEP, Kind.LEAVE}
+        was_there = not kinds <= {Kind.CREATE, Kind.LEAVE}
         stop = self._systemctl("stop", SERVICE, SOCKET)
         return Plan(
             # A socket cannot be opened anew while the service has it.
-            before=(stop,) if updates else (),
-            changes=(*changes, *stale),
+            before=(stop,) if changed and was_there else (),
+            changes=changes,
             after=(
                 *((self._systemctl("daemon-reload"),) if changed else ()),
+                self._forget_failures(),
                 self._systemctl("enable", *UNITS),
                 self._systemctl("start", *UNITS),
             ),
@@ -176,18 +182,17 @@ class Systemd:
 
     # ---- what has to be known and said
 
-    def _version_if_asked(self, *, dry_run: bool) -> int | None:
-        """The manager's version. UserError when it cannot be reached, unless nothing depends
-        on it."""
+    def _version(self, *, may_be_absent: bool) -> int | None:
+        """The manager's version. UserError when it cannot be reached and has to be there."""
         try:
             answer = ask(self._systemctl("show", "--property=Version", "--value"))
         except UserError:
-            if dry_run:
+            if may_be_absent:
                 return None
             raise
         if answer.code == 0 and (number := re.search(r"\d+", answer.stdout)):
             return int(number[0])
-        if dry_run:
+        if may_be_absent:
             return None
         whose = "your" if self.scope == "user" else "the system's"
         raise UserError(

@@ -13,6 +13,8 @@ MARK = "Written by `mcproxy service install`"
 UNITS = Path(__file__).parents[2] / "units"
 
 _PLACE = re.compile(r"@([A-Z]+)@")
+_UNFIT = re.compile(r"[\\\"']")
+"""What systemd takes in no name of a program, quoted or not."""
 _PLAIN = re.compile(r"[\w/.:=,+@-]+", re.ASCII)
 
 
@@ -31,6 +33,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 def exec_line(command: Sequence[str]) -> str:
     """A command as in ExecStart=: in its arguments a dollar would begin a variable."""
     program, *arguments = command
+    if _UNFIT.search(program):
+        raise _refusal(program)
     return " ".join([word(program), *(word(each.replace("$", "$$")) for each in arguments)])
 
 
@@ -65,4 +69,8 @@ def xml(text: str) -> str:
 
 def _refuse_breaks(text: str) -> None:
     if not text.isprintable():
-        raise UserError(f"a service cannot have this path, because of its characters: {text!r}")
+        raise _refusal(text)
+
+
+def _refusal(path: str) -> UserError:
+    return UserError(f"a service cannot have this path, because of its characters: {path!r}")
