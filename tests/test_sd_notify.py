@@ -14,6 +14,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import TextIO
 
 import aiohttp
 import psutil
@@ -309,23 +310,42 @@ async def test_its_address_is_noted_for_the_other_verbs(cli, home, handing):
 # -------------------------------------------------------------------------------- the journal
 
 
-@pytest.mark.parametrize("is_journal", [True, False])
-async def test_lines_for_the_journal_begin_with_their_priority(cli, home, is_journal):
-    home.configure("[server]\nport = 0\nunheard_of = 1\n")
+@asynccontextmanager
+async def journaled(cli, *, is_journal: bool = True) -> AsyncIterator[tuple[Process, TextIO]]:
+    """`mcproxy serve` and what it says, on the stream that it takes for the journal or not."""
     reader, writer = os.pipe()
     facts = os.fstat(writer)
     stream = f"{facts.st_dev}:{facts.st_ino}" if is_journal else "1:1"
     process = await asyncio.create_subprocess_exec(
         *cli.command("serve"),
-        cwd=home.root,
+        cwd=cli.home.root,
         env={**os.environ, "JOURNAL_STREAM": stream},
         stderr=writer,
     )
     os.close(writer)
     with os.fdopen(reader, encoding="utf-8") as said:
+        try:
+            yield process, said
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await ended(process)
+
+
+@pytest.mark.parametrize("is_journal", [True, False])
+async def test_lines_for_the_journal_begin_with_their_priority(cli, home, is_journal):
+    home.configure("[server]\nport = 0\nunheard_of = 1\n")
+    async with journaled(cli, is_journal=is_journal) as (_, said):
         line = await asyncio.to_thread(said.readline)
-        process.terminate()
-        await ended(process)
     assert "unheard_of" in line
     assert line.startswith("<4>") == is_journal
     assert ("WARNING" in line) != is_journal
+
+
+async def test_the_reason_why_it_does_not_start_is_an_error_in_the_journal(cli, home):
+    home.configure("[limits]\nsoft_limit = 7\n")
+    async with journaled(cli) as (process, said):
+        assert await ended(process) == 78
+        (line,) = await asyncio.to_thread(said.readlines)
+    assert line.startswith("<3>mcproxy: ")
+    assert "soft_limit" in line

@@ -13,6 +13,7 @@ import click
 
 from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
+from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.cli.lazy import RootGroup, Verb
 from mcp_proxy.cli.render import clean, survive_narrow_encodings
 from mcp_proxy.errors import UserError
@@ -147,7 +148,9 @@ def _complete(words: list[str]) -> int:
 def _told(message: str, exit_code: int) -> int:
     if _wants_traceback():
         traceback.print_exc()
-    click.echo(f"mcproxy: {clean(message)}", err=True)
+    # The journal sorts by it, and of a service that failed to start this line is all there is.
+    mark = priority(logging.ERROR) if leads_to_journal(2, os.environ) else ""
+    click.echo(f"{mark}mcproxy: {clean(message)}", err=True)
     return exit_code
 
 

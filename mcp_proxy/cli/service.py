@@ -12,7 +12,7 @@ import click
 
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import json_option, show
-from mcp_proxy.cli.service_views import DONE, plan_view, status_view
+from mcp_proxy.cli.service_views import DONE, plan_view, scope_flag, status_view
 from mcp_proxy.errors import UserError
 
 if TYPE_CHECKING:
@@ -183,12 +183,12 @@ def _problems(manager: "Manager", found: "Status") -> Iterator[tuple[str, str]]:
     """What its owner should know, and what to run."""
     from mcp_proxy.cli.services.plan import is_ours
 
-    again = f"mcproxy service install{_scope_flag(manager)}"
+    again = f"mcproxy service install{scope_flag(manager.scope)}"
     installed = any(is_ours(path) for path in manager.places())
     if installed and (program := manager.program()) and not program.exists():
         yield f"it would start {program}, which is not there", again
     if installed and not found.runs and found.problem is None:
-        yield f"it does not run ({found.state})", f"mcproxy service logs{_scope_flag(manager)}"
+        yield f"it does not run ({found.state})", f"mcproxy service logs{scope_flag(manager.scope)}"
     if found.runs and found.enabled is False:
         yield "it runs, but will not start with the machine", again
 
@@ -242,7 +242,3 @@ def _plan_document(action: str, manager: "Manager", plan: "Plan") -> dict[str, A
 
 def _change_row(change: "Change") -> dict[str, Any]:
     return {"path": str(change.path), "change": change.kind.value, "content": change.content}
-
-
-def _scope_flag(manager: "Manager") -> str:
-    return " --system" if manager.scope == "system" else ""

@@ -43,7 +43,7 @@ def _indented(line: str) -> "RenderableType":
 
 
 def _installed_view(plan: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    flag = " --system" if plan["scope"] == "system" else ""
+    flag = scope_flag(plan["scope"])
     yield text("The service is installed and runs.", "bold green")
     yield text(f"Next: mcproxy service status{flag}, mcproxy service logs{flag}")
 
@@ -75,4 +75,11 @@ def status_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
     for each in result["problems"]:
         yield text(f"{each['problem']}. Run: {each['mend']}", "yellow")
     if not result["installed"]:
-        yield text("It is not installed. Run: mcproxy service install")
+        yield text(
+            f"It is not installed. Run: mcproxy service install{scope_flag(result['scope'])}"
+        )
+
+
+def scope_flag(scope: str) -> str:
+    """What has to be added to the next command for it to be about the same service."""
+    return " --system" if scope == "system" else ""
