@@ -19,6 +19,6 @@ class ClientType(click.Choice[str]):
         return value if isinstance(value, Client) else client_named(str(value))
 
 
-client_argument = click.argument("client", type=ClientType(), metavar="CLIENT")
+client_argument = click.argument("client", type=ClientType())
 
 model_option = click.option("--model", help="Model to use; any name that the server takes.")

@@ -34,7 +34,7 @@ def env(
 ) -> None:
     """Print the variables that lead a client to the server.
 
-    Changes nothing. The clients are claude-code, codex, gemini-cli, opencode, aider and llm.
+    Changes nothing; the shell that reads them does.
     """
     found = find_place(app, model, models_needed=client.names_models)
     variables, arguments = client.variables(found.place), client.arguments(found.place)

@@ -2,14 +2,16 @@
 
 import json
 import os
+import pty
 import stat
+import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Home, Ran
+from harness import Cli, Home, Ran
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -281,6 +283,26 @@ def test_without_a_terminal_nothing_is_changed_unless_it_is_said(
     ran = cli("setup", "claude-code")
     assert (ran.code, "--yes" in ran.stderr) == (2, True)
     assert not (own_place.root / ".claude").exists()
+
+
+@pytest.mark.parametrize(("answer", "code", "is_made"), [("n", 1, False), ("y", 0, True)])
+def test_at_a_terminal_the_change_is_shown_and_asked_about(
+    own_place: Home, answer: str, code: int, is_made: bool
+) -> None:
+    path = write(own_place, "aider", OWN["aider"])
+    keyboard, terminal = pty.openpty()
+    command = Cli.command("setup", "aider")
+    with subprocess.Popen(
+        command, cwd=own_place.root, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as asking:
+        os.close(terminal)
+        os.write(keyboard, f"{answer}\n".encode())
+        stdout, stderr = asking.communicate(timeout=20)
+    os.close(keyboard)
+    assert asking.returncode == code
+    assert b"+openai-api-base: http://127.0.0.1:8080/v1" in stdout
+    assert b"Make this change?" in stderr
+    assert (path.read_text() != OWN["aider"]) is is_made
 
 
 def test_a_dry_run_shows_the_change_and_makes_none(cli: Here, own_place: Home) -> None:
