@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asking import APIS, asking, broke_off, text_of, who
+from asking import APIS, asking, broke_off, model_row, text_of, who
 from served import settings_with
 
 from mcp_proxy.demo.refusals import Answer
@@ -190,6 +190,34 @@ async def test_another_account_is_asked_before_the_same_again(tmp_path, upstream
         client.rig.places.play(upstream.provider, Answer(500, {"error": {"message": "oops"}}))
         assert (await client.ask(upstream.model, stream=stream)).status == 200
         assert sorted(client.asked) == ["ada", "grace"]
+
+
+LIMITS = {
+    ANTHROPIC: {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down"}},
+    CHAT: {"error": {"message": "Slow down", "code": "rate_limit_exceeded"}},
+    CODEX: {
+        "type": "response.failed",
+        "response": {
+            **_FAILED,
+            "error": {"code": "rate_limit_exceeded", "message": "Please try again in 20s."},
+        },
+    },
+    GEMINI: {"error": {"code": 429, "message": "Slow down", "status": "RESOURCE_EXHAUSTED"}},
+}
+
+
+@EVERY_UPSTREAM
+@EVERY_API
+async def test_a_limit_that_is_told_inside_a_stream_is_a_limit(tmp_path, upstream, api):
+    people = (f"{upstream.provider}:ada", f"{upstream.provider}:grace")
+    async with asking(tmp_path, *people) as client:
+        limit = sse(LIMITS[upstream], named="type" in LIMITS[upstream])
+        client.rig.places.play_stream(upstream.provider, (*upstream.opening, *limit))
+        answer = await client.ask(upstream.model, "say whole", api, stream=True)
+        limited, free = client.asked
+        assert who(answer) == free != limited
+        row = model_row((await client.limits())[limited], upstream.model)
+        assert row["state"] == "cooling-down"
 
 
 # ----------------------------------------------------------------- after something was said

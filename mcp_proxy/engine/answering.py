@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 import orjson
 
@@ -200,12 +201,9 @@ class Answering:
                 self.usage = event.usage
 
     def _failure_in(self, record: JsonObject) -> Failure:
-        """An error object inside a 200 means what it would mean with its own status."""
+        """An error object inside a 200: its own code or type says which status it would have."""
         self.told = True
-        error = record["error"]
-        code = error.get("code") if isinstance(error, dict) else None
-        status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        return self._place.read_failure(status, {}, encode(record), now=self._clock())
+        return self._place.read_failure(HTTPStatus.OK, {}, encode(record), now=self._clock())
 
 
 def _has_content(events: list[Event]) -> bool:

@@ -174,7 +174,7 @@ class Provider(Protocol):
     def read_failure(
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float
     ) -> Failure:
-        """What an answer other than 2xx (or an error object inside a stream) means."""
+        """What an answer other than 2xx means; with 200, an error object inside a stream."""
         ...
 
     def read_headers(
