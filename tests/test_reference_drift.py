@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_page_is_well_formed(path: str) -> None:
     assert titles == sorted(titles, key=ORDER.index)
     assert {"NAME", "SYNOPSIS", "DESCRIPTION", "ENVIRONMENT", "FILES"} <= set(titles)
     assert {"SECURITY", "SEE ALSO"} <= set(titles)
-    for before, after in zip(lines, lines[1:], strict=False):
+    for before, after in pairwise(lines):
         assert not (before.startswith((".SH", ".SS")) and after == ".PP")
         assert not (before == ".TP" and after.startswith("."))
 

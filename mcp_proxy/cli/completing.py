@@ -5,7 +5,6 @@ from the files of this machine; nobody is asked for it, and what cannot be read 
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable
 
 import click
@@ -16,7 +15,6 @@ from click.shell_completion import CompletionItem, _resolve_context, _resolve_in
 
 from mcp_proxy.cli.context import App
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.toml_text import MalformedToml
 
 
 def answer(root: click.Command, words: list[str]) -> str:
@@ -41,7 +39,7 @@ def _readable(read: Callable[[App], Iterable[str]], app: App) -> list[str]:
     logging.disable()
     try:
         return sorted(set(read(app)))
-    except (OSError, sqlite3.Error, MalformedToml, UserError):
+    except UserError:
         return []
     finally:
         logging.disable(logging.NOTSET)

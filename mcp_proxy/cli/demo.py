@@ -1,6 +1,5 @@
 """`mcproxy demo`: the main job on an embedded upstream, shown as it happens."""
 
-import asyncio
 import json
 import time
 from dataclasses import asdict
@@ -25,6 +24,8 @@ def demo(*, as_json: bool) -> int:
 
     Two APIs, thinking, a tool call, an account that runs dry, a fallback, the limits.
     """
+    import asyncio
+
     from mcp_proxy.cli.demo_watcher import Watcher
     from mcp_proxy.demo.play import Audience, play
     from mcp_proxy.server.app import Server

@@ -9,11 +9,12 @@ import click
 
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.limit_table import limits_view
-from mcp_proxy.cli.reading import Figures, Reading
 from mcp_proxy.cli.render import console, json_option, show, text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from mcp_proxy.cli.reading import Figures, Reading
 
 FAILED = 1
 
@@ -42,6 +43,8 @@ def limits(app: App, /, *, ids: tuple[str, ...], watch: bool, why: bool, as_json
 
     Asks the running server; without one, the upstreams.
     """
+    from mcp_proxy.cli.reading import Figures
+
     with Figures(app) as figures:
         if watch:
             _watch(figures, ids, why=why, as_json=as_json)
@@ -52,7 +55,7 @@ def limits(app: App, /, *, ids: tuple[str, ...], watch: bool, why: bool, as_json
     return FAILED if reading.failed else 0
 
 
-def _watch(figures: Figures, ids: tuple[str, ...], *, why: bool, as_json: bool) -> NoReturn:
+def _watch(figures: "Figures", ids: tuple[str, ...], *, why: bool, as_json: bool) -> NoReturn:
     """Draws until it is interrupted."""
     with ExitStack() as open_screen:
         draw = _json_line if as_json else _drawing(open_screen, why=why)
@@ -61,18 +64,18 @@ def _watch(figures: Figures, ids: tuple[str, ...], *, why: bool, as_json: bool) 
             figures.pause(REDRAW_EVERY)
 
 
-def _json_line(reading: Reading) -> None:
+def _json_line(reading: "Reading") -> None:
     click.echo(json.dumps(reading.report))
 
 
-def _drawing(open_screen: ExitStack, *, why: bool) -> Callable[[Reading], None]:
+def _drawing(open_screen: ExitStack, *, why: bool) -> "Callable[[Reading], None]":
     """Draws over the last drawing on a terminal, and below it anywhere else."""
     from rich.console import Group
     from rich.live import Live
 
     out = console()
 
-    def drawn(reading: Reading) -> Group:
+    def drawn(reading: "Reading") -> Group:
         notes = [text(note, "yellow") for note in reading.notes]
         return Group(*_view(reading.report, out, why=why), *notes)
 

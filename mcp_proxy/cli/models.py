@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.reading import Figures
 from mcp_proxy.cli.render import json_option, show, table, text
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ Examples:
 @pass_app
 def models(app: App, /, *, as_json: bool) -> None:
     """Show every model that can be asked for, and who serves it."""
+    from mcp_proxy.cli.reading import Figures
+
     with Figures(app) as figures:
         reading = figures.models()
     for note in reading.notes:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.reading import Figures
 from mcp_proxy.cli.render import json_option, show, state_text, table, text
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ def route(app: App, /, *, model: str, as_json: bool) -> None:
 
     The accounts in the order in which a new conversation asks them. Sends no request.
     """
+    from mcp_proxy.cli.reading import Figures
+
     with Figures(app) as figures:
         reading = figures.route(model)
     for note in reading.notes:

@@ -5,14 +5,16 @@ those that want to know how clients fare.
 """
 
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from mcp_proxy.cli.probes import error_text
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.settings import ServerSettings
 from mcp_proxy.strict_json import decode
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 NO_KEY = "none-needed"
 
@@ -23,8 +25,10 @@ class Place(NamedTuple):
     url: str
     key: str
 
-    def connected(self, within: float) -> HTTPConnection:
+    def connected(self, within: float) -> "HTTPConnection":
         """Not connected yet, in truth; `within` bounds each wait on it."""
+        from http.client import HTTPConnection
+
         parts = urlsplit(self.url)
         return HTTPConnection(str(parts.hostname), parts.port, timeout=within)
 
@@ -36,6 +40,8 @@ def place_of(url: str, settings: ServerSettings) -> Place:
 
 def models_of(place: Place, within: float) -> list[str]:
     """The names that the server lists, aliases among them. UserError when it lists nothing."""
+    from http.client import HTTPException
+
     with closing(place.connected(within)) as connection:
         try:
             connection.request("GET", "/v1/models", headers={"x-api-key": place.key})

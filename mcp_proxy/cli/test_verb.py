@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -20,6 +19,8 @@ from mcp_proxy.sse import SseReader
 from mcp_proxy.strict_json import decode, encode
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
     from rich.console import RenderableType
 
 SCHEMA = "mcproxy.test/1"
@@ -110,6 +111,8 @@ def _cheap_model(place: Place) -> str:
 
 def _tried(place: Place, probe: Probe, model: str, stream: bool) -> JsonObject:
     """One round trip as a row of the report. Whatever goes wrong is part of it."""
+    from http.client import HTTPException
+
     row: JsonObject = {
         "dialect": probe.dialect,
         "stream": stream,
@@ -163,7 +166,7 @@ def _ask(place: Place, probe: Probe, model: str, stream: bool) -> Answered:
     return Answered(response.status, headers, records, first_after or time.perf_counter() - started)
 
 
-def _records(response: HTTPResponse) -> Iterator[Any]:
+def _records(response: "HTTPResponse") -> Iterator[Any]:
     """Each record of a stream as it comes, or the whole document."""
     if response.headers.get_content_type() != "text/event-stream":
         yield decode(response.read())

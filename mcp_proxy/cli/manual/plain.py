@@ -27,7 +27,7 @@ def plain(page: Page, width: int) -> str:
 def _block(block: Block, width: int) -> Iterator[str]:
     match block:
         case Heading(text):
-            yield f"  {text}"
+            yield from _wrapped(text, width, _INDENT // 2)
         case Paragraph(text):
             yield from _wrapped(text, width, _INDENT)
         case Entry(term, text):
