@@ -1,6 +1,5 @@
 """`mcproxy serve`: the server in the foreground, until a signal ends it."""
 
-import asyncio
 import contextlib
 import gc
 import logging
@@ -21,13 +20,13 @@ from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.server.inherited import inherited_sockets, place_of
-from mcp_proxy.server.notify import Notifier
 from mcp_proxy.store.settings import STRATEGIES, ServerSettings, Settings, key_problem
 
 if TYPE_CHECKING:
-    # Imported where they are used: `--help` need not load the server.
+    # Imported where they are used, as is asyncio: `--help` need not load the server.
     from mcp_proxy.engine.runtime import Runtime
     from mcp_proxy.server.app import Server
+    from mcp_proxy.server.notify import Notifier
 
 CONFIG_ERROR = 78
 INTERRUPTED = 130
@@ -134,7 +133,9 @@ def _supervise(server: ServerSettings, sockets: Sequence[socket.socket]) -> int:
         raise _cannot_listen(server, cause) from cause
 
 
-def _manager() -> Notifier:
+def _manager() -> "Notifier":
+    from mcp_proxy.server.notify import Notifier
+
     return Notifier.of_process(os.environ, pid=_child_of_manager())
 
 
@@ -168,6 +169,8 @@ def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
         import uvloop
 
         return uvloop.run(main())
+    import asyncio
+
     return asyncio.run(main())
 
 
@@ -227,6 +230,8 @@ async def _sources(
 async def _until_stopped(
     server: "Server", runtime: "Runtime", settings: Settings, *, demo: bool
 ) -> int:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     manager = _manager()
     stop, now = asyncio.Event(), asyncio.Event()
