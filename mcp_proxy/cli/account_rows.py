@@ -9,19 +9,16 @@ from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import state_text, table, text
 from mcp_proxy.cli.times import iso
-from mcp_proxy.engine.live_models import restored_models
-from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.refusals import mending_command
-from mcp_proxy.policy.routes import Directory
 from mcp_proxy.providers import QuotaReading
 from mcp_proxy.store.accounts import Loaded, credential_id
-from mcp_proxy.store.state import StateStore
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mcp_proxy.engine.verify import Verdict
+    from mcp_proxy.store.state import StateStore
 
 SCHEMA = "mcproxy.accounts/1"
 
@@ -36,6 +33,10 @@ class Standings:
     """What a server, running or not, last knew of each account."""
 
     def __init__(self, app: App, accounts: tuple[Account, ...]) -> None:
+        from mcp_proxy.engine.live_models import restored_models
+        from mcp_proxy.policy.ledger import Ledger
+        from mcp_proxy.policy.routes import Directory
+
         state = app.state_reader()
         rows = state.items("models")
         self._live = {
@@ -85,7 +86,7 @@ class Standings:
         return self._ledger.account_state(account, served, time.time(), self._soft_limit)
 
 
-def note_plan(state: StateStore, verdict: "Verdict") -> None:
+def note_plan(state: "StateStore", verdict: "Verdict") -> None:
     """Remembers the subscription that a verification has found."""
     if verdict.tier is not None:
         row = {"plan": verdict.tier, "credential": credential_id(verdict.account)}

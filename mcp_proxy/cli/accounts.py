@@ -28,10 +28,11 @@ from mcp_proxy.cli.render import json_option, show, text
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.accounts import Loaded, UnknownAccount
 from mcp_proxy.store.entries import PROVIDER_NAMES
-from mcp_proxy.store.state import StateStore
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from mcp_proxy.store.state import StateStore
 
 FAILED = 1
 _AT_ONCE = 8
@@ -255,7 +256,7 @@ def _problem_rows(loaded: Loaded, ids: tuple[str, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _forget(state: StateStore, account_id: str) -> None:
+def _forget(state: "StateStore", account_id: str) -> None:
     """Everything that was remembered about an account goes with it."""
     for table in ("marks", "tokens", "projects", "models"):
         state.delete(table, account_id)
