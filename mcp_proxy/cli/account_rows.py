@@ -10,7 +10,6 @@ from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import state_text, table, text
 from mcp_proxy.cli.times import iso
 from mcp_proxy.policy.models import info
-from mcp_proxy.policy.refusals import mending_command
 from mcp_proxy.providers import QuotaReading
 from mcp_proxy.store.accounts import Loaded, credential_id
 
@@ -54,6 +53,8 @@ class Standings:
         self._soft_limit = app.settings().limits.soft_limit
 
     def row(self, account: Account) -> Row:
+        from mcp_proxy.policy.refusals import mending_command
+
         mark = self._ledger.mark_of(account)
         return {
             "id": account.id,
@@ -152,6 +153,7 @@ def list_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
 
 def verdict_row(verdict: "Verdict") -> Row:
     from mcp_proxy.engine.verify import MARKS
+    from mcp_proxy.policy.refusals import mending_command
 
     failure = verdict.failure
     mark = MARKS.get(failure.kind) if failure else None
