@@ -65,7 +65,14 @@ Examples:
 """
 
 
-@click.group()
+def _examples(*lines: str) -> str:
+    """The end of a verb's help."""
+    return "\n  ".join(("\b\nExamples:", *lines))
+
+
+@click.group(
+    epilog=_examples("mcproxy accounts add --provider antigravity", "mcproxy accounts list")
+)
 def accounts() -> None:
     """Add accounts, look at them, try them, remove them."""
 
@@ -141,7 +148,7 @@ def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
     return 0 if addition.ok else FAILED
 
 
-@accounts.command("list")
+@accounts.command("list", epilog=_examples("mcproxy accounts list", "mcproxy accounts list --json"))
 @json_option
 @pass_app
 def list_accounts(app: App, /, *, as_json: bool) -> None:
@@ -149,7 +156,9 @@ def list_accounts(app: App, /, *, as_json: bool) -> None:
     show(list_result(app, app.accounts()), list_view, as_json=as_json)
 
 
-@accounts.command()
+@accounts.command(
+    epilog=_examples("mcproxy accounts verify", "mcproxy accounts verify work --json")
+)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @json_option
 @pass_app
@@ -162,7 +171,9 @@ def verify(app: App, /, *, ids: tuple[str, ...], as_json: bool) -> int:
     return 0 if all(row["ok"] for row in rows) else FAILED
 
 
-@accounts.command()
+@accounts.command(
+    epilog=_examples("mcproxy accounts remove work", "mcproxy accounts remove work --yes")
+)
 @click.argument("id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -181,7 +192,9 @@ def remove(app: App, /, *, id: str, yes: bool, as_json: bool) -> None:  # noqa: 
     _show_change(id, "removed", as_json=as_json)
 
 
-@accounts.command()
+@accounts.command(
+    epilog=_examples("mcproxy accounts enable work", "mcproxy accounts enable work --json")
+)
 @click.argument("id")
 @json_option
 @pass_app
@@ -190,7 +203,9 @@ def enable(app: App, /, *, id: str, as_json: bool) -> None:  # noqa: A002 - the 
     _set_enabled(app, id, True, as_json=as_json)
 
 
-@accounts.command()
+@accounts.command(
+    epilog=_examples("mcproxy accounts disable work", "mcproxy accounts disable work --json")
+)
 @click.argument("id")
 @json_option
 @pass_app
