@@ -14,9 +14,12 @@ from mcp_proxy.cli.manual.page import Entry, Page, Paragraph, Section, Verbatim
 from mcp_proxy.cli.manual.pages import all_pages
 from mcp_proxy.cli.manual.roff import roff
 from mcp_proxy.cli.manual.verbs import commands
-from mcp_proxy.cli.reference import COMMAND, ROOT, generated, stale, write
+from mcp_proxy.cli.reference import COMMAND, generated, stale, write
 from mcp_proxy.store.entries import FIELD_NAMES
 from mcp_proxy.store.settings import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+"""Of the repository; the package may be installed elsewhere."""
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 PAGES = {page.file_name: page for page in all_pages()}
