@@ -280,10 +280,17 @@ class Runtime:
 
         Of a route it is enough that one entry has nobody: it may come before those that have.
         """
-        with contextlib.suppress(UnknownModel):
-            if all(stage.candidates for stage in self.stages(name)):
-                return
-        await self.learn_models(LISTS_WITHIN)
+        if not self._leads_to_somebody(name):
+            await self.learn_models(LISTS_WITHIN)
+
+    def _leads_to_somebody(self, name: str) -> bool:
+        try:
+            for stage in self.stages(name):
+                if not stage.candidates:
+                    return False
+        except UnknownModel:
+            return False
+        return True
 
     async def learn_models(self, within: float) -> None:
         """Reads the model lists that were never read, waiting at most `within` seconds."""

@@ -16,7 +16,7 @@ from mcp_proxy.server.answers import Call
 JsonObject = dict[str, Any]
 
 MOST_KEPT: Final = 5_000
-MOST_AT_ONCE: Final = 50
+MOST_AT_ONCE: Final = 10
 """Of one batch; under load every single request is of little interest, and failures go first."""
 
 _LONGEST_TEXT: Final = 500
