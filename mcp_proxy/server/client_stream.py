@@ -46,15 +46,8 @@ class ClientStream:
             raise RuntimeError("the stream is not committed yet")
         return self._response
 
-    async def commit(
-        self, headers: Mapping[str, str], content_type: str, *, foreign: bool = False
-    ) -> None:
-        """Decides for a 200; its headers go out with the first `write`.
-
-        `foreign`: the bytes are another server's, and may not be interrupted by signs of life.
-        """
-        if foreign:
-            self._sign = b""
+    async def commit(self, headers: Mapping[str, str], content_type: str) -> None:
+        """Decides for a 200; its headers go out with the first `write`."""
         response = _LateHeaders(
             headers={
                 **headers,
@@ -81,6 +74,10 @@ class ClientStream:
         """One sign of life at once, where the dialect has one."""
         if self._sign:
             await self.write(self._sign)
+
+    def hand_over(self) -> None:
+        """From here on the bytes are another server's: no sign of life may come between them."""
+        self._sign = b""
 
     async def end(self, data: bytes = b"") -> web.StreamResponse:
         """The last bytes and the regular end of the response."""

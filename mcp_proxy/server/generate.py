@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 COMMIT_AFTER = 10.0
 """Seconds without an answer after which a stream is committed, so that it can be kept alive."""
 
+BETWEEN_RECORDS = b"\n\n"
+"""Of server-sent events; what follows it is a record of its own, whatever came before."""
+
 
 async def generate(
     runtime: Runtime, call: Call, target: PathTarget | None = None
@@ -163,12 +166,11 @@ async def _stream_to(
     keeper: _Keeper | None,
 ) -> web.StreamResponse:
     answering = await _begun(client, call, exchange, renderer.content_type)
-    forwarded = exchange.outcome.forwarded
     if not client.committed:
         headers = {**call.headers(), **exchange.relayed, **facts(exchange)}
-        await client.commit(headers, renderer.content_type, foreign=forwarded)
+        await client.commit(headers, renderer.content_type)
     call.status = 200
-    if forwarded:
+    if exchange.outcome.forwarded:
         return await _forward_to(client, call, exchange, answering, renderer)
     try:
         events = answering.first
@@ -197,6 +199,7 @@ async def _forward_to(
     renderer: StreamRenderer,
 ) -> web.StreamResponse:
     """The upstream's own bytes, to their end. Its events only say how the answer went."""
+    client.hand_over()
     last = BETWEEN_RECORDS
     try:
         while not answering.ended:
@@ -256,8 +259,6 @@ def facts(exchange: Exchange) -> dict[str, str]:
         told["x-mcproxy-fallback"] = f"{outcome.fallback_from} -> {outcome.model}"
     return told
 
-
-BETWEEN_RECORDS = b"\n\n"
 
 COUNTS: Mapping[str, Callable[[int], dict[str, object]]] = {
     "anthropic": lambda tokens: {"input_tokens": tokens},
