@@ -30,6 +30,7 @@ from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import Ask, Provider, provider
+from mcp_proxy.providers.features import FORWARDING
 
 log = logging.getLogger(__name__)
 
@@ -272,7 +273,7 @@ class Exchange:
                 # A limit that is too high, a schema without a type: what clients may send and this
                 # server refuses is put right when the request is rendered.
                 self._may_forward = False
-                return replace(failure, kind=FailureKind.UNSUPPORTED, feature="forwarding")
+                return replace(failure, kind=FailureKind.UNSUPPORTED, feature=FORWARDING)
             return explained(failure, self._prepared)
         return failure
 

@@ -49,6 +49,9 @@ DROPPABLE: Final = (
 
 DROPPED: Final[Mapping[str, Edit]] = {field: dropping(field) for field in DROPPABLE}
 
+FORWARDING: Final = "forwarding"
+"""Taking a client's body as it came. Refused for one request only, which is then rendered."""
+
 DIALECT: Final = "dialect:"
 """Prefix of the name of a dialect that a place does not speak for a model."""
 
