@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 
@@ -19,12 +19,14 @@ from mcp_proxy.server.access_log import AccessLog
 from mcp_proxy.server.answers import Call, error_answer
 from mcp_proxy.server.decisions import Decisions
 from mcp_proxy.server.janitor import Janitor
-from mcp_proxy.server.metrics import Metrics, handler_of
+from mcp_proxy.server.metrics import Metrics, scraped
 from mcp_proxy.store.settings import ServerSettings, Settings
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Runtime, Call], Awaitable[web.StreamResponse]]
+Routes = Mapping[str, Mapping[str, Handler]]
+"""Handlers by path and method."""
 
 CLIENT_CLOSED = 499
 """Logged as the status of a request whose client went away; never sent."""
@@ -32,7 +34,7 @@ CLIENT_CLOSED = 499
 IDLE_FAREWELL = 0.05
 """Seconds. The HTTP library waits them out for connections on which nothing happens any more."""
 
-ROUTES: dict[str, dict[str, Handler]] = {
+ROUTES: Routes = {
     "/": {"GET": health.probe, "HEAD": health.probe, "POST": health.probe},
     "/health": {"GET": health.health, "HEAD": health.health},
     "/v1/messages": {"POST": generate.generate},
@@ -47,7 +49,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/refresh-token": {"POST": admin.refresh_token},
 }
 
-PREFIXES: dict[str, dict[str, Handler]] = {
+PREFIXES: Routes = {
     **{
         f"/{version}/{place}": {"GET": models.one, "POST": gemini.act}
         for version in ("v1", "v1alpha", "v1beta", "v1beta1")
@@ -69,6 +71,7 @@ SHORT_FORMS = {
 """What clients call when their base URL lacks the /v1 that their API's other clients add."""
 
 METRICS = "/metrics"
+"""Beside the table: its figures are those of one server."""
 
 OPEN_PATHS = frozenset({"/health"})
 """Reachable without a key."""
@@ -93,6 +96,7 @@ class Server:
         self._door = _door(host, settings)
         runtime.on_new_settings.append(self._change_door)
         self._metrics = Metrics()
+        self._routes: Routes = {**ROUTES, METRICS: {"GET": self._scraped}}
         self._log = AccessLog(Decisions(runtime).keep, self._metrics.count)
         self._busy: set[asyncio.Task[object]] = set()
         self._draining = False
@@ -241,14 +245,12 @@ class Server:
             self._door.check_key(request.headers, query_key)
         if self._draining:
             raise ProxyError(ErrorKind.OVERLOADED, "mcproxy is shutting down", retry_after=5.0)
-        if call.path == METRICS and request.method == "GET":
-            return self._scraped
-        return _routed(call)
+        return _routed(call, self._routes)
 
     async def _scraped(self, runtime: Runtime, call: Call) -> web.StreamResponse:
         self._log.flush()
         # The scrape itself is not counted among those that it counts.
-        return handler_of(self._metrics, runtime, call, active=len(self._busy) - 1)
+        return scraped(self._metrics, runtime, call, active=len(self._busy) - 1)
 
     async def _preflight(self, _runtime: Runtime, call: Call) -> web.StreamResponse:
         allowed = self._door.cors.preflight_for(call.request.headers.get("Origin"))
@@ -268,8 +270,8 @@ def _door(host: str, settings: ServerSettings) -> Door:
     return Door.of(host, settings.api_keys, cors)
 
 
-def _routed(call: Call) -> Handler:
-    methods = ROUTES.get(call.path)
+def _routed(call: Call, routes: Routes) -> Handler:
+    methods = routes.get(call.path)
     if methods is None:
         for prefix, found in PREFIXES.items():
             if call.path.startswith(prefix) and len(call.path) > len(prefix):

@@ -143,7 +143,7 @@ _TOKENS: Final = ("provider", "model", "type")
 _REFUSED: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN})
 
 
-def handler_of(metrics: Metrics, runtime: Runtime, call: Call, *, active: int) -> web.Response:
+def scraped(metrics: Metrics, runtime: Runtime, call: Call, *, active: int) -> web.Response:
     """The answer to a scrape."""
     call.status = 200
     headers = {**call.headers(), "Content-Type": CONTENT_TYPE}

@@ -79,6 +79,13 @@ async def test_fallbacks_and_refused_keys_are_counted(tmp_path):
         assert value(found, "mcproxy_auth_failures_total", reason="forbidden") == 1
 
 
+async def test_it_is_there_to_be_read_only(tmp_path):
+    async with serve(tmp_path) as rig:
+        answer = await rig.call("POST", "/metrics", b"{}")
+        assert answer.status == 405
+        assert answer.headers["Allow"] == "GET"
+
+
 @pytest.mark.parametrize("awkward", ['a"b', "a\\b", "a\nb", "plain"])
 def test_labels_survive_whatever_is_in_them(awkward):
     text = _sample("m", ("x",), (awkward,), 1) + "\n"
