@@ -1,5 +1,6 @@
 """What every place has: a name, a prefix, a desk, routes, its own words for a refusal."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import ClassVar
@@ -14,7 +15,7 @@ from mcp_proxy.demo.refusals import Answer, JsonObject, Refusal
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Place:
+class Place(ABC):
     """One provider's addresses below `prefix`."""
 
     provider: ClassVar[str]
@@ -25,12 +26,12 @@ class Place:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    def routes(self) -> list[web.RouteDef]:
-        raise NotImplementedError
+    @abstractmethod
+    def routes(self) -> list[web.RouteDef]: ...
 
+    @abstractmethod
     def refusal(self, status: int, message: str) -> Answer:
         """An error in this API's shape."""
-        raise NotImplementedError
 
     def new_key(self, account: str) -> str:
         return self.desk.issue_key(self.provider, account, self.key_prefix)
