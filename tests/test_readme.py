@@ -25,7 +25,7 @@ from mcp_proxy.demo.places import DemoPlaces
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.standing import State
 from mcp_proxy.providers import KNOWN_PROVIDERS, provider
-from mcp_proxy.server.app import PREFIXES, ROUTES
+from mcp_proxy.server.app import METRICS, PREFIXES, ROUTES
 from mcp_proxy.store.environment import VARIABLES
 from mcp_proxy.store.settings import SETTINGS, load_settings
 
@@ -366,6 +366,7 @@ def test_the_endpoints_are_those_of_the_server() -> None:
         if path not in PROBES and method != "HEAD" and not OTHER_SPELLINGS.fullmatch(path)
     }
     # A WebSocket is refused there, and Gemini's actions are under /v1, too.
+    served.add(("GET", METRICS))
     assert set(named) == served - {("GET", "/v1/responses"), ("POST", "/v1/models/")}
 
 
