@@ -90,6 +90,15 @@ class Talker(Protocol):
         ...
 
 
+def finished_turns(count: int) -> list[Json]:
+    """As Anthropic's API and both of OpenAI's spell them."""
+    return [
+        {"role": role, "content": f"{said} {turn}"}
+        for turn in range(count)
+        for role, said in (("user", "question"), ("assistant", "answer"))
+    ]
+
+
 class AnthropicTalker:
     def __init__(self, client: anthropic.AsyncAnthropic, model: str) -> None:
         self._client = client
@@ -111,11 +120,7 @@ class AnthropicTalker:
         return await self._say(blocks, wish)
 
     def recall(self, turns: int) -> None:
-        for turn in range(turns):
-            self._history += [
-                {"role": "user", "content": f"question {turn}"},
-                {"role": "assistant", "content": f"answer {turn}"},
-            ]
+        self._history += finished_turns(turns)
 
     async def _say(self, content: list[Json], wish: Wish) -> Said:
         self._history.append({"role": "user", "content": content})
@@ -190,11 +195,7 @@ class ChatTalker:
         return await self._say(wish)
 
     def recall(self, turns: int) -> None:
-        for turn in range(turns):
-            self._history += [
-                {"role": "user", "content": f"question {turn}"},
-                {"role": "assistant", "content": f"answer {turn}"},
-            ]
+        self._history += finished_turns(turns)
 
     async def _say(self, wish: Wish) -> Said:
         asked = self._asked(wish)
@@ -295,11 +296,7 @@ class ResponsesTalker:
         return await self._say(wish)
 
     def recall(self, turns: int) -> None:
-        for turn in range(turns):
-            self._history += [
-                {"role": "user", "content": f"question {turn}"},
-                {"role": "assistant", "content": f"answer {turn}"},
-            ]
+        self._history += finished_turns(turns)
 
     async def _say(self, wish: Wish) -> Said:
         asked = self._asked(wish)

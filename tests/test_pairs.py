@@ -9,6 +9,8 @@ import pytest
 from placed import placed
 from talkers import APIS, PNG, Talker, Wish, talker
 
+from mcp_proxy.demo.places import Answer
+
 UPSTREAMS = {
     "anthropic": ("anthropic", "claude-sonnet-4-6"),
     "openai_chat": ("openai-compatible", "qwen3:8b"),
@@ -145,10 +147,25 @@ async def test_a_model_that_nobody_has_is_a_404_in_the_clients_words(pair):
         assert await status_of(client) == 404
 
 
-async def status_of(client: Talker) -> int:
+async def status_of(client: Talker, wish: Wish = Wish()) -> int:  # noqa: B008 - it is frozen
     with pytest.raises(Exception, match=r".+") as raised:
-        await client.ask("say hi", Wish())
+        await client.ask("say hi", wish)
     error = raised.value
     found = getattr(error, "status_code", None) or getattr(error, "code", None)
     assert isinstance(found, int), repr(error)
     return found
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(("upstreams", "told"), [(400, 400), (500, 502), (503, 503)])
+async def test_what_the_upstream_refuses_is_told_with_a_status_of_the_clients_api(
+    pair, stream, upstreams, told
+):
+    api, upstream, _, rig = pair
+    error = {"code": upstreams, "message": "no such thing", "type": "invalid_request_error"}
+    body = {"type": "error", "error": error} if upstream == "anthropic" else {"error": error}
+    rig.places.play(UPSTREAMS[upstream][0], Answer(upstreams, body), times=5)
+    async with talking(pair) as client:
+        status = await status_of(client, Wish(stream=stream))
+    # Anthropic has a status of its own for what is overloaded.
+    assert status == (529 if told == 503 and api == "anthropic" else told)

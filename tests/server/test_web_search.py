@@ -1,6 +1,6 @@
 """Anthropic's web search tool, answered by the upstream's own search where it has one."""
 
-from served import CLAUDE, GEMINI, serve
+from served import CLAUDE, GEMINI, serve, until
 
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
 FUNCTION = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
@@ -46,3 +46,8 @@ async def test_beside_function_tools_it_is_left_out_and_the_request_works(tmp_pa
         answer = await rig.messages("say hi", model=CLAUDE, tools=[SEARCH, FUNCTION])
         assert answer.status == 200
         assert "googleSearch" not in str(rig.generations[-1].body)
+        request_id = answer.headers["request-id"]
+        await until(lambda: rig.runtime.state.get("decisions", request_id))
+        told = rig.runtime.state.get("decisions", request_id)
+        assert told is not None
+        assert any("web search is left out" in note for note in told["notes"]), "for explain"
