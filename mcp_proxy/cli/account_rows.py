@@ -11,7 +11,7 @@ from mcp_proxy.cli.render import state_text, table, text
 from mcp_proxy.cli.times import iso
 from mcp_proxy.policy.models import info
 from mcp_proxy.providers import QuotaReading
-from mcp_proxy.store.accounts import Loaded, credential_id
+from mcp_proxy.store.accounts import Loaded, Problem, credential_id
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -171,6 +171,25 @@ def verdict_row(verdict: "Verdict") -> Row:
         "tier": verdict.tier,
         "models": _model_rows(verdict),
         "windows": [_figure_row(each) for each in verdict.figures if each.model is None],
+    }
+
+
+def unread_row(problem: Problem) -> Row:
+    """An entry that cannot even be read fails, too; it has the keys of every other."""
+    return {
+        "id": problem.id or problem.where,
+        "provider": None,
+        "label": None,
+        "ok": False,
+        "failed_at": None,
+        "reason": problem.reason,
+        "kind": None,
+        "url": None,
+        "mend": None,
+        "project": None,
+        "tier": None,
+        "models": [],
+        "windows": [],
     }
 
 

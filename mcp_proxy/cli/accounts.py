@@ -19,6 +19,7 @@ from mcp_proxy.cli.account_rows import (
     models_view,
     note_plan,
     plan_key,
+    unread_row,
     verdict_row,
     verdict_view,
 )
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
     from mcp_proxy.store.state import StateStore
 
+ADD_SCHEMA = "mcproxy.accounts-add/1"
+VERIFY_SCHEMA = "mcproxy.accounts-verify/1"
+CHANGE_SCHEMA = "mcproxy.accounts-change/1"
 FAILED = 1
 _AT_ONCE = 8
 
@@ -125,7 +129,7 @@ def accounts() -> None:
 @click.option("--project", metavar="ID", help="Cloud project; found out when left out.")
 @click.option("--location", metavar="REGION", help="Region of Vertex AI.")
 @click.option("--accept-risk", is_flag=True, help="The notice about terms of use has been read.")
-@json_option
+@json_option(ADD_SCHEMA)
 @pass_app
 def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
     """Add an account, or sign in anew to one that exists."""
@@ -138,7 +142,7 @@ def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
     ]
     first = {name: value for name, value in rows[0].items() if name != "action"}
     result = {
-        "schema": SCHEMA,
+        "schema": ADD_SCHEMA,
         "action": rows[0]["action"],
         "account": first,
         "accounts": rows,
@@ -149,7 +153,7 @@ def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
 
 
 @accounts.command("list", epilog=_examples("mcproxy accounts list", "mcproxy accounts list --json"))
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def list_accounts(app: App, /, *, as_json: bool) -> None:
     """Show the accounts and what state they are in."""
@@ -160,14 +164,15 @@ def list_accounts(app: App, /, *, as_json: bool) -> None:
     epilog=_examples("mcproxy accounts verify", "mcproxy accounts verify work --json")
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@json_option
+@json_option(VERIFY_SCHEMA)
 @pass_app
 def verify(app: App, /, *, ids: tuple[str, ...], as_json: bool) -> int:
     """Try accounts for real; all enabled ones when none is named."""
     loaded = app.accounts()
     chosen = _chosen(loaded, ids)
-    rows = [*_verified(app, chosen), *_problem_rows(loaded, ids)]
-    show({"schema": SCHEMA, "accounts": rows}, _verify_view, as_json=as_json)
+    problems = [each for each in loaded.problems if not ids or each.id in ids]
+    rows = [*_verified(app, chosen), *map(unread_row, problems)]
+    show({"schema": VERIFY_SCHEMA, "accounts": rows}, _verify_view, as_json=as_json)
     return 0 if all(row["ok"] for row in rows) else FAILED
 
 
@@ -176,7 +181,7 @@ def verify(app: App, /, *, ids: tuple[str, ...], as_json: bool) -> int:
 )
 @click.argument("id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
+@json_option(CHANGE_SCHEMA)
 @pass_app
 def remove(app: App, /, *, id: str, yes: bool, as_json: bool) -> None:  # noqa: A002 - the argument's name
     """Forget an account and its sign-in."""
@@ -196,7 +201,7 @@ def remove(app: App, /, *, id: str, yes: bool, as_json: bool) -> None:  # noqa: 
     epilog=_examples("mcproxy accounts enable work", "mcproxy accounts enable work --json")
 )
 @click.argument("id")
-@json_option
+@json_option(CHANGE_SCHEMA)
 @pass_app
 def enable(app: App, /, *, id: str, as_json: bool) -> None:  # noqa: A002 - the argument's name
     """Use an account again."""
@@ -207,7 +212,7 @@ def enable(app: App, /, *, id: str, as_json: bool) -> None:  # noqa: A002 - the 
     epilog=_examples("mcproxy accounts disable work", "mcproxy accounts disable work --json")
 )
 @click.argument("id")
-@json_option
+@json_option(CHANGE_SCHEMA)
 @pass_app
 def disable(app: App, /, *, id: str, as_json: bool) -> None:  # noqa: A002 - the argument's name
     """Keep an account, but do not use it."""
@@ -221,7 +226,7 @@ def _set_enabled(app: App, account_id: str, enabled: bool, *, as_json: bool) -> 
 
 
 def _show_change(account_id: str, action: str, *, as_json: bool) -> None:
-    result = {"schema": SCHEMA, "action": action, "account": {"id": account_id}}
+    result = {"schema": CHANGE_SCHEMA, "action": action, "account": {"id": account_id}}
     show(result, lambda _: [text(f"{account_id} is {action}.")], as_json=as_json)
 
 
@@ -253,22 +258,6 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
             verifier.record(verdict)
             note_plan(state, verdict)
     return [verdict_row(verdict) for verdict in verdicts]
-
-
-def _problem_rows(loaded: Loaded, ids: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Entries that cannot even be read fail, too."""
-    return [
-        {
-            "id": each.id or each.where,
-            "ok": False,
-            "failed_at": None,
-            "reason": each.reason,
-            "url": None,
-            "mend": None,
-        }
-        for each in loaded.problems
-        if not ids or each.id in ids
-    ]
 
 
 def _forget(state: "StateStore", account_id: str) -> None:

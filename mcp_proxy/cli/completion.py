@@ -27,16 +27,13 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("shell", type=click.Choice(list(SHELLS)), metavar="SHELL")
 @click.option("--install", is_flag=True, help="Write it where the shell looks, and say where.")
-@json_option
+@json_option(SCHEMA)
 def completion(*, shell: str, install: bool, as_json: bool) -> None:
     """Print the script that completes words in bash, zsh or fish.
 
     Verbs, options, accounts, providers and models are completed, without a network.
     """
     chosen = SHELLS[shell]
-    if not install and not as_json:
-        click.echo(chosen.script, nl=False)
-        return
     place = chosen.place(os.environ, Path.home())
     result = {
         "schema": SCHEMA,
@@ -46,7 +43,7 @@ def completion(*, shell: str, install: bool, as_json: bool) -> None:
         "script": chosen.script,
         "hint": chosen.hint.format(directory=place.parent) or None,
     }
-    show(result, _installed_view, as_json=as_json)
+    show(result, _installed_view if install else _script_view, as_json=as_json)
 
 
 def _install(shell: Shell, place: Path) -> str:
@@ -60,6 +57,10 @@ def _install(shell: Shell, place: Path) -> str:
     except (OSError, UnicodeError) as cause:
         raise UserError(f"{place}: cannot be written: {cause}") from cause
     return action
+
+
+def _script_view(result: Mapping[str, Any]) -> "Iterator[RenderableType]":
+    yield result["script"].removesuffix("\n")
 
 
 def _installed_view(result: Mapping[str, Any]) -> "Iterator[RenderableType]":

@@ -61,7 +61,7 @@ Examples:
 )
 @click.option("--origin", is_flag=True, help="Show also who has set each value.")
 @_flags_of_serve
-@json_option
+@json_option(SHOW_SCHEMA)
 @pass_app
 def show_config(app: App, /, *, origin: bool, as_json: bool, **options: Any) -> None:
     """Show every setting in force; secrets are masked.
@@ -96,7 +96,7 @@ Examples:
 """,
 )
 @click.option("--force", is_flag=True, help="Put an old file aside as *.bak and begin a new one.")
-@json_option
+@json_option(INIT_SCHEMA)
 @pass_app
 def init_config(app: App, /, *, force: bool, as_json: bool) -> None:
     """Write a settings file in which every setting is a comment. Overwrites nothing."""
@@ -118,7 +118,7 @@ Examples:
 """,
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@json_option
+@json_option(VALIDATE_SCHEMA)
 @pass_app
 def validate_config(app: App, /, *, file: Path | None, as_json: bool) -> int:
     """Check a settings file as `serve` would: exit 0 when it can start with it, 78 when not.

@@ -1,13 +1,13 @@
 """`mcproxy demo`: the main job on an embedded upstream, shown as it happens."""
 
-import json
 import time
 from dataclasses import asdict
 
 import click
 
-from mcp_proxy.cli.render import json_option
+from mcp_proxy.cli.render import json_option, show
 
+SCHEMA = "mcproxy.demo/1"
 FAILED = 1
 
 EXAMPLES = """\b
@@ -18,7 +18,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@json_option
+@json_option(SCHEMA)
 def demo(*, as_json: bool) -> int:
     """Play the main job on an embedded upstream; no account is needed.
 
@@ -26,23 +26,20 @@ def demo(*, as_json: bool) -> int:
     """
     import asyncio
 
-    from mcp_proxy.cli.demo_watcher import Watcher
+    from mcp_proxy.cli.demo_watcher import Watcher, farewell
     from mcp_proxy.demo.play import Audience, play
     from mcp_proxy.server.app import Server
 
     started = time.monotonic()
-    watcher = Watcher()
     steps = asyncio.run(
         play(
-            Audience() if as_json else watcher,
+            Audience() if as_json else Watcher(),
             lambda runtime: Server(runtime, host="127.0.0.1", port=0),
         )
     )
     seconds = round(time.monotonic() - started, 2)
     ok = all(step.ok for step in steps)
-    if as_json:
-        shown = [asdict(step) for step in steps]
-        click.echo(json.dumps({"ok": ok, "seconds": seconds, "steps": shown}, indent=2))
-    else:
-        watcher.farewell(steps, seconds)
+    rows = [asdict(step) for step in steps]
+    report = {"schema": SCHEMA, "ok": ok, "seconds": seconds, "steps": rows}
+    show(report, farewell, as_json=as_json)
     return 0 if ok else FAILED

@@ -1,12 +1,15 @@
 """The audience of `mcproxy demo` at a terminal, or in a file that is read later."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mcp_proxy.cli.limit_table import limits_view
-from mcp_proxy.cli.render import console
+from mcp_proxy.cli.render import JsonObject, console, text
 from mcp_proxy.demo.play import Audience, Step
-from mcp_proxy.demo.refusals import JsonObject
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 TYPING_PAUSE = 0.035
 """Seconds between pieces at a terminal: text that appears at once does not look streamed."""
@@ -57,18 +60,6 @@ class Watcher(Audience):
             self._line(f"   failed: {step.problem}", "bold red")
         self._close_line()
 
-    def farewell(self, steps: Sequence[Step], seconds: float) -> None:
-        held = sum(step.ok for step in steps)
-        self._line("")
-        if held == len(steps):
-            self._line(
-                f"All {held} steps held, in {seconds:.1f} s. Now with your own accounts:", "bold"
-            )
-            self._line("  mcproxy accounts add --provider antigravity")
-            self._line("  mcproxy serve")
-        else:
-            self._line(f"{len(steps) - held} of {len(steps)} steps failed.", "bold red")
-
     def _line(self, line: str, style: str = "") -> None:
         self._close_line()
         self._out.print(line, style=style, soft_wrap=True)
@@ -77,3 +68,17 @@ class Watcher(Audience):
         if self._kind is not None:
             self._out.print()
             self._kind = None
+
+
+def farewell(report: JsonObject) -> "Iterator[Text]":
+    """How the show went, and what comes next."""
+    steps = report["steps"]
+    failed = sum(not step["ok"] for step in steps)
+    yield text("")
+    if failed:
+        yield text(f"{failed} of {len(steps)} steps failed.", "bold red")
+        return
+    seconds = f"{report['seconds']:.1f} s"
+    yield text(f"All {len(steps)} steps held, in {seconds}. Now with your own accounts:", "bold")
+    for command in ("mcproxy accounts add --provider antigravity", "mcproxy serve"):
+        yield text("").append(f"  {command}")

@@ -50,7 +50,7 @@ Examples:
     metavar="FILE",
     help="Write what helps with a bug report to FILE (.zip or .tar.gz), without secrets.",
 )
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def doctor(app: App, /, *, online: bool, bundle: Path | None, as_json: bool) -> int:
     """Look for what is wrong, and say what mends it: exit 1 when something does not work.

@@ -1,6 +1,5 @@
 """`mcproxy env`: the variables that lead a client to the server, for a shell to read."""
 
-import json
 import os
 import sys
 
@@ -11,7 +10,7 @@ from mcp_proxy.cli.client_place import find_place, where
 from mcp_proxy.cli.clients.client import Client
 from mcp_proxy.cli.clients.shells import SHELLS, shell_of
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import json_option
+from mcp_proxy.cli.render import json_option, show
 
 SCHEMA = "mcproxy.env/1"
 
@@ -27,7 +26,7 @@ Examples:
 @client_argument
 @click.option("--shell", type=click.Choice(list(SHELLS)), help="Whose syntax to print.  [yours]")
 @model_option
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def env(
     app: App, /, *, client: Client, shell: str | None, model: str | None, as_json: bool
@@ -41,23 +40,20 @@ def env(
     syntax = shell or shell_of(os.environ)
     lines = SHELLS[syntax].lines(variables, client.command, arguments)
     notes = [*found.notes, *client.env_notes, *client.overrides(found.place, where())]
-    if as_json:
-        result = {
-            "schema": SCHEMA,
-            "client": client.name,
-            "url": found.place.url,
-            "running": found.is_running,
-            "variables": variables,
-            "arguments": list(arguments),
-            "shell": syntax,
-            "lines": lines,
-            "notes": notes,
-        }
-        click.echo(json.dumps(result, indent=2))
-        return
-    for note in notes:
+    result = {
+        "schema": SCHEMA,
+        "client": client.name,
+        "url": found.place.url,
+        "running": found.is_running,
+        "variables": variables,
+        "arguments": list(arguments),
+        "shell": syntax,
+        "lines": lines,
+        "notes": notes,
+    }
+    for note in () if as_json else notes:
         app.say(note)
-    # As they are, and without a renderer: a shell reads this, at every start of some people's.
-    click.echo("\n".join(lines))
-    if sys.stdout.isatty():
+    # Plain lines: a shell reads them, at every start of some people's.
+    show(result, lambda shown: shown["lines"], as_json=as_json)
+    if sys.stdout.isatty() and not as_json:
         app.say(f'To set them here: eval "$(mcproxy env {client.name})"')

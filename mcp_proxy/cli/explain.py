@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 @click.option(
     "--last", type=click.IntRange(1, 1000), metavar="N", help="The latest N, a line each."
 )
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def explain(app: App, /, *, request_id: str | None, last: int | None, as_json: bool) -> None:
     """Tell what was decided for a request: the latest one, or one by its id."""

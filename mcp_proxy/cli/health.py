@@ -35,7 +35,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--url", metavar="URL", help="Another server than the one of these settings.")
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def health(app: App, /, *, url: str | None, as_json: bool) -> int:
     """Ask the running server whether it serves: exit 0 when it does, 1 when not.

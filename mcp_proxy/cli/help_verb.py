@@ -27,7 +27,7 @@ Examples:
 
 @click.command("help", epilog=EXAMPLES)
 @click.argument("topic", nargs=-1, metavar="[TOPIC]...")
-@json_option
+@json_option(SCHEMA)
 def show_help(*, topic: tuple[str, ...], as_json: bool) -> None:
     """Show a page of the manual: of a verb, or of a file.
 
@@ -37,16 +37,13 @@ def show_help(*, topic: tuple[str, ...], as_json: bool) -> None:
 
     page = _page("-".join(topic))
     width = min(shutil.get_terminal_size().columns, WIDEST)
-    if not as_json:
-        click.echo(plain(page, width))
-        return
     result = {
         "schema": SCHEMA,
         "page": page.name,
         "section": page.number,
         "text": plain(page, WIDEST),
     }
-    show(result, lambda _: (), as_json=True)
+    show(result, lambda _: [plain(page, width)], as_json=as_json)
 
 
 def _page(topic: str) -> "Page":

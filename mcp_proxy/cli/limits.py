@@ -10,6 +10,7 @@ import click
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.limit_table import limits_view
 from mcp_proxy.cli.render import console, json_option, show, text
+from mcp_proxy.engine.schemas import LIMITS_SCHEMA
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,7 +37,7 @@ Examples:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--watch", is_flag=True, help="Show it again every 5 seconds until interrupted.")
 @click.option("--why", is_flag=True, help="Show what each figure and state rests on.")
-@json_option
+@json_option(LIMITS_SCHEMA)
 @pass_app
 def limits(app: App, /, *, ids: tuple[str, ...], watch: bool, why: bool, as_json: bool) -> int:
     """Show what is left of each model, for all accounts or those named.

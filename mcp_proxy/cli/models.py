@@ -7,6 +7,7 @@ import click
 
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import json_option, show, table, text
+from mcp_proxy.engine.schemas import MODELS_SCHEMA
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +21,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@json_option
+@json_option(MODELS_SCHEMA)
 @pass_app
 def models(app: App, /, *, as_json: bool) -> None:
     """Show every model that can be asked for, and who serves it."""

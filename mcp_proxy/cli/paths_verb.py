@@ -40,7 +40,7 @@ _PURPOSES = {
 
 
 @click.command(epilog=EXAMPLES)
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def paths(app: App, /, *, as_json: bool) -> None:
     """Show the files and directories in use, and what has put them there."""

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,7 +23,28 @@ JsonObject = Mapping[str, Any]
 PIPE_WIDTH = 160
 """Columns when nobody looks: wide enough that a table is not cut for `grep`."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class JsonOption(click.Option):
+    """`--json`, which knows the name of the document that is printed then."""
+
+    def __init__(self, *args: Any, schema: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.schema = schema
+
+
+def json_option(schema: str) -> Callable[[_Command], _Command]:
+    """Declares `--json`; the name, as in `mcproxy.paths/1`, is told in help and manual."""
+    text = f"Print one JSON document ({schema})."
+    return click.option("--json", "as_json", is_flag=True, cls=JsonOption, schema=schema, help=text)
+
+
+def schema_of(command: click.Command) -> str | None:
+    """The name of what a command prints with `--json`; None when it has no such option."""
+    options = (each for each in command.params if isinstance(each, JsonOption))
+    return next((each.schema for each in options), None)
+
 
 STATE_STYLES = {
     "ready": "green",
@@ -42,16 +63,27 @@ def show(
     *,
     as_json: bool,
 ) -> None:
-    """Print the result: the document itself, or what `view` makes of it."""
+    """Print the result: the document itself, or what `view` makes of it.
+
+    A plain `str` of the view is printed as it is: scripts for a shell, pages, which need no rich.
+    """
     if as_json:
         click.echo(json.dumps(result, indent=2))
         return
+    out: Console | None = None
+    for each in view(result):
+        if isinstance(each, str):
+            click.echo(each)
+        else:
+            out = out or console()
+            _draw(out, each)
+
+
+def _draw(out: "Console", each: "RenderableType") -> None:
     from rich.text import Text
 
-    out = console()
-    for each in view(result):
-        # A line of text is never broken by us: links stay whole, `grep` finds what it looks for.
-        out.print(each, soft_wrap=isinstance(each, Text))
+    # A line of text is never broken by us: links stay whole, `grep` finds what it looks for.
+    out.print(each, soft_wrap=isinstance(each, Text))
 
 
 def console(*, stderr: bool = False) -> "Console":

@@ -7,6 +7,7 @@ import click
 
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import json_option, show, state_text, table, text
+from mcp_proxy.engine.schemas import ROUTE_SCHEMA
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,7 +22,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("model")
-@json_option
+@json_option(ROUTE_SCHEMA)
 @pass_app
 def route(app: App, /, *, model: str, as_json: bool) -> None:
     """Show where a model name leads now, and why.

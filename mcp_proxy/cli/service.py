@@ -58,7 +58,7 @@ Examples:
 @system_option
 @dry_run_option
 @yes_option
-@json_option
+@json_option(PLAN_SCHEMA)
 @pass_app
 def install(app: App, /, *, system: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Start the server with the machine, and again when it fails.
@@ -89,7 +89,7 @@ Examples:
 @system_option
 @dry_run_option
 @yes_option
-@json_option
+@json_option(PLAN_SCHEMA)
 @pass_app
 def uninstall(app: App, /, *, system: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Stop the service and remove the files that install wrote.
@@ -115,7 +115,7 @@ Examples:
 """
 )
 @system_option
-@json_option
+@json_option(STATUS_SCHEMA)
 @pass_app
 def status(app: App, /, *, system: bool, as_json: bool) -> int:
     """Show whether the service is installed and runs. Exit 0 when it runs, else 1."""
@@ -141,7 +141,7 @@ Examples:
     help="How many, from the end.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
-@json_option
+@json_option(LOGS_SCHEMA)
 @pass_app
 def logs(app: App, /, *, system: bool, lines: int, follow: bool, as_json: bool) -> int:
     """Show what the service has logged."""

@@ -53,7 +53,7 @@ Examples:
 @model_option
 @dry_run_option
 @yes_option
-@json_option
+@json_option(SETUP_SCHEMA)
 @pass_app
 def setup(
     app: App,
@@ -101,7 +101,7 @@ def setup(
 @client_argument
 @dry_run_option
 @yes_option
-@json_option
+@json_option(UNSETUP_SCHEMA)
 @pass_app
 def unsetup(app: App, /, *, client: Client, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Take back what setup changed, and leave what you have changed since."""

@@ -53,7 +53,7 @@ class Answered(NamedTuple):
 
 @click.command("test", epilog=EXAMPLES)
 @click.argument("model", required=False)
-@json_option
+@json_option(SCHEMA)
 @pass_app
 def test(app: App, /, *, model: str | None, as_json: bool) -> int:
     """Try the running server in the dialects of all clients: exit 1 when an answer is wrong.

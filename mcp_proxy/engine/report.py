@@ -10,14 +10,12 @@ from typing import Any
 
 from mcp_proxy.account import Account
 from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.engine.schemas import LIMITS_SCHEMA, MODELS_SCHEMA
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Window, soft_threshold
 from mcp_proxy.policy.standing import Standing, State
 
 JsonObject = dict[str, Any]
-
-LIMITS_SCHEMA = "mcproxy.limits/1"
-MODELS_SCHEMA = "mcproxy.models/1"
 
 
 def limits_report(runtime: Runtime, accounts: Iterable[Account]) -> JsonObject:

@@ -11,6 +11,7 @@ from typing import Any
 from mcp_proxy.account import Account, Candidate
 from mcp_proxy.engine.report import moment
 from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.engine.schemas import ROUTE_SCHEMA
 from mcp_proxy.policy.durations import spell_duration
 from mcp_proxy.policy.ledger import soft_threshold
 from mcp_proxy.policy.models import info
@@ -20,8 +21,6 @@ from mcp_proxy.policy.selection import Situation, chooser
 from mcp_proxy.policy.standing import Mark, State
 
 JsonObject = dict[str, Any]
-
-ROUTE_SCHEMA = "mcproxy.route/1"
 
 NO_CONVERSATION = ""
 """The session key that is nobody's: whom a conversation would stay with is not asked here."""
@@ -206,15 +205,23 @@ def _outcome(
     own: Sequence[_Row], others: Sequence[_Row], max_wait: float, now: float
 ) -> JsonObject:
     """What happens to a request. One that may wait for its own model does not fall back."""
+    nobody: JsonObject = {
+        "kind": "nobody",
+        "account": None,
+        "model": None,
+        "seconds": None,
+        "until": None,
+    }
     for rows in (own, others):
         asked = next((row for row in rows if row.is_asked), None)
         if asked is not None:
-            return {"kind": "asked", "account": asked.account.id, "model": asked.model}
+            return {**nobody, "kind": "asked", "account": asked.account.id, "model": asked.model}
         waiting = [row for row in rows if row.free_at is not None]
         soonest = min(waiting, key=lambda row: row.free_at or now, default=None)
         wait = None if soonest is None or soonest.free_at is None else soonest.free_at - now
         if soonest is not None and wait is not None and wait <= max_wait:
             return {
+                **nobody,
                 "kind": "waits",
                 "account": soonest.account.id,
                 "model": soonest.model,
@@ -222,8 +229,8 @@ def _outcome(
             }
     limited = [row.free_at for row in own if row.free_at is not None]
     if limited:
-        return {"kind": "limited", "until": moment(min(limited))}
-    return {"kind": "nobody"}
+        return {**nobody, "kind": "limited", "until": moment(min(limited))}
+    return nobody
 
 
 def _numbered(rows: Sequence[_Row]) -> Iterator[JsonObject]:
