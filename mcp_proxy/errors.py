@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mcp_proxy.account import Secret
+from mcp_proxy.spelling import suggestion
 
 
 class FailureKind(StrEnum):
@@ -146,10 +147,9 @@ class UnknownModel(ProxyError):
 
     def __init__(self, name: str, *, nearest: tuple[str, ...] = ()) -> None:
         shown = name[:128]
-        hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(
             ErrorKind.UNKNOWN_MODEL,
-            f"model: {shown!r} is not known.{hint} `mcproxy models` lists what can be asked for.",
+            f"model: {shown!r} is not known.{suggestion(nearest)} `mcproxy models` lists what can be asked for.",
             param="model",
         )
 

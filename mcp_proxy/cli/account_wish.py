@@ -11,6 +11,7 @@ import click
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.cli.account_keeping import account_of
+from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers import KNOWN_PROVIDERS, SignIn, provider
@@ -208,7 +209,7 @@ def _require(wish: Wish, kind: SignIn, existing: Account | None) -> None:
 def _ask_provider() -> str:
     if not sys.stdin.isatty():
         raise needed("--provider", f"one of {', '.join(KNOWN_PROVIDERS)}")
-    answer: str = click.prompt("Provider", type=click.Choice(KNOWN_PROVIDERS), err=True)
+    answer: str = click.prompt("Provider", type=OneOf(KNOWN_PROVIDERS), err=True)
     return answer
 
 

@@ -24,7 +24,9 @@ from mcp_proxy.cli.account_rows import (
     verdict_view,
 )
 from mcp_proxy.cli.account_wish import SOURCES, USAGE, Wish
+from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.lazy import VerbGroup
 from mcp_proxy.cli.render import json_option, show, text
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.accounts import Loaded, UnknownAccount
@@ -75,14 +77,15 @@ def _examples(*lines: str) -> str:
 
 
 @click.group(
-    epilog=_examples("mcproxy accounts add --provider antigravity", "mcproxy accounts list")
+    cls=VerbGroup,
+    epilog=_examples("mcproxy accounts add --provider antigravity", "mcproxy accounts list"),
 )
 def accounts() -> None:
     """Add accounts, look at them, try them, remove them."""
 
 
 @accounts.command(epilog=ADD_HELP)
-@click.option("--provider", type=click.Choice(PROVIDER_NAMES), help="Whose account it is.")
+@click.option("--provider", type=OneOf(PROVIDER_NAMES), help="Whose account it is.")
 @click.option("--id", help="Name for the account; made from its address when left out.")
 @click.option("--api-key", metavar="KEY", help="For providers with keys; - reads it from stdin.")
 @click.option(
@@ -91,7 +94,7 @@ def accounts() -> None:
 @click.option(
     "--from",
     "source",
-    type=click.Choice(list(SOURCES)),
+    type=OneOf(list(SOURCES)),
     help="Use a login that another program has on this machine.",
 )
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.render import json_option, show, text
 from mcp_proxy.cli.shells import SHELLS, Shell
 from mcp_proxy.errors import UserError
@@ -25,7 +26,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("shell", type=click.Choice(list(SHELLS)), metavar="SHELL")
+@click.argument("shell", type=OneOf(list(SHELLS)), metavar="SHELL")
 @click.option("--install", is_flag=True, help="Write it where the shell looks, and say where.")
 @json_option(SCHEMA)
 def completion(*, shell: str, install: bool, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.lazy import VerbGroup
 from mcp_proxy.cli.render import JsonObject, json_option, show, table, text
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.paths import Paths
@@ -29,12 +30,13 @@ _Command = Callable[..., Any]
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Examples:
   mcproxy config show --origin
   mcproxy config init
   mcproxy config validate
-"""
+""",
 )
 def config() -> None:
     """Show the settings in force, begin a settings file, check one."""

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.client_argument import client_argument, model_option
 from mcp_proxy.cli.client_place import find_place, where
 from mcp_proxy.cli.clients.client import Client
@@ -24,7 +25,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @client_argument
-@click.option("--shell", type=click.Choice(list(SHELLS)), help="Whose syntax to print.  [yours]")
+@click.option("--shell", type=OneOf(list(SHELLS)), help="Whose syntax to print.  [yours]")
 @model_option
 @json_option(SCHEMA)
 @pass_app

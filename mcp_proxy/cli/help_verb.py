@@ -1,13 +1,13 @@
 """`mcproxy help`: the pages of the manual where there is no `man`."""
 
 import shutil
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
 
 from mcp_proxy.cli.render import json_option, show
 from mcp_proxy.errors import UserError
+from mcp_proxy.spelling import alike, suggestion
 
 if TYPE_CHECKING:
     from mcp_proxy.cli.manual.page import Page
@@ -54,6 +54,7 @@ def _page(topic: str) -> "Page":
     pages = {page.name.removeprefix("mcproxy").lstrip("-"): page for page in all_pages()}
     if short in pages:
         return pages[short]
-    near = get_close_matches(short, [name for name in pages if name], n=1)
-    hint = f"did you mean: mcproxy help {near[0]}" if near else "Run: mcproxy help"
-    raise UserError(f"there is no page {topic!r}; {hint}", exit_code=USAGE)
+    near = [f"mcproxy help {name}" for name in alike(short, filter(None, pages))[:1]]
+    raise UserError(
+        f"there is no page {topic!r}.{suggestion(near) or ' Run: mcproxy help'}", exit_code=USAGE
+    )

@@ -1,10 +1,15 @@
-"""Click groups: verbs that are imported when asked for, global options in any place."""
+"""Click groups: verbs that are imported when asked for, global options in any place.
 
-from collections.abc import Mapping
+A verb that there is not is told the nearest that there are.
+"""
+
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
+
+from mcp_proxy.spelling import alike, suggestion
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -18,7 +23,26 @@ class Verb(NamedTuple):
     summary: str
 
 
-class LazyGroup(click.Group):
+class VerbGroup(click.Group):
+    """A group that knows what may have been meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        # What begins with a dash is an option, and click's to refuse.
+        if not (
+            ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None
+        ):
+            ctx.fail(f"There is no command {name!r}.{suggestion(self.meant_by(ctx, name))}")
+        return super().resolve_command(ctx, args)
+
+    def meant_by(self, ctx: click.Context, name: str) -> tuple[str, ...]:
+        """The commands that somebody may have meant, the likeliest first."""
+        return alike(name, self.list_commands(ctx))
+
+
+class LazyGroup(VerbGroup):
     """A group whose verbs are a table."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, Verb] | None = None, **kwargs: Any) -> None:
@@ -70,3 +94,15 @@ class RootGroup(LazyGroup):
             else:
                 kept.append(each)
         return super().parse_args(ctx, hoisted + kept)
+
+    def meant_by(self, ctx: click.Context, name: str) -> tuple[str, ...]:
+        """`add` is likely to be `accounts add`; then what is spelled alike."""
+        below = (path for path, last in self._below(ctx) if last == name)
+        return (*below, *super().meant_by(ctx, name))
+
+    def _below(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
+        """The verbs of the groups: `accounts add`, `add`."""
+        for group_name in self._verbs:
+            group = self.get_command(ctx, group_name)
+            if isinstance(group, click.Group):
+                yield from ((f"{group_name} {each}", each) for each in group.list_commands(ctx))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.errors import UserError
@@ -63,9 +64,7 @@ Examples:
     help="Accounts with this fraction of quota or less are used last.  [0.20]",
 )
 @click.option("--no-soft-limit", is_flag=True, help="Use accounts down to their last quota.")
-@click.option(
-    "--strategy", type=click.Choice(STRATEGIES), help="How accounts are chosen.  [sticky]"
-)
+@click.option("--strategy", type=OneOf(STRATEGIES), help="How accounts are chosen.  [sticky]")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the port.  [1]")
 @click.option("--demo", is_flag=True, help="Serve an embedded upstream; no account is needed.")
 @click.option("--debug", is_flag=True, default=None, help="Log bodies (redacted) and tracebacks.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.lazy import VerbGroup
 from mcp_proxy.cli.render import json_option, show
 from mcp_proxy.cli.service_views import DONE, plan_view, scope_flag, status_view
 from mcp_proxy.errors import UserError
@@ -36,12 +37,13 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Examples:
   mcproxy service install --dry-run
   mcproxy service install
   mcproxy service status
-"""
+""",
 )
 def service() -> None:
     """Run the server as a service of this machine."""

@@ -5,7 +5,6 @@ Knows what accounts serve, not how they stand. The first rule that has the name 
 any of its spellings (cloudcode.md 8.3), a class (haiku, sonnet, opus, and any claude-* id by it).
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,8 @@ from mcp_proxy.account import Account, Candidate
 from mcp_proxy.errors import UnknownModel
 from mcp_proxy.policy.fallback import FallbackTable, fallback_models
 from mcp_proxy.policy.models import CATALOGUES, CLASS_DEFAULTS, GEMINI_KINDS
+from mcp_proxy.spelling import alike
 
-LONGEST_NAME: Final = 128
 _ALIAS_HOPS: Final = 2
 
 _LISTS_LEAVE_OUT: Final = frozenset({"antigravity"})
@@ -449,4 +448,4 @@ def nearest(name: str, directory: Directory, routing: Routing) -> tuple[str, ...
         if not directory.models or any(directory.stage(model).candidates for model in models)
     )
     names = {*(directory.models or directory.known), *plain, *routing.routes, *classes}
-    return tuple(difflib.get_close_matches(name[:LONGEST_NAME], sorted(names), n=3, cutoff=0.0))
+    return alike(name, names, cutoff=0.0)

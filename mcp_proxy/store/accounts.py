@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from mcp_proxy.account import Account
 from mcp_proxy.errors import UserError
+from mcp_proxy.spelling import did_you_mean
 from mcp_proxy.store.atomic import (
     Refused,
     leftovers,
@@ -60,10 +60,8 @@ class UnknownAccount(UserError):
     """No entry has this id."""
 
     def __init__(self, account_id: str, ids: Iterable[str]) -> None:
-        known = sorted(ids)
-        near = get_close_matches(account_id, known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "See: mcproxy accounts list"
-        super().__init__(f"there is no account {account_id[:128]!r}. {hint}")
+        hint = did_you_mean(account_id, ids) or " See: mcproxy accounts list"
+        super().__init__(f"there is no account {account_id[:128]!r}.{hint}")
 
 
 def credential_id(account: Account) -> str:

@@ -4,16 +4,19 @@ A reader takes the table as TOML gave it and returns the value; `notes` collects
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from mcp_proxy.providers import ProviderSettings
+from mcp_proxy.spelling import alike, suggestion
 from mcp_proxy.store import checks
 from mcp_proxy.store.addresses import checked_url
 from mcp_proxy.store.checks import WrongValue
 from mcp_proxy.store.entries import PROVIDER_NAMES
 
 Check = Callable[[object], Any]
+
+SAME_SECTION = 0.75
+"""How like another path one has to be: all of a section begin alike."""
 
 
 class WrongField(WrongValue):
@@ -37,9 +40,8 @@ def table(path: str, value: object) -> dict[str, Any]:
 
 def unknown(path: str, known: Iterable[str]) -> str:
     """A note about a key that nobody knows, with the nearest that somebody does."""
-    near = get_close_matches(path, list(known), n=1, cutoff=0.75)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{path} is not a known setting and has no effect{hint}"
+    near = alike(path, known, cutoff=SAME_SECTION)[:1]
+    return f"{path} is not a known setting and has no effect.{suggestion(near)}"
 
 
 def name_lists(path: str, value: object, _notes: list[str]) -> dict[str, tuple[str, ...]]:

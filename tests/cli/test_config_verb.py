@@ -194,7 +194,7 @@ def test_a_right_file_is_right_and_its_strangers_are_warned_of(cli: Cli, home: H
     ran = cli("config", "validate")
     assert ran.code == 0
     assert "right" in ran.stdout
-    assert "did you mean server.port" in ran.stderr
+    assert "Did you mean server.port?" in ran.stderr
 
 
 def test_without_a_file_the_defaults_are_right(cli: Cli) -> None:

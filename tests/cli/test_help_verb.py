@@ -32,7 +32,7 @@ def test_a_page_is_found_by_its_names(cli: Cli, topic: list[str], page: str) -> 
 def test_an_unknown_page_is_wrong_usage_and_the_nearest_is_named(cli: Cli) -> None:
     ran = cli("help", "acounts", "add")
     assert (ran.code, ran.stdout) == (2, "")
-    assert "did you mean: mcproxy help accounts-add" in ran.stderr
+    assert "Did you mean mcproxy help accounts-add" in ran.stderr
 
 
 def test_the_width_of_the_terminal_is_kept(cli: Cli) -> None:

@@ -246,7 +246,7 @@ def test_unknown_keys_are_warnings_with_the_nearest_name(paths: Paths) -> None:
         "server.prot",
     ]
     for near in ("providers.antigravity.base_url?", "server?", "server.port?"):
-        assert any(each.endswith(f"did you mean {near}") for each in warnings)
+        assert any(each.endswith(f"Did you mean {near}") for each in warnings)
 
 
 def test_secrets_that_others_can_read_are_a_warning(paths: Paths) -> None:

@@ -1,6 +1,5 @@
 """Which models a client can be given: those of the running server, else those of the accounts."""
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -9,6 +8,7 @@ from mcp_proxy.cli.clients.client import Model
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.reading import Figures
 from mcp_proxy.errors import UnknownModel, UserError
+from mcp_proxy.spelling import alike
 
 _SUFFIX = "[1m]"
 
@@ -48,8 +48,7 @@ def chosen(name: str, offered: tuple[Model, ...], find: Callable[[str], str]) ->
     with suppress(UserError):
         meant = by_id.get(find(wanted))
         return Model(wanted, meant.window, meant.output) if meant is not None else Model(wanted)
-    nearest = difflib.get_close_matches(wanted, sorted(by_id), n=3, cutoff=0.0)
-    raise UserError(UnknownModel(name, nearest=tuple(nearest)).message)
+    raise UserError(UnknownModel(name, nearest=alike(wanted, by_id, cutoff=0.0)).message)
 
 
 def _model(row: Mapping[str, Any], output: str) -> Model:
