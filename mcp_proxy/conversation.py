@@ -4,25 +4,17 @@ Pure values. Lists keep the order of the wire. Parts are frozen; a repair makes 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import Any, Final, Literal
+
+from mcp_proxy.values import value
 
 JsonObject = dict[str, Any]
 
 UNKNOWN_ORIGIN = ""
 
-_T = TypeVar("_T")
-
-
-@dataclass_transform(frozen_default=True)
-def value(cls: type[_T]) -> type[_T]:
-    """A frozen dataclass as far as the type checker is concerned, which is who enforces it.
-
-    Freezing at run time makes construction three times as dear (0.67 against 0.20 us for four
-    fields), and every turn of a client makes one of these for each block of its whole history.
-    """
-    return dataclass(slots=True, unsafe_hash=True)(cls)
-
+_LONGEST_NAME: Final = 1024
+"""Characters of a first message that a conversation is recognised by."""
 
 @value
 class Seal:
@@ -229,14 +221,25 @@ class Conversation:
                             return True
         return False
 
-    def first_user_text(self) -> str:
-        """Names a conversation when the client gives no session id; "" if there is no text.
+    def identity(self) -> str:
+        """The same for every turn of a conversation: the client's session id, else how its first
+        user message begins and ends; "" if that has no text.
 
-        All texts of the message, since some clients begin each of them with the same preamble.
+        All texts of the message count, since some clients begin each of them with the same
+        preamble; a long one only with its length and ends, for this is hashed for each request.
         """
+        if self.session is not None:
+            return self.session
         for message in self.messages:
             if message.role == "user":
                 texts = [part.text for part in message.parts if type(part) is Text and part.text]
                 if texts:
-                    return texts[0] if len(texts) == 1 else "\n".join(texts)
+                    return _ends(texts[0] if len(texts) == 1 else "\n".join(texts))
         return ""
+
+
+def _ends(text: str) -> str:
+    if len(text) <= _LONGEST_NAME:
+        return text
+    half = _LONGEST_NAME // 2
+    return f"{len(text)}:{text[:half]}{text[-half:]}"

@@ -12,7 +12,7 @@ every chunk of a stream.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mcp_proxy.conversation import (
     JsonObject,
@@ -26,6 +26,7 @@ from mcp_proxy.conversation import (
     WebSearch,
 )
 from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.values import value
 
 
 class Stop(StrEnum):
@@ -47,7 +48,7 @@ class PartKind(StrEnum):
     VERBATIM = "verbatim"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Tokens. `input` excludes what a cache gave or took; `output` includes thinking."""
 
@@ -63,6 +64,9 @@ class Usage:
     def prompt(self) -> int:
         """Every token of the prompt, cached or not."""
         return self.input + self.cache_read + self.cache_write
+
+
+NO_USAGE: Final = Usage()
 
 
 class Started(NamedTuple):
@@ -135,7 +139,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """A whole answer."""
 
@@ -172,7 +176,7 @@ class Folder:
     """`fold` with a memory, for callers that get events in pieces."""
 
     parts: list[Part] = field(default_factory=list)
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     _opened: PartOpened | None = None
     _pieces: list[str] = field(default_factory=list)
     _started: Started = field(default_factory=Started)

@@ -14,6 +14,7 @@ from mcp_proxy.conversation import Conversation
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import Event, Reply
 from mcp_proxy.model import ModelInfo
+from mcp_proxy.values import value
 
 JsonObject = dict[str, Any]
 
@@ -30,7 +31,7 @@ class ErrorReply:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplyFrame:
     """What a renderer must know of the request that it answers."""
 

@@ -11,6 +11,7 @@ from mcp_proxy.dialects.broken import broken, cut_off
 from mcp_proxy.dialects.token_counts import token_count
 from mcp_proxy.errors import BadRequest, FailureKind
 from mcp_proxy.events import (
+    NO_USAGE,
     Event,
     Finished,
     PartClosed,
@@ -96,7 +97,7 @@ def _media(picture: JsonObject, document: JsonObject) -> Media | None:
 
 def _usage(counts: Any) -> Usage:
     if not isinstance(counts, dict):
-        return Usage()
+        return NO_USAGE
     return Usage(
         input=token_count(counts, "input_tokens"), output=token_count(counts, "output_tokens")
     )

@@ -10,12 +10,12 @@ from mcp_proxy.dialects import StreamParser
 from mcp_proxy.engine.transport import UpstreamAnswer
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
+    NO_USAGE,
     Event,
     Finished,
     PartOpened,
     UpstreamBroke,
     UpstreamSaidError,
-    Usage,
     UsageSeen,
 )
 from mcp_proxy.policy.seals import SealCollector
@@ -67,7 +67,7 @@ class Answering:
         """The upstream has nothing more to send."""
         self.told = False
         """The upstream itself said, among the bytes that were kept, that its answer broke."""
-        self.usage = Usage()
+        self.usage = NO_USAGE
 
     async def begin(self) -> None:
         """Reads until there is content. Raises UpstreamBroke while another attempt is possible."""

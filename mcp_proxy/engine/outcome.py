@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mcp_proxy.events import Usage
+from mcp_proxy.events import NO_USAGE, Usage
 from mcp_proxy.policy.attempts import AttemptPlan
-
-NO_USAGE = Usage()
 
 ANSWERED = "answered"
 

@@ -5,7 +5,7 @@ replaced. Otherwise: seals settled, history repaired, media inlined, and the dia
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -33,9 +33,10 @@ from mcp_proxy.policy.seals import has_foreign_thinking, settle
 from mcp_proxy.providers import Ask, JsonObject, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import DIALECT
 from mcp_proxy.strict_json import encode
+from mcp_proxy.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Incoming:
     """One client request, before anybody has been chosen to answer it."""
 
@@ -48,7 +49,7 @@ class Incoming:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prepared:
     """A request for one model of one provider, and what it was made of."""
 

@@ -473,11 +473,11 @@ async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secr
 
 
 def session_key(conversation: Conversation) -> str:
-    """What a conversation is recognised by: the client's session id, else its first user text."""
+    """What a conversation is recognised by: the client's session id, else a digest."""
     if conversation.session is not None:
         return conversation.session
-    text = conversation.first_user_text()
-    return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
+    named = conversation.identity().encode("utf-8", "replace")
+    return blake2b(named, digest_size=12).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

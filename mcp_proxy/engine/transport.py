@@ -167,7 +167,6 @@ class Transport:
         limit = self._timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
         if silence is not None:
             limit = _patience(silence)
-        url = urlsplit(call.url)
         try:
             response = await self._session.request(
                 call.method,
@@ -176,11 +175,11 @@ class Transport:
                 headers=call.headers,
                 skip_auto_headers=_NOT_ADDED,
                 allow_redirects=False,
-                proxy=call.proxy or self._proxy_for(url.scheme, url.hostname or ""),
+                proxy=call.proxy or self._proxy_for(call.url),
                 timeout=limit,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as cause:
-            raise UpstreamBroke(_failure_of(cause, url.hostname or "")) from cause
+            raise UpstreamBroke(_failure_of(cause, urlsplit(call.url).hostname or "")) from cause
         return UpstreamAnswer(response)
 
     @asynccontextmanager
@@ -192,11 +191,15 @@ class Transport:
         finally:
             answer.finish()
 
-    def _proxy_for(self, scheme: str, host: str) -> str | None:
-        if not self._proxies or host in LOOPBACK:
+    def _proxy_for(self, url: str) -> str | None:
+        if not self._proxies:
+            return None
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if host in LOOPBACK:
             return None
         if host not in self._proxy_of_host:
-            proxy = self._proxies.get(scheme) or self._proxies.get("all")
+            proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
             self._proxy_of_host[host] = None if proxy_bypass(host) else proxy
         return self._proxy_of_host[host]
 

@@ -12,9 +12,10 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.conversation import Conversation, value
+from mcp_proxy.conversation import Conversation
 from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo
+from mcp_proxy.values import value
 
 JsonObject = dict[str, Any]
 
@@ -44,7 +45,7 @@ class ProviderSettings:
     user_agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpstreamCall:
     """One HTTP request, ready to send."""
 

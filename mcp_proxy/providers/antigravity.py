@@ -259,8 +259,7 @@ def _session_id(account: Account, conversation: Conversation) -> str:
 
     The account is in it so that equal conversations on two accounts cannot be linked.
     """
-    subject = conversation.session or conversation.first_user_text()
-    digest = hashlib.sha256(f"{account.id}\0{subject}".encode()).digest()
+    digest = hashlib.sha256(f"{account.id}\0{conversation.identity()}".encode()).digest()
     return f"-{int.from_bytes(digest[:8], 'big') & 0x7FFF_FFFF_FFFF_FFFF}"
 
 

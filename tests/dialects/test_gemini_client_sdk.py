@@ -131,7 +131,7 @@ class Upstream:
         body = json.loads(await request.read())
         if action == gemini.COUNT:
             counted = CLIENT.parse_count_request(body, request.headers, target)
-            return web.json_response({"totalTokens": len(counted.first_user_text())})
+            return web.json_response({"totalTokens": len(counted.identity())})
         conversation = CLIENT.parse_request(body, request.headers, target)
         self.seen.append(conversation)
         script = self.scripts.pop(0) if self.scripts else answering(ANSWER)

@@ -18,6 +18,7 @@ from mcp_proxy.dialects.anthropic.reply import (
 )
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import (
+    NO_USAGE,
     ArgumentsDelta,
     Event,
     Finished,
@@ -27,7 +28,6 @@ from mcp_proxy.events import (
     Started,
     TextDelta,
     ThinkingDelta,
-    Usage,
     UsageSeen,
 )
 from mcp_proxy.sse import sse_record
@@ -65,7 +65,7 @@ class MessageStream:
         self._delta_head: bytes | None = None
         """None while the client is not to see the deltas."""
         self._has_arguments = False
-        self._usage = Usage()
+        self._usage = NO_USAGE
 
     def render(self, events: Sequence[Event]) -> bytes:
         """Bytes of a batch of events; may be empty. Never called after `Finished`."""

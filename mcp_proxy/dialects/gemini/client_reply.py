@@ -21,7 +21,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects import JsonObject, ReplyFrame
 from mcp_proxy.dialects.gemini.client_signatures import write_signature
 from mcp_proxy.dialects.gemini.names import NAME
-from mcp_proxy.events import Reply, Stop, Usage
+from mcp_proxy.events import NO_USAGE, Reply, Stop, Usage
 from mcp_proxy.strict_json import decode
 
 _FINISH: Final = {
@@ -60,7 +60,7 @@ class Answer:
         self._hides_thinking = reasoning.mode == "off"
         self.shows_thoughts = reasoning.visible and not self._hides_thinking
         self.has_content = False
-        self.usage = Usage()
+        self.usage = NO_USAGE
 
     def part(self, part: Part) -> JsonObject | None:
         match part:

@@ -21,6 +21,7 @@ from mcp_proxy.dialects.openai_errors import error_body
 from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import (
+    NO_USAGE,
     ArgumentsDelta,
     Event,
     Finished,
@@ -30,7 +31,6 @@ from mcp_proxy.events import (
     Started,
     TextDelta,
     ThinkingDelta,
-    Usage,
     UsageSeen,
 )
 
@@ -62,7 +62,7 @@ class ChatStream:
         self._text = self._choice + b'{"content":'
         thinking = self._choice + b'{"reasoning_content":'
         self._thinking = thinking if self._manner.shows_thinking else None
-        self._usage = Usage()
+        self._usage = NO_USAGE
         self._calls = 0
         self._images = 0
         self._call: _Call | None = None

@@ -29,6 +29,7 @@ from mcp_proxy.dialects.openai_responses.output import (
 from mcp_proxy.dialects.openai_responses.whole_items import whole_item
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import (
+    NO_USAGE,
     ArgumentsDelta,
     Event,
     Finished,
@@ -39,7 +40,6 @@ from mcp_proxy.events import (
     Started,
     TextDelta,
     ThinkingDelta,
-    Usage,
     UsageSeen,
     unfold,
 )
@@ -73,7 +73,7 @@ class ResponseStream:
         self._sequence = 0
         self._places = 0
         self._output: list[JsonObject] = []
-        self._usage = Usage()
+        self._usage = NO_USAGE
         self._kind: PartKind | None = None
         """Of the part that is open."""
         self._item: OpenItem | None = None
