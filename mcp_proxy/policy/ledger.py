@@ -22,6 +22,7 @@ from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy import health, models
 from mcp_proxy.policy.durations import spell_duration
+from mcp_proxy.policy.forecast import Forecast, forecast, remembered, soonest
 from mcp_proxy.policy.health import Health
 from mcp_proxy.policy.standing import (
     JsonObject,
@@ -220,6 +221,18 @@ class Ledger:
             and (model is None or window.bucket is None or window.bucket == model.bucket)
         ]
 
+    def forecast(self, account_id: str, model: ModelInfo, now: float) -> Forecast | None:
+        """What becomes of the model's quota: of all figures that it draws on, the first to end.
+
+        None: nothing can be told, or nothing is left.
+        """
+        figure = self.figure(account_id, model, now)
+        if figure is None or not figure.remaining:
+            return None
+        shared = [row for _, row in self.windows(account_id, model)]
+        known = [row for row in shared if row.remaining_now(now) is not None and row is not figure]
+        return soonest([forecast(row, now) for row in (figure, *known)])
+
     def soft_limited(
         self, account: Account, model: ModelInfo, soft_limit: float | None, now: float
     ) -> bool:
@@ -355,6 +368,8 @@ class Ledger:
             resets_at=resets_at,
             source=source,
             evidence=f"{source}: {remaining:.0%} left",
+            past=remembered(held, remaining, now),
+            changed_at=now,
         )
         if remaining > 0:
             if held.limit_kind is FailureKind.QUOTA:
@@ -456,7 +471,8 @@ class Ledger:
                 self._windows[account_id] = (*known, held)
 
     def _put(self, account_id: str, name: str, standing: Standing, now: float) -> None:
-        standing = replace(standing, changed_at=now)
+        if standing.changed_at != now:
+            standing = replace(standing, changed_at=now)
         self._hold(account_id, name, standing)
         self._on_change("standings", f"{account_id}|{name}", standing_to_json(standing))
 

@@ -6,6 +6,7 @@ Values and their meaning at a moment; the rules that change them are in `ledger.
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Literal, cast, get_args
 
 from mcp_proxy.errors import FailureKind
@@ -23,6 +24,10 @@ class State(StrEnum):
     EXHAUSTED = "exhausted"
     INVALID = "invalid"
     DISABLED = "disabled"
+
+
+PastFigures = tuple[tuple[float, float], ...]
+"""Pairs of a Unix time and the fraction that was left then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,9 @@ class Standing:
     last_success_at: float | None = None
     """Kept to the minute: it is stored, and changes with every answer."""
     changed_at: float = 0.0
+    past: PastFigures = ()
+    """Figures of the last hour and the one before, oldest first; `forecast.py` reckons with them.
+    The latest figure may or may not be among them."""
 
     def remaining_now(self, now: float) -> float | None:
         """The fraction, unless its reset has passed since."""
@@ -73,7 +81,9 @@ class Mark:
 
 
 def standing_to_json(standing: Standing) -> JsonObject:
-    return _without_none(standing)
+    """Without fields that say nothing. Some upstreams have one written with every answer."""
+    values = zip(_STANDING_FIELDS, _values(standing), strict=True)
+    return {name: value for name, value in values if value is not None}
 
 
 def standing_from_json(row: object) -> Standing | None:
@@ -89,11 +99,13 @@ def standing_from_json(row: object) -> Standing | None:
     known = {name: row[name] for name in _STANDING_FIELDS if row.get(name) is not None}
     if kind is not None:
         known["limit_kind"] = FailureKind(kind)
+    known["past"] = _past_figures(row.get("past"))
     return Standing(**known)
 
 
 def mark_to_json(mark: Mark) -> JsonObject:
-    return _without_none(mark)
+    found = {field.name: getattr(mark, field.name) for field in fields(mark)}
+    return {name: item for name, item in found.items() if item is not None}
 
 
 def mark_from_json(row: object) -> Mark | None:
@@ -112,9 +124,10 @@ def mark_from_json(row: object) -> Mark | None:
 
 
 _STANDING_FIELDS = tuple(field.name for field in fields(Standing))
+_values = attrgetter(*_STANDING_FIELDS)
 _TEXTS = ("source", "evidence")
 _WHOLE = ("strikes",)
-_NUMBERS = tuple(set(_STANDING_FIELDS) - {*_TEXTS, *_WHOLE, "limit_kind"})
+_NUMBERS = tuple(set(_STANDING_FIELDS) - {*_TEXTS, *_WHOLE, "limit_kind", "past"})
 _MARK_TEXTS = ("reason", "credential_id", "url")
 
 
@@ -122,6 +135,13 @@ def _all(row: Mapping[str, object], names: tuple[str, ...], kind: Any) -> bool:
     return all(row.get(name) is None or isinstance(row[name], kind) for name in names)
 
 
-def _without_none(value: Standing | Mark) -> JsonObject:
-    found = {field.name: getattr(value, field.name) for field in fields(value)}
-    return {name: item for name, item in found.items() if item is not None}
+def _past_figures(value: object) -> PastFigures:
+    """Of damaged ones nothing is kept: that costs a forecast for a while, and no more."""
+    figures = []
+    for pair in value if isinstance(value, list | tuple) else ():
+        match pair:
+            case [int() | float() as at, int() | float() as remaining]:
+                figures.append((float(at), float(remaining)))
+            case _:
+                return ()
+    return tuple(figures)
