@@ -12,6 +12,7 @@ from mcp_proxy.account import Account
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.schemas import LIMITS_SCHEMA, MODELS_SCHEMA
 from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy.forecast import Forecast, forecast
 from mcp_proxy.policy.ledger import Window, soft_threshold
 from mcp_proxy.policy.standing import Standing, State
 
@@ -43,7 +44,11 @@ def account_row(runtime: Runtime, account: Account) -> JsonObject:
         "reason": mark.reason if mark is not None else None,
         "url": mark.url if mark is not None else None,
         "read_at": moment(runtime.quota.read_at(account.id)),
-        "models": [limit_row(runtime, account, model) for model in served],
+        "models": [
+            limit_row(runtime, account, model)
+            | outlook(runtime.ledger.forecast(account.id, model, now))
+            for model in served
+        ],
         "windows": [
             window_row(window, standing, now, soft_threshold(account, soft_limit))
             for window, standing in runtime.ledger.windows(account.id)
@@ -72,6 +77,16 @@ def window_row(
         "age_seconds": round(now - read_at, 1) if read_at is not None else None,
         "source": standing.source,
         "evidence": standing.evidence or None,
+        **outlook(forecast(standing, now)),
+    }
+
+
+def outlook(seen: Forecast | None) -> JsonObject:
+    """How a figure goes on if the next hours are like the last one; null where nobody can tell."""
+    return {
+        "runs_out_at": moment(seen.runs_out_at) if seen is not None else None,
+        "lasts_until_reset": seen.runs_out_at is None if seen is not None else None,
+        "used_per_hour": round(seen.per_hour, 4) if seen is not None else None,
     }
 
 

@@ -8,7 +8,7 @@ from mcp_proxy.engine.report import limits_report
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.answers import Call, json_answer, text_answer
 
-COLUMNS = ("ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "AGE")
+COLUMNS = ("ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE")
 
 
 async def account_limits(runtime: Runtime, call: Call) -> web.Response:
@@ -39,5 +39,6 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         "?" if remaining is None else f"{remaining:.0%}",
         row["state"],
         row["limited_until"] or row["resets_at"] or "-",
+        row["runs_out_at"] or ("not before reset" if row["lasts_until_reset"] else "-"),
         "-" if age is None else f"{age:.0f}s",
     )

@@ -1,13 +1,16 @@
 """What the server tells about itself: models, limits, token refreshes."""
 
+import re
 import time
+from datetime import datetime
 
 import aiohttp
 import pytest
 from placed import placed
-from served import GEMINI, ONE, TWO, serve, settings_with
+from served import CLAUDE, GEMINI, ONE, THINKER, TWO, serve, settings_with
 
 from mcp_proxy.demo import Fault, FaultKind
+from mcp_proxy.providers import QuotaReading
 
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 
@@ -100,8 +103,34 @@ async def test_limits_come_as_a_table_for_people(tmp_path):
         answer = await rig.call("GET", "/account-limits?format=table")
         assert answer.headers["Content-Type"].startswith("text/plain")
         first, *rows = answer.body.decode().splitlines()
-        assert first.split() == ["ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "AGE"]
+        headings = ["ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE"]
+        assert re.split(r"\s{2,}", first) == headings
         assert any(row.split()[:4] == ["ada", GEMINI, "100%", "ready"] for row in rows)
+
+
+async def test_limits_tell_when_the_last_hours_use_will_have_used_them_up(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        now = time.time()
+        reset = now + 9000
+        for minutes, claude in ((60, 1.0), (30, 0.8)):
+            figures = [QuotaReading(CLAUDE, claude, reset), QuotaReading(GEMINI, 0.6, reset)]
+            rig.runtime.ledger.observe_quota("ada", figures, now - minutes * 60, "quota poll")
+        rig.upstream.quota.set_left("ada", "claude", 0.6, reset)
+        rig.upstream.quota.set_left("ada", "gemini-flash", 0.6, reset)
+        (account,) = (await rig.call("GET", "/account-limits")).json["accounts"]
+        table = (await rig.call("GET", "/account-limits?format=table")).body.decode().splitlines()
+    rows = {row["model"]: row for row in account["models"]}
+    ends = datetime.fromisoformat(rows[CLAUDE]["runs_out_at"]).timestamp()
+    assert ends == pytest.approx(now + 0.6 / 0.4 * 3600, abs=30)
+    assert rows[CLAUDE]["used_per_hour"] == pytest.approx(0.4, abs=0.01)
+    assert rows[CLAUDE]["lasts_until_reset"] is False
+    idle = {"runs_out_at": None, "lasts_until_reset": True, "used_per_hour": 0}
+    assert {name: rows[GEMINI][name] for name in idle} == idle
+    unknown = dict.fromkeys(idle)
+    assert {name: rows[THINKER][name] for name in idle} == unknown, "it was read once"
+    line_of = {line.split()[1]: line for line in table}
+    assert rows[CLAUDE]["runs_out_at"] in line_of[CLAUDE]
+    assert "not before reset" in line_of[GEMINI]
 
 
 async def test_tokens_are_refreshed_on_demand(tmp_path):
