@@ -13,7 +13,7 @@ JsonObject = dict[str, Any]
 
 UNKNOWN_ORIGIN = ""
 
-_LONGEST_NAME: Final = 1024
+_LONGEST_NAME: Final = 512
 """Characters of a first message that a conversation is recognised by."""
 
 @value

@@ -185,21 +185,23 @@ class Folder:
     def add(self, events: Iterable[Event]) -> None:
         """Raises UpstreamBroke on `Failed`."""
         for event in events:
-            match event:
-                case TextDelta(_, piece) | ThinkingDelta(_, piece) | ArgumentsDelta(_, piece):
-                    self._pieces.append(piece)
-                case PartOpened():
-                    self._opened, self._pieces = event, []
-                case PartClosed(_, seal):
-                    self._close(seal)
-                case UsageSeen(usage):
-                    self.usage = usage
-                case Started():
-                    self._started = event
-                case Finished():
-                    self._finished = event
-                case Failed(failure):
-                    raise UpstreamBroke(failure)
+            # Nearly all are pieces, and matching a class pattern costs five times as much.
+            if type(event) is TextDelta or type(event) is ThinkingDelta:
+                self._pieces.append(event.text)
+            elif type(event) is ArgumentsDelta:
+                self._pieces.append(event.json)
+            elif type(event) is PartOpened:
+                self._opened, self._pieces = event, []
+            elif type(event) is PartClosed:
+                self._close(event.seal)
+            elif type(event) is UsageSeen:
+                self.usage = event.usage
+            elif type(event) is Started:
+                self._started = event
+            elif type(event) is Finished:
+                self._finished = event
+            elif type(event) is Failed:
+                raise UpstreamBroke(event.failure)
 
     def _close(self, seal: Seal | None) -> None:
         opened = self._opened

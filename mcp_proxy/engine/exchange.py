@@ -185,12 +185,13 @@ class Exchange:
         runtime, account = self._runtime, candidate.account
         place = provider(account.provider)
         token = await runtime.tokens.fresh(account)
-        ask = await self._ask(candidate, place, token, host)
-        prepared = await self._prepare(candidate, ask)
+        project = await runtime.projects.of(account, token)
+        ask = self._ask(candidate, place, token, project, host)
+        prepared = self._held_for(ask) or await self._prepare(candidate, ask)
         call = call_for(prepared, self._incoming, ask)
-        self.outcome.forwarded = prepared.forwarded
+        self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
-        whole = prepared.forwarded and not self._conversation.wants_stream
+        whole = forwarded and not self._conversation.wants_stream
         self._sent_at = time.perf_counter()
         answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
         runtime.read_headers(account, prepared.model, answer.headers)
@@ -203,12 +204,14 @@ class Exchange:
             SealCollector(prepared.model),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
-            keeps_bytes=prepared.forwarded,
+            keeps_bytes=forwarded,
         )
         await self._answering.begin()
         return self._answering
 
-    async def _ask(self, candidate: Candidate, place: Provider, token: Secret, host: int) -> Ask:
+    def _ask(
+        self, candidate: Candidate, place: Provider, token: Secret, project: str | None, host: int
+    ) -> Ask:
         runtime, account = self._runtime, candidate.account
         settings = runtime.provider_settings(account.provider)
         model = runtime.model_of(candidate)
@@ -222,32 +225,33 @@ class Exchange:
             conversation=self._conversation,
             host=hosts[host % len(hosts)],
             settings=settings,
-            project=await runtime.projects.of(account, token),
+            project=project,
             avoided=avoided,
         )
 
-    async def _prepare(self, candidate: Candidate, ask: Ask) -> Prepared:
-        strip = self._plan.strip_thinking
+    def _held_for(self, ask: Ask) -> Prepared | None:
+        """What was rendered for an earlier attempt, if it is what this one would be sent."""
         held = self._prepared
         fits = (
             held is not None
             and not held.forwarded
             and held.model == ask.model
             and held.dialect == ask.dialect
-            and held.stripped == strip
+            and held.stripped == self._plan.strip_thinking
         )
-        if held is None or not fits:
-            held = await prepare(
-                self._runtime,
-                self._incoming,
-                candidate,
-                ask,
-                strip_thinking=strip,
-                has_media=self._has_media,
-                may_forward=self._may_forward,
-            )
-            self._prepared = held
-        return held
+        return held if fits else None
+
+    async def _prepare(self, candidate: Candidate, ask: Ask) -> Prepared:
+        self._prepared = await prepare(
+            self._runtime,
+            self._incoming,
+            candidate,
+            ask,
+            strip_thinking=self._plan.strip_thinking,
+            has_media=self._has_media,
+            may_forward=self._may_forward,
+        )
+        return self._prepared
 
     async def _refusal(
         self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer

@@ -93,9 +93,9 @@ async def prepare(
         body = _forwarded(runtime, incoming, ask, place)
         if body is not None:
             return Prepared(ask.model, ask.dialect, conversation, body, False, ask.avoided)
-    return await _rendered(
-        runtime, conversation, ask, strip_thinking=strip_thinking, has_media=has_media
-    )
+    if has_media:
+        conversation = await runtime.media.inline(conversation)
+    return _rendered(runtime, conversation, ask, strip_thinking=strip_thinking)
 
 
 def dialect_of(
@@ -207,13 +207,8 @@ def _end_of_string(raw: bytes, start: int) -> int:
     return at + 1
 
 
-async def _rendered(
-    runtime: Runtime,
-    conversation: Conversation,
-    ask: Ask,
-    *,
-    strip_thinking: bool,
-    has_media: bool,
+def _rendered(
+    runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool
 ) -> Prepared:
     model = ask.model
     if strip_thinking:
@@ -224,8 +219,6 @@ async def _rendered(
         conversation, model, runtime.seals, keeps_unsigned=keeps_unsigned
     )
     conversation, repaired = repair(conversation, _strictness(ask))
-    if has_media:
-        conversation = await runtime.media.inline(conversation)
     body = upstream_dialect(ask.dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
     if conversation.server_tools and not _searches(body):

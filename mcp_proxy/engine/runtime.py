@@ -94,6 +94,7 @@ class Runtime:
         """
         self.clock = clock
         self.settings = settings
+        self._rules = _rules(settings)
         self.state = state
         self.accounts: tuple[Account, ...] = tuple(accounts)
         self.problems: tuple[str, ...] = ()
@@ -202,11 +203,7 @@ class Runtime:
             self.fallbacks,
             ledger=self.ledger,
             chooser=self._chooser,
-            rules=Rules(
-                max_wait=self.settings.limits.max_wait,
-                soft_limit=self.settings.limits.soft_limit,
-                fallback=self.settings.fallback.enabled,
-            ),
+            rules=self._rules,
             session_key=session_key(conversation),
             busy=self.gates.load,
             now=self.clock(),
@@ -367,6 +364,7 @@ class Runtime:
             return
         strategy_changed = settings.limits.strategy != self.settings.limits.strategy
         self.settings = settings
+        self._rules = _rules(settings)
         self._redirect()
         self.gates.set_limit(settings.limits.concurrency)
         self.transport.set_stall(settings.limits.stall)
@@ -470,6 +468,15 @@ async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secr
         await asyncio.sleep(RETRY_SAVE_EVERY)
         if await _saved(store, account_id, refresh_token):
             return
+
+
+def _rules(settings: Settings) -> Rules:
+    """What every plan obeys."""
+    return Rules(
+        max_wait=settings.limits.max_wait,
+        soft_limit=settings.limits.soft_limit,
+        fallback=settings.fallback.enabled,
+    )
 
 
 def session_key(conversation: Conversation) -> str:

@@ -64,15 +64,16 @@ def settle(
     """
     work = _Settling(model, lookup, keeps_unsigned=keeps_unsigned)
     open_from = 0 if model.family is Family.GEMINI else _open_loop(conversation.messages)
-    messages = tuple(
-        [
-            work.message(message, in_open_loop=index >= open_from)
-            for index, message in enumerate(conversation.messages)
-        ]
-    )
-    if all(map(is_, messages, conversation.messages)):
+    settled: list[Message] | None = None
+    for index, message in enumerate(conversation.messages):
+        if message.role == "assistant":
+            fitting = work.message(message, in_open_loop=index >= open_from)
+            if fitting is not message:
+                settled = settled or list(conversation.messages)
+                settled[index] = fitting
+    if settled is None:
         return conversation, []
-    return replace(conversation, messages=messages), work.notes()
+    return replace(conversation, messages=tuple(settled)), work.notes()
 
 
 def has_foreign_thinking(
@@ -128,23 +129,29 @@ class _Settling:
         return [f"{text} ({count})" for count, text in counts if count]
 
     def message(self, message: Message, *, in_open_loop: bool) -> Message:
-        if message.role != "assistant":
+        """An assistant's message; the same object when it may stay as it is."""
+        restores = in_open_loop and not self._signs_calls
+        plain = self._is_plain(message.parts)
+        if plain and not restores:
             return message
-        signs_thinking = not self._signs_calls
-        parts: list[Part] = []
-        for part in message.parts:
-            # Nearly all of a history is text, and calls that carry no seal.
-            if (type(part) is Text and not part.seal) or (
-                signs_thinking and type(part) is ToolCall and not part.seal
-            ):
-                parts.append(part)
-            elif (settled := self._part(part)) is not None:
-                parts.append(settled)
-        if signs_thinking and in_open_loop:
+        parts = list(message.parts)
+        if not plain:
+            parts = [fits for part in parts if (fits := self._part(part)) is not None]
+        if restores:
             self._restore_thinking(parts)
         if len(parts) == len(message.parts) and all(map(is_, parts, message.parts)):
             return message
         return Message(message.role, tuple(parts))
+
+    def _is_plain(self, parts: tuple[Part, ...]) -> bool:
+        """Whether there is only text and calls without seals, as in nearly all of a history."""
+        for part in parts:
+            if type(part) is ToolCall:
+                if self._signs_calls or part.seal is not None:
+                    return False
+            elif type(part) is not Text or part.seal is not None:
+                return False
+        return True
 
     def _part(self, part: Part) -> Part | None:
         if isinstance(part, Thinking):

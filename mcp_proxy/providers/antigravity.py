@@ -249,7 +249,8 @@ def _label(body: JsonObject, model: ModelInfo) -> _Envelope:
     if model.makes_images:
         millis = time.time_ns() // 1_000_000
         return _Envelope("image_gen", f"image_gen/{millis}/{new_uuid()}/12", has_session=False)
-    if any("googleSearch" in tool for tool in body.get("tools", ())):
+    tools = body.get("tools")
+    if tools and any("googleSearch" in tool for tool in tools):
         return _Envelope("web_search", None, has_session=False)
     return _Envelope("agent", f"agent-{new_uuid()}", has_session=True)
 
@@ -259,8 +260,9 @@ def _session_id(account: Account, conversation: Conversation) -> str:
 
     The account is in it so that equal conversations on two accounts cannot be linked.
     """
-    digest = hashlib.sha256(f"{account.id}\0{conversation.identity()}".encode()).digest()
-    return f"-{int.from_bytes(digest[:8], 'big') & 0x7FFF_FFFF_FFFF_FFFF}"
+    named = f"{account.id}\0{conversation.identity()}".encode()
+    digest = hashlib.blake2b(named, digest_size=8).digest()
+    return f"-{int.from_bytes(digest, 'big') & 0x7FFF_FFFF_FFFF_FFFF}"
 
 
 def _no_client(account: Account) -> Failure:

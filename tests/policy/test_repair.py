@@ -155,10 +155,10 @@ class TestPairing:
         messages: list[Message] = []
         for number in range(5_000):
             messages += [says(call("x"), call(f"c{number}")), user(result("x"))]
-        began = time.perf_counter()
+        began = time.process_time()
         found, _ = mended(*messages)
         assert len(found) == len(messages)
-        assert time.perf_counter() - began < 3
+        assert time.process_time() - began < 3
 
 
 IDS = st.sampled_from(["a", "b", "a_2", ""])
