@@ -22,6 +22,7 @@ from mcp_proxy.engine.outcome import Outcome
 from mcp_proxy.engine.report import models_of
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind
+from mcp_proxy.events import NO_USAGE, Usage
 from mcp_proxy.policy.standing import State
 from mcp_proxy.server.answers import Call
 from mcp_proxy.server.decisions import Finished
@@ -30,6 +31,9 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds; a long agent's turn takes minutes."""
+
+TOKENS: Final = ("input", "output", "cache_read", "cache_write")
+"""Kinds, as the label `type` has them."""
 
 Labels = tuple[str, ...]
 
@@ -42,9 +46,12 @@ class Histogram:
         self._sums: dict[str, float] = {}
 
     def observe(self, label: str, seconds: float) -> None:
-        counts = self._counts.setdefault(label, [0] * (len(BUCKETS) + 1))
+        counts = self._counts.get(label)
+        if counts is None:
+            counts = self._counts[label] = [0] * (len(BUCKETS) + 1)
+            self._sums[label] = 0.0
         counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sums[label] = self._sums.get(label, 0.0) + seconds
+        self._sums[label] += seconds
 
     def lines(self, name: str, label_name: str) -> Iterator[str]:
         for label, counts in self._counts.items():
@@ -55,14 +62,34 @@ class Histogram:
             yield _sample(f"{name}_count", (label_name,), (label,), running[-1])
 
 
+class _Tally:
+    """Requests that ended alike, and their tokens."""
+
+    __slots__ = ("requests", "usage")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.usage = [0, 0, 0, 0]
+        """By TOKENS."""
+
+    def add(self, usage: Usage) -> None:
+        self.requests += 1
+        if usage is not NO_USAGE:
+            tokens = self.usage
+            tokens[0] += usage.input
+            tokens[1] += usage.output
+            tokens[2] += usage.cache_read
+            tokens[3] += usage.cache_write
+
+
 class Metrics:
     """What this process has counted since it began."""
 
     def __init__(self) -> None:
         self._began = time.time()
-        self._requests: Counter[Labels] = Counter()
+        self._tallies: dict[tuple[str, str, str, int], _Tally] = {}
+        """By dialect, provider, model and status."""
         self._attempts: Counter[Labels] = Counter()
-        self._tokens: Counter[Labels] = Counter()
         self._fallbacks: Counter[Labels] = Counter()
         self._refusals: Counter[Labels] = Counter()
         self._left = 0
@@ -82,7 +109,11 @@ class Metrics:
 
     def _count(self, finished: Finished, outcome: Outcome) -> None:
         call = finished.call
-        self._requests[call.dialect, outcome.provider, outcome.model, str(finished.status)] += 1
+        key = call.dialect, outcome.provider, outcome.model, finished.status
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = _Tally()
+        tally.add(outcome.usage)
         self._durations.observe(call.dialect, finished.ended - call.started)
         if outcome.first_event_at is not None:
             self._first_events.observe(call.dialect, outcome.first_event_at - call.started)
@@ -91,15 +122,6 @@ class Metrics:
                 self._attempts[outcome.provider, step.result] += 1
         if outcome.fallback_from is not None:
             self._fallbacks[outcome.fallback_from, outcome.model] += 1
-        usage = outcome.usage
-        for kind, tokens in (
-            ("input", usage.input),
-            ("output", usage.output),
-            ("cache_read", usage.cache_read),
-            ("cache_write", usage.cache_write),
-        ):
-            if tokens:
-                self._tokens[outcome.provider, outcome.model, kind] += tokens
 
     def text(self, runtime: Runtime, *, active: int) -> str:
         """Everything, as it is now. `active`: requests that are being answered."""
@@ -107,6 +129,19 @@ class Metrics:
         lines += _family("mcproxy_active_requests", "gauge", "Requests being answered.", ())
         lines.append(f"mcproxy_active_requests {active}")
         return "\n".join(lines) + "\n"
+
+    def _requests(self) -> Counter[Labels]:
+        return Counter(
+            {(*key, str(status)): each.requests for (*key, status), each in self._tallies.items()}
+        )
+
+    def _tokens(self) -> Counter[Labels]:
+        found: Counter[Labels] = Counter()
+        for (_, provider, model, _), tally in self._tallies.items():
+            for kind, tokens in zip(TOKENS, tally.usage, strict=True):
+                if tokens:
+                    found[provider, model, kind] += tokens
+        return found
 
     def _counted(self) -> Iterator[str]:
         yield from _family(
@@ -116,9 +151,9 @@ class Metrics:
             [_sample("mcproxy_build_info", ("version",), (__version__,), 1)],
         )
         for name, text, labels, counts in (
-            ("requests", "Requests that asked a model.", _REQUEST, self._requests),
+            ("requests", "Requests that asked a model.", _REQUEST, self._requests()),
             ("upstream_attempts", "Calls to upstreams.", ("provider", "outcome"), self._attempts),
-            ("tokens", "Tokens as upstreams counted them.", _TOKENS, self._tokens),
+            ("tokens", "Tokens as upstreams counted them.", _TOKENS, self._tokens()),
             ("fallbacks", "Answers by a stand-in.", ("from", "to"), self._fallbacks),
             ("auth_failures", "Requests turned away.", ("reason",), self._refusals),
         ):
