@@ -7,7 +7,7 @@ stream; redirects are not followed, because a redirected POST would carry keys t
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -118,6 +118,13 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = partial(made, loop=self._loop)
 
 
+class _Request(aiohttp.ClientRequest):
+    """A request without headers of the library's own: calls carry all that they mean to send."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Adds none."""
+
+
 class Transport:
     """The shared connection pool."""
 
@@ -133,6 +140,7 @@ class Transport:
         self._session = aiohttp.ClientSession(
             # Concurrency is bounded per account, where limits are; a pool limit would deadlock
             # slow streams against each other.
+            request_class=_Request,
             connector=_Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=50),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -173,7 +181,6 @@ class Transport:
                 call.url,
                 data=call.body,
                 headers=call.headers,
-                skip_auto_headers=_NOT_ADDED,
                 allow_redirects=False,
                 proxy=call.proxy or self._proxy_for(call.url),
                 timeout=limit,
@@ -206,10 +213,6 @@ class Transport:
 
 def _patience(stall: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall)
-
-
-_NOT_ADDED = frozenset({"Accept", "Accept-Encoding", "User-Agent"})
-"""Headers that the HTTP library would add; calls carry every header they mean to send."""
 
 
 def _failure_of(cause: BaseException, host: str) -> Failure:
