@@ -146,10 +146,10 @@ class UnknownModel(ProxyError):
     """No account serves a model of this name, and no alias or route has it."""
 
     def __init__(self, name: str, *, nearest: tuple[str, ...] = ()) -> None:
-        shown = name[:128]
+        shown, hint = name[:128], suggestion(nearest)
         super().__init__(
             ErrorKind.UNKNOWN_MODEL,
-            f"model: {shown!r} is not known.{suggestion(nearest)} `mcproxy models` lists what can be asked for.",
+            f"model: {shown!r} is not known.{hint} `mcproxy models` lists what can be asked for.",
             param="model",
         )
 

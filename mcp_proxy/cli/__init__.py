@@ -15,11 +15,15 @@ from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.cli.lazy import RootGroup, Verb
-from mcp_proxy.cli.render import clean, survive_narrow_encodings
+from mcp_proxy.cli.render import clean, json_option, show, survive_narrow_encodings
 from mcp_proxy.errors import UserError
+from mcp_proxy.spelling import did_you_mean
 
 FAILED = 1
 INTERRUPTED = 130
+
+OVERVIEW = "mcproxy.overview/1"
+"""The document of `mcproxy --json`."""
 
 VERBS = {
     "accounts": Verb(
@@ -28,7 +32,7 @@ VERBS = {
     "serve": Verb("mcp_proxy.cli.serve:serve", "Run the server in the foreground."),
     "limits": Verb(
         "mcp_proxy.cli.limits:limits",
-        "Show what is left of each model, for all accounts or those named.",
+        "Show what is left of each model of all accounts, or of some.",
     ),
     "health": Verb("mcp_proxy.cli.health:health", "Ask the running server whether it serves."),
     "models": Verb(
@@ -36,11 +40,11 @@ VERBS = {
     ),
     "route": Verb(
         "mcp_proxy.cli.route:route",
-        "Show where a model name leads now, and why; sends no request.",
+        "Show where a model name leads now, and why.",
     ),
     "run": Verb(
         "mcp_proxy.cli.run_client:run",
-        "Start a client with the server as its API; with a server, if none runs.",
+        "Start a client with the server as its API.",
     ),
     "env": Verb(
         "mcp_proxy.cli.env_verb:env", "Print the variables that lead a client to the server."
@@ -52,7 +56,7 @@ VERBS = {
     "unsetup": Verb("mcp_proxy.cli.setup_client:unsetup", "Take back what setup changed."),
     "explain": Verb(
         "mcp_proxy.cli.explain:explain",
-        "Tell what was decided for a request: the latest one, or one by its id.",
+        "Tell what was decided for a request.",
     ),
     "test": Verb(
         "mcp_proxy.cli.test_verb:test", "Try the running server in the dialects of all clients."
@@ -62,7 +66,8 @@ VERBS = {
     ),
     "doctor": Verb("mcp_proxy.cli.doctor:doctor", "Look for what is wrong, and say what mends it."),
     "config": Verb(
-        "mcp_proxy.cli.config_verb:config", "Show the settings in force, begin or check a file."
+        "mcp_proxy.cli.config_verb:config",
+        "Show the settings in force, begin a settings file, check one.",
     ),
     "paths": Verb("mcp_proxy.cli.paths_verb:paths", "Show the files and directories in use."),
     "completion": Verb(
@@ -75,6 +80,9 @@ VERBS = {
         "Play the main job on an embedded upstream; no account is needed.",
     ),
 }
+
+_ON = frozenset({"1", "true", "yes", "on"})
+_VERBOSE = {"-v": 1, "--verbose": 1, "-vv": 2, "-vvv": 3}
 
 EXAMPLES = """\b
 Examples:
@@ -99,42 +107,73 @@ Examples:
 )
 @click.option("-v", "--verbose", count=True, help="Say more; repeat for still more.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but the answer and errors.")
+@json_option(OVERVIEW)
 @click.pass_context
-def mcproxy(ctx: click.Context, *, config: Path | None, verbose: int, quiet: bool) -> None:
-    """One local server in front of your own AI accounts, for clients of the big APIs."""
+def mcproxy(
+    ctx: click.Context, *, config: Path | None, verbose: int, quiet: bool, as_json: bool
+) -> None:
+    """One local server in front of your own AI accounts, for clients of the big APIs.
+
+    Without a command: how things stand, and what comes next.
+    """
     app = App(config=config, verbosity=-1 if quiet else verbose)
     ctx.obj = app
     _set_up_logging(app.verbosity)
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
-        click.echo(f"\nNext: {_next_step(app)}")
+        _show_overview(app, as_json=as_json)
+    elif as_json:
+        ctx.fail(f"--json goes behind the command: mcproxy {ctx.invoked_subcommand} ... --json")
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED:
+        # Not sys.exit, which waits for threads, and those for upstreams.
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Do what the arguments say. The exit code; every error is one line on stderr."""
     survive_narrow_encodings()
+    try:
+        code = _outcome(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_has_left()
+    return code
+
+
+def _outcome(arguments: list[str]) -> int:
+    """The exit code of what the arguments say; an error has been told."""
     if os.environ.get("_MCPROXY_COMPLETE"):
         return _complete(arguments)
     try:
         code = mcproxy.main(arguments, prog_name="mcproxy", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        _in_our_words(error).show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_has_left()
     except UserError as error:
-        return _told(str(error), error.exit_code)
+        return _told(str(error), error.exit_code, trace=_debugs(arguments))
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
-        return _told(f"{type(error).__name__}: {error} (--debug shows where)", FAILED)
+        what = f"{type(error).__name__}: {error} (-vv shows where; mcproxy doctor looks around)"
+        return _told(what, FAILED, trace=_debugs(arguments) or _verbosity(arguments) > 1)
     return code if isinstance(code, int) else 0
+
+
+def _in_our_words(error: click.ClickException) -> click.ClickException:
+    """An option that there is not is told the nearest as everything else is."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    options = error.ctx.command.get_params(error.ctx)
+    known = [name for option in options for name in option.opts if name.startswith("--")]
+    hint = did_you_mean(error.option_name, known)
+    return click.UsageError(f"There is no option {error.option_name}.{hint}", error.ctx)
 
 
 def _complete(words: list[str]) -> int:
@@ -145,8 +184,8 @@ def _complete(words: list[str]) -> int:
     return 0
 
 
-def _told(message: str, exit_code: int) -> int:
-    if _wants_traceback():
+def _told(message: str, exit_code: int, *, trace: bool) -> int:
+    if trace:
         traceback.print_exc()
     # The journal sorts by it, and of a service that failed to start this line is all there is.
     mark = priority(logging.ERROR) if leads_to_journal(2, os.environ) else ""
@@ -154,25 +193,33 @@ def _told(message: str, exit_code: int) -> int:
     return exit_code
 
 
-def _wants_traceback() -> bool:
-    return "--debug" in sys.argv or os.environ.get("DEBUG", "").lower() in {
-        "1",
-        "true",
-        "yes",
-        "on",
-    }
+def _debugs(arguments: list[str]) -> bool:
+    return "--debug" in arguments or os.environ.get("DEBUG", "").lower() in _ON
+
+
+def _verbosity(arguments: list[str]) -> int:
+    """How often `-v` was given: what failed may have failed before that was understood."""
+    return sum(_VERBOSE.get(each, 0) for each in arguments)
 
 
 def _reader_has_left() -> int:
-    """`mcproxy … | head`: not worth a word, and nothing is left to be flushed at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    """`mcproxy … | head`: not worth a word, and nothing is left to be flushed at exit.
+
+    The code is that of click, rich and Python's own manual for an answer that nobody read.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    return FAILED
 
 
-def _next_step(app: App) -> str:
-    if app.accounts().accounts:
-        return "mcproxy serve"
-    return "mcproxy accounts add   (or, to look around without an account: mcproxy demo)"
+def _show_overview(app: App, *, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from mcp_proxy.cli.overview import overview, overview_view
+
+    report = {"schema": OVERVIEW, **overview(app)}
+    show(report, lambda shown: overview_view(shown, datetime.now(UTC)), as_json=as_json)
 
 
 def _set_up_logging(verbosity: int) -> None:

@@ -16,6 +16,8 @@ from mcp_proxy.errors import UserError
 from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
 from mcp_proxy.store.entries import entry_fields
 
+USAGE = 2
+
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
@@ -104,7 +106,9 @@ def _same_person(existing: Account, signed_in: SignedIn) -> None:
         return
     story = f"{existing.id} belongs to {existing.label}, but {email} has signed in"
     if not sys.stdin.isatty():
-        raise UserError(f"{story}; nothing was changed. Use another --id for {email}.")
+        raise UserError(
+            f"{story}; nothing was changed. Pass another --id for {email}.", exit_code=USAGE
+        )
     if not click.confirm(f"{story}. Replace it?", default=False, err=True):
         raise UserError("nothing was changed")
 

@@ -4,8 +4,9 @@ accounts.toml is read before anything else: a malformed file fails there, before
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,12 @@ def accounts() -> None:
 
 
 @accounts.command(epilog=ADD_HELP)
-@click.option("--provider", type=OneOf(PROVIDER_NAMES), help="Whose account it is.")
+@click.option(
+    "--provider",
+    type=OneOf(PROVIDER_NAMES),
+    metavar="PROVIDER",
+    help="Whose account it is; they are listed below.",
+)
 @click.option("--id", help="Name for the account; made from its address when left out.")
 @click.option("--api-key", metavar="KEY", help="For providers with keys; - reads it from stdin.")
 @click.option(
@@ -95,7 +101,8 @@ def accounts() -> None:
     "--from",
     "source",
     type=OneOf(list(SOURCES)),
-    help="Use a login that another program has on this machine.",
+    metavar="PROGRAM",
+    help="Use a login that another program has on this machine; see below.",
 )
 @click.option(
     "--file",
@@ -254,13 +261,23 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
         return []
     from mcp_proxy.engine.verify import Verifier
 
-    with app.state() as state, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with app.state() as state, _threads() as pool:
         verifier = Verifier(app.account_store(), state, app.settings().provider)
         verdicts = list(pool.map(verifier.verify, chosen))
         for verdict in verdicts:
             verifier.record(verdict)
             note_plan(state, verdict)
     return [verdict_row(verdict) for verdict in verdicts]
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """A pool that whoever interrupts us need not wait for: a call may last half a minute."""
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _forget(state: "StateStore", account_id: str) -> None:

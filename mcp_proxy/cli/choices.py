@@ -1,4 +1,4 @@
-"""A word out of a few, for options and arguments. One that is not among them is told the nearest."""
+"""A word out of a few, for options and arguments; whoever mistyped one is told the nearest."""
 
 from typing import Any
 

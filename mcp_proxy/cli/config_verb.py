@@ -123,9 +123,10 @@ Examples:
 @json_option(VALIDATE_SCHEMA)
 @pass_app
 def validate_config(app: App, /, *, file: Path | None, as_json: bool) -> int:
-    """Check a settings file as `serve` would: exit 0 when it can start with it, 78 when not.
+    """Check a settings file as `serve` would.
 
-    Without FILE, the one in use, and the variables with it.
+    Exit 0 when it can start with it, 78 when not. Without FILE, the one in use, and the variables
+    with it.
     """
     paths, env = app.paths, os.environ
     if file is not None:

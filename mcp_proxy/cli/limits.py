@@ -40,7 +40,7 @@ Examples:
 @json_option(LIMITS_SCHEMA)
 @pass_app
 def limits(app: App, /, *, ids: tuple[str, ...], watch: bool, why: bool, as_json: bool) -> int:
-    """Show what is left of each model, for all accounts or those named.
+    """Show what is left of each model of all accounts, or of some.
 
     Asks the running server; without one, the upstreams.
     """

@@ -57,20 +57,20 @@ class RunningServer:
             raise NoServer(f"the server at {self.url} answered with status {status}")
         return body
 
-    def account_limits(self) -> JsonObject:
-        """Its `/account-limits`. NoServer when there is none."""
-        return self._document("/account-limits", "accounts")
+    def account_limits(self, within: float = FIGURES_WITHIN) -> JsonObject:
+        """Its `/account-limits`. NoServer when there is none, or none `within` these seconds."""
+        return self._document("/account-limits", "accounts", within)
 
     def models(self) -> list[JsonObject]:
         """The rows of its `/v1/models`. NoServer when there is none."""
         rows: list[JsonObject] = self._document("/v1/models", "data")["data"]
         return rows
 
-    def _document(self, path: str, field: str) -> JsonObject:
+    def _document(self, path: str, field: str, within: float = FIGURES_WITHIN) -> JsonObject:
         """What it answers there, if it is ours and the answer has the field."""
         # The key is only for ours; somebody else's program may have the port.
         self.health()
-        status, body = self._get(path, FIGURES_WITHIN, self._key)
+        status, body = self._get(path, within, self._key)
         if status == 401:
             raise NoServer(f"the server at {self.url} has another key than these settings")
         if status != 200 or not isinstance(body, dict) or field not in body:

@@ -161,7 +161,7 @@ async def test_the_wrong_person_does_not_replace_an_account(
     credential = Credential(refresh_token=Secret("1//anns"))
     home.add(Account("work", "antigravity", credential, label="ann@example.com"))
     ran = await signing.beside(*ADD, "--id", "work", env={"DEMO_LOGIN": "&login_hint=ben"})
-    assert (ran.code, ran.stdout) == (1, "")
+    assert (ran.code, ran.stdout) == (2, "")
     assert "belongs to ann@example.com, but ben@example.com has signed in" in ran.stderr
     assert stored(home)[0].credential == credential
 
