@@ -1,37 +1,26 @@
 """An archive for bug reports. Nothing secret goes into it, and that is made sure of twice.
 
 Every document is made of fields that are none; then whatever the accounts, settings and variables
-hold as secrets is struck from the text of all of them, wherever it came from.
+hold as secrets is struck from the text of all of them, wherever it came from (`striking.py`).
 """
 
 import io
 import json
 import os
-import re
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mcp_proxy.account import Account, Secret
 from mcp_proxy.cli.checks.installation import versions
 from mcp_proxy.cli.context import App
+from mcp_proxy.cli.striking import STRUCK, known_secrets, striker
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.settings import Settings
 
 USAGE = 2
-STRUCK = "(secret)"
-SHORTEST_SECRET = 4
-"""Characters. A shorter key is no secret, and striking it would leave holes in every word."""
-
 LAST_NOTES = 200
-
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|AUTH", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
-"""User and password of a URL."""
 
 _STATE_TABLES = ("standings", "marks", "notices", "features", "calibration")
 """What a server has learnt of accounts and models; the other tables hold tokens and talk."""
@@ -68,7 +57,7 @@ def write_bundle(app: App, file: Path, report: Mapping[str, Any]) -> dict[str, A
         "decisions.json": _last(app, "decisions"),
         "variables.json": _variables(os.environ),
     }
-    strike = _striker(_secrets(app, os.environ))
+    strike = striker(known_secrets(app, os.environ))
     files = {
         name: strike(json.dumps(document, indent=2, ensure_ascii=False)).encode()
         for name, document in documents.items()
@@ -124,51 +113,6 @@ def _variables(env: Mapping[str, str]) -> list[str]:
     others = {"LANG", "TERM", "NO_COLOR", "COLUMNS", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
     known = {*OF_THE_SHELL, *others}
     return sorted(name for name in env if name in known or name.startswith(own))
-
-
-# --------------------------------------------------------------------------- what must not be in it
-
-
-def _striker(secrets: set[str]) -> Callable[[str], str]:
-    """A function that takes secrets, and what stands for a user in addresses, out of JSON text."""
-    # As they are in JSON; the longest first, since one may begin with another.
-    spelled = sorted((json.dumps(each)[1:-1] for each in secrets), key=len, reverse=True)
-    any_secret = re.compile("|".join(map(re.escape, spelled))) if spelled else None
-
-    def strike(text: str) -> str:
-        struck = any_secret.sub(STRUCK, text) if any_secret else text
-        return _IN_ADDRESS.sub(STRUCK, struck)
-
-    return strike
-
-
-def _secrets(app: App, env: Mapping[str, str]) -> set[str]:
-    found = {value for name, value in env.items() if _SECRET_NAME.search(name)}
-    with suppress(UserError):
-        found |= set(_of_settings(app.settings()))
-    with suppress(UserError):
-        for account in app.account_store().load().accounts:
-            found |= set(_of_account(account))
-    return {each for each in found if len(each) >= SHORTEST_SECRET and not each.startswith("/")}
-
-
-def _of_settings(settings: Settings) -> Iterator[str]:
-    yield from (key.value for key in settings.server.api_keys)
-    for provider in settings.providers.values():
-        if provider.client_secret is not None:
-            yield provider.client_secret.value
-
-
-def _of_account(account: Account) -> Iterator[str]:
-    """Keys that this version does not know may be secrets as well."""
-    credential = account.credential
-    for secret in (credential.refresh_token, credential.api_key, credential.client_secret):
-        if isinstance(secret, Secret):
-            yield secret.value
-    yield from account.headers.values()
-    yield from (value for value in account.extras.values() if isinstance(value, str))
-    if account.label:
-        yield account.label
 
 
 # ------------------------------------------------------------------------------------- the archive

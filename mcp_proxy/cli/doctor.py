@@ -4,6 +4,7 @@ The checks are in `checks/`, one file a theme; here they are run, all at once an
 and told. A check that fails itself is a finding, too.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,13 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import JsonObject, json_option, show, text
+from mcp_proxy.cli.render import JsonObject, counted, indented, json_option, show, text
 from mcp_proxy.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from mcp_proxy.cli.checks.finding import Finding, Look
+    from mcp_proxy.cli.layout import Shown
     from mcp_proxy.store.accounts import Loaded
     from mcp_proxy.store.settings import Settings
 
@@ -27,6 +27,8 @@ SCHEMA = "mcproxy.doctor/1"
 FAILED = 1
 ALL_WITHIN = 9.0
 """Seconds for all checks; the whole command takes ten at most."""
+
+REPORT = "mcproxy doctor --bundle mcproxy-report.tar.gz, and report it with that file"
 
 _SIGNS = {
     "ok": ("ok", "green"),
@@ -75,9 +77,11 @@ def doctor_report(app: App, *, online: bool) -> JsonObject:
     from mcp_proxy.cli.checks.finding import Level, Look, at_once, warning
     from mcp_proxy.cli.checks.themes import THEMES
 
+    # A state that cannot be read is a finding; each look at it would say so once more.
+    logging.getLogger("mcp_proxy.store.state").setLevel(logging.ERROR)
     look = Look(app, os.environ, Path.home(), _settings(app), _loaded(app), online=online)
     calls = {name: partial(_looked_at, check, look) for name, check in THEMES.items()}
-    slow = [warning(f"could not be looked at within {ALL_WITHIN:g} s")]
+    slow = [warning(f"could not be looked at within {ALL_WITHIN:g} s", "mcproxy doctor")]
     found = {
         name: slow if each is None else each for name, each in at_once(calls, ALL_WITHIN).items()
     }
@@ -95,7 +99,7 @@ def doctor_report(app: App, *, online: bool) -> JsonObject:
     }
 
 
-def doctor_view(report: JsonObject) -> "Iterable[RenderableType]":
+def doctor_view(report: JsonObject) -> "Iterable[Shown]":
     """A line for each finding under its theme, and what mends it below."""
     theme = None
     for each in report["findings"]:
@@ -103,17 +107,17 @@ def doctor_view(report: JsonObject) -> "Iterable[RenderableType]":
             theme = each["theme"]
             yield text(theme, "bold")
         sign, style = _SIGNS[each["level"]]
-        yield text("").append(f"  {sign}: ", style).append_text(text(each["what"]))
+        said = each["what"].removesuffix(f"; run: {each['mend']}")
+        yield indented(text(f"{sign}: ", style).append(" ").append_text(text(said, "not bold")), 2)
         if each["mend"]:
-            yield text("").append(f"      mend it: {each['mend']}")
+            yield indented(text(f"mend it: {each['mend']}"), 6)
     counts = report["counts"]
-    yield text(
-        f"{counts['problem']} problems, {counts['warning']} warnings, {counts['ok']} ok", "bold"
-    )
+    problems, warnings = (counted(counts[each], each) for each in ("problem", "warning"))
+    yield text(f"{problems}, {warnings}, {counts['ok']} ok", "bold")
     if report["bundle"]:
         yield text(f"Wrote {report['bundle']['file']}. In it, without secrets:")
         for name, what in report["bundle"]["files"].items():
-            yield text("").append(f"  {name}: {what}")
+            yield indented(text(f"{name}: {what}"), 2)
 
 
 def _settings(app: App) -> "Settings | None":
@@ -133,14 +137,14 @@ def _loaded(app: App) -> "Loaded | None":
 
 def _looked_at(check: "Callable[[Look], Iterable[Finding]]", look: "Look") -> "list[Finding]":
     """What there is until something goes wrong in the check itself, and that."""
-    from mcp_proxy.cli.checks.finding import problem
+    from mcp_proxy.cli.checks.finding import problem, told
 
     found: list[Finding] = []
     try:
         for each in check(look):
             found.append(each)  # noqa: PERF402 - what came before a failure is to be kept
     except UserError as cause:
-        found.append(problem(str(cause)))
+        found.append(problem(*told(str(cause), REPORT)))
     except Exception as cause:  # noqa: BLE001 - whoever asks a doctor is in trouble already
-        found.append(problem(f"this check failed itself: {type(cause).__name__}", "report it"))
+        found.append(problem(f"this check failed itself: {type(cause).__name__}", REPORT))
     return found

@@ -183,10 +183,15 @@ def status_of(app: App, *, system: bool) -> dict[str, Any]:
 
 def _problems(manager: "Manager", found: "Status") -> Iterator[tuple[str, str]]:
     """What its owner should know, and what to run."""
+    from mcp_proxy.cli.services import CONFIG_ERROR
     from mcp_proxy.cli.services.plan import is_ours
 
     again = f"mcproxy service install{scope_flag(manager.scope)}"
     installed = any(is_ours(path) for path in manager.places())
+    if installed and found.last_exit == CONFIG_ERROR and not found.runs:
+        yield "its settings have to be mended before it can start", "mcproxy config validate"
+        # It also lets the manager forget how often the start has failed.
+        yield "once they are right, it has to be started again", again
     if installed and (program := manager.program()) and not program.exists():
         yield f"it would start {program}, which is not there", again
     if installed and not found.runs and found.problem is None:

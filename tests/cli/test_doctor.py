@@ -1,7 +1,9 @@
 """`mcproxy doctor`: what is found, what mends it, and an archive in which nothing is secret."""
 
 import json
+import os
 import socket
+import sys
 import tarfile
 import time
 import zipfile
@@ -13,7 +15,9 @@ import pytest
 from harness import Cli, Home, Ran
 
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.cli.checks.finding import at_once
+from mcp_proxy.cli.checks.finding import at_once, told
+from mcp_proxy.cli.checks.port_owner import owner_of
+from mcp_proxy.store.locks import FileLock
 from mcp_proxy.store.state import StateStore
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ def found(ran: Ran) -> dict[str, list[tuple[str, str, str | None]]]:
     themes: dict[str, list[tuple[str, str, str | None]]] = {}
     for each in report["findings"]:
         assert each.keys() == {"theme", "level", "what", "mend"}
+        assert each["level"] == "ok" or each["mend"], "whatever is not right can be mended"
         themes.setdefault(each["theme"], []).append((each["level"], each["what"], each["mend"]))
     return themes
 
@@ -91,6 +96,27 @@ async def test_an_alias_to_a_model_that_nobody_serves_is_named(cli: Cli, home: H
     assert warned[0][1] == "mcproxy route mine"
 
 
+async def test_routes_and_stand_ins_that_lead_nowhere_are_named(cli: Cli, home: Home) -> None:
+    home.configure(
+        '[[routes.fast]]\nmodel = "none-such"\naccount = "gone"\n'
+        '[[routes.good]]\nmodel = "gemini-3-flash"\n'
+        '[fallback.models]\n"gemini-3-flash" = ["nothing"]\n'
+    )
+    home.add(Account("z", "zai", Credential(api_key=Secret("k" * 20))))
+    async with cli.serve("--demo") as url:
+        ran = await cli.beside("doctor", "--json", env={"PORT": url.rpartition(":")[2]})
+    warned = {what: mend for level, what, mend in found(ran)["server"] if level == "warning"}
+    assert warned == {
+        "the route fast leads to none-such, which nobody serves": "mcproxy route fast",
+        "the fallback of gemini-3-flash leads to nothing, which nobody serves": (
+            "mcproxy route gemini-3-flash"
+        ),
+        "the route fast names the account gone, which is not there": (
+            f"edit {home.paths.config}, or: mcproxy accounts add --id gone"
+        ),
+    }
+
+
 async def test_a_server_with_another_key_is_a_problem(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,11 +128,32 @@ async def test_a_server_with_another_key_is_a_problem(
     assert any("another key" in what for level, what, _ in found(ran)["server"])
 
 
-def test_another_program_on_the_port_is_a_problem(cli: Cli) -> None:
+def test_another_program_on_the_port_is_a_problem_and_named(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         ran = cli("doctor", "--json", env={"PORT": str(silent.getsockname()[1])})
     assert ran.code == 1
-    assert found(ran)["server"][-1][0] == "problem"
+    level, what, mend = found(ran)["server"][-1]
+    assert level == "problem"
+    if sys.platform == "linux":
+        assert f"(process {os.getpid()}) has the port" in what
+        assert str(mend).endswith(f"kill {os.getpid()}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells it")
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_whose_a_port_is(family: socket.AddressFamily, unused_port: int) -> None:
+    assert owner_of(unused_port) is None
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.create_server((host, 0), family=family) as ours:
+        owner = owner_of(ours.getsockname()[1])
+    assert owner is not None
+    assert owner.pid == os.getpid()
+
+
+def test_a_command_at_the_end_of_a_message_is_what_mends_it() -> None:
+    assert told("it is loose. Run: chmod 600 x", "else") == ("it is loose", "chmod 600 x")
+    assert told("it is loose", "else") == ("it is loose", "else")
+    assert told("Run: a; or look at b", "else") == ("Run: a; or look at b", "else")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +205,65 @@ def test_a_malformed_accounts_file_is_a_problem_with_its_line(cli: Cli, quiet_ho
     ((level, what, mend),) = found(ran)["accounts"]
     assert (ran.code, level) == (1, "problem")
     assert "line 2" in what
+    assert str(mend).startswith("edit ")
     assert str(quiet_home.paths.accounts) in str(mend)
+
+
+def test_an_entry_that_is_wrong_can_be_removed(cli: Cli, quiet_home: Home) -> None:
+    quiet_home.paths.accounts.write_text('[[accounts]]\nid = "bad"\nprovider = "none"\n')
+    quiet_home.paths.accounts.chmod(0o600)
+    ((level, _, mend),) = found(cli("doctor", "--json"))["accounts"]
+    assert level == "problem"
+    assert str(mend).endswith("mcproxy accounts remove bad")
+
+
+def test_settings_with_secrets_that_others_can_read_are_shut_by_a_command(
+    cli: Cli, home: Home
+) -> None:
+    home.configure('[server]\nport = 1\napi_keys = ["k"]\n')
+    home.paths.config.chmod(0o644)
+    warned = [(what, mend) for level, what, mend in found(cli("doctor", "--json"))["files"]]
+    assert (
+        f"{home.paths.config}: other users can read the secrets in it",
+        f"chmod 600 {home.paths.config}",
+    ) in warned
+
+
+def test_a_lock_that_somebody_holds_is_told_with_the_process(cli: Cli, quiet_home: Home) -> None:
+    quiet_home.add(Account("z", "zai", Credential(api_key=Secret("k" * 20))))
+    lock = quiet_home.paths.accounts.with_name("accounts.toml.lock")
+    with FileLock(lock):
+        warned = [what for level, what, _ in found(cli("doctor", "--json"))["files"]]
+    assert any(f"still locked by process {os.getpid()}" in what for what in warned)
+
+
+def test_a_state_that_is_damaged_is_told_once(cli: Cli, quiet_home: Home) -> None:
+    quiet_home.paths.state.mkdir(mode=0o700, parents=True)
+    (quiet_home.paths.state / "state.db").write_bytes(b"\xff" * 8192)
+    ran = cli("doctor", "--json")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert [what for _, what, _ in found(ran)["files"] if "is damaged" in what]
+
+
+def test_a_state_directory_that_is_a_file_is_a_problem(cli: Cli, quiet_home: Home) -> None:
+    quiet_home.paths.state.parent.mkdir(parents=True, exist_ok=True)
+    quiet_home.paths.state.write_text("")
+    ran = cli("doctor", "--json")
+    assert ran.code == 1
+    assert any("has to be a directory" in what for _, what, _ in found(ran)["files"])
+
+
+@pytest.mark.usefixtures("quiet_home")
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(12_630, "; its token is good for 3 h 30 m"), (-5, "; its next token is due")],
+)
+def test_how_long_a_token_is_good_is_told(cli: Cli, home: Home, seconds: int, said: str) -> None:
+    home.add(Account("ada", "antigravity", Credential(refresh_token=Secret("1//r" * 9))))
+    with StateStore.open(home.paths.state) as state:
+        state.put("tokens", "ada", {"sealed": "x", "expires_at": time.time() + seconds})
+    rows = found(cli("doctor", "--json"))["accounts"]
+    assert ("ok", f"ada (antigravity): unknown{said}", None) in rows
 
 
 def test_a_file_that_others_could_read_is_told(cli: Cli, quiet_home: Home) -> None:

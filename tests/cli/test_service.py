@@ -416,7 +416,25 @@ def test_a_service_that_failed_is_exit_1_with_the_next_command(cli, home, machin
     ran = cli("service", "status", env={"SHOWN": FAILED})
     assert ran.code == 1
     assert "78" in ran.stdout
-    assert "mcproxy service logs" in ran.stdout
+    for command in ("config validate", "service install", "service logs"):
+        assert f"Run: mcproxy {command}" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("shown", "level", "said", "mend"),
+    [
+        (RUNNING, "ok", "the service is active", None),
+        (RUNNING.replace("=enabled", "=disabled"), "warning", "start with the machine", "install"),
+        (FAILED, "warning", "its settings have to be mended", "config validate"),
+    ],
+)
+def test_the_doctor_says_the_same(cli, home, machine, shown, level, said, mend):
+    cli("service", "install", "--yes")
+    ran = cli("doctor", "--json", env={"SHOWN": shown})
+    rows = [row for row in json.loads(ran.stdout)["findings"] if row["theme"] == "service"]
+    (row,) = [row for row in rows if said in row["what"]]
+    assert row["level"] == level
+    assert (row["mend"] or "").endswith(mend or "")
 
 
 def test_no_service_is_exit_1_with_the_next_command(cli, home, machine):

@@ -6,8 +6,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcp_proxy.cli.checks.finding import Finding, Look, ok, problem, warning
+from mcp_proxy.cli.checks.finding import Finding, Look, ok, problem, told, warning
 from mcp_proxy.errors import UserError
+from mcp_proxy.store.database import FILE_NAME
 from mcp_proxy.store.locks import FileLock
 
 LITTLE_SPACE = 64 << 20
@@ -26,6 +27,9 @@ SYNCED = (
 
 OTHERS = 0o077
 
+DATABASE = b"SQLite format 3\0"
+"""What such a file begins with (sqlite.org/fileformat.html, 1.3.1); a new one may be empty."""
+
 
 def findings(look: Look) -> Iterator[Finding]:
     paths = look.app.paths
@@ -33,6 +37,7 @@ def findings(look: Look) -> Iterator[Finding]:
     yield from _lock(look)
     for place in dict.fromkeys((paths.accounts.parent, paths.state)):
         yield from _directory(place)
+    yield from _state(paths.state)
 
 
 def _settings(look: Look) -> Iterator[Finding]:
@@ -41,10 +46,10 @@ def _settings(look: Look) -> Iterator[Finding]:
         try:
             look.app.settings()
         except UserError as wrong:
-            yield problem(str(wrong), "mcproxy config validate")
+            yield problem(*told(str(wrong), "mcproxy config validate"))
         return
     for note in look.settings.warnings:
-        yield warning(note, "mcproxy config validate")
+        yield warning(*told(note, f"edit {file}, then: mcproxy config validate"))
     if not look.settings.warnings:
         yield ok(f"{file}: right" if file.exists() else f"{file}: not there, defaults are in force")
 
@@ -58,12 +63,21 @@ def _lock(look: Look) -> Iterator[Finding]:
         with FileLock(lock, timeout=0.2):
             pass
     except UserError as held:
-        yield warning(str(held))
+        what, _, _ = str(held).partition(" Wait ")
+        yield warning(what, "wait for that process, or end it: kill PID")
 
 
 def _directory(place: Path) -> Iterator[Finding]:
     """The directory, or what of the way to it there is: it is made when it is needed."""
     there = next(each for each in (place, *place.parents) if each.exists())
+    if not there.is_dir():
+        yield problem(f"{there}: is a file, and has to be a directory", f"mv {there} {there}.old")
+        return
+    owner = there.stat().st_uid
+    if there == place and owner not in (os.geteuid(), 0):
+        yield warning(
+            f"{place}: belongs to another user (uid {owner})", f"sudo chown -R $USER {place}"
+        )
     if not os.access(there, os.W_OK | os.X_OK):
         yield problem(f"{there}: cannot be written", f"chmod u+rwx {there}")
         return
@@ -80,3 +94,21 @@ def _directory(place: Path) -> Iterator[Finding]:
         yield problem(f"{there}: {free >> 20} MB are free; renewed tokens may be lost", "make room")
     else:
         yield ok(f"{place}: can be written")
+
+
+def _state(directory: Path) -> Iterator[Finding]:
+    """Whether what servers have learnt can be read; it is nothing that would be missed for long."""
+    file = directory / FILE_NAME
+    try:
+        with file.open("rb") as database:
+            beginning = database.read(len(DATABASE))
+    except FileNotFoundError:
+        return
+    except OSError as cause:
+        yield problem(f"{file}: cannot be read: {cause.strerror}", f"sudo chown $USER {file}")
+        return
+    if beginning and beginning != DATABASE:
+        yield warning(
+            f"{file}: is damaged; the next server puts it aside and begins anew",
+            "restart mcproxy serve",
+        )

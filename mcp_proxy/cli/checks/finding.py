@@ -1,5 +1,6 @@
 """What a check finds, and what it may look at."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,19 +28,29 @@ class Finding(NamedTuple):
     level: Level
     what: str
     mend: str | None = None
-    """The command or deed that mends it."""
+    """The command or deed that mends it. Whatever is not right has one."""
 
 
 def ok(what: str) -> Finding:
     return Finding(Level.OK, what)
 
 
-def warning(what: str, mend: str | None = None) -> Finding:
+def warning(what: str, mend: str) -> Finding:
     return Finding(Level.WARNING, what, mend)
 
 
-def problem(what: str, mend: str | None = None) -> Finding:
+def problem(what: str, mend: str) -> Finding:
     return Finding(Level.PROBLEM, what, mend)
+
+
+_WITH_COMMAND = re.compile(r"(.+?)[.;]? Run: ([^;]+)", re.DOTALL)
+"""How messages of ours end when a command mends what they tell."""
+
+
+def told(message: str, mend: str) -> tuple[str, str]:
+    """What a message says, and the command at its end; `mend` for one that has none."""
+    found = _WITH_COMMAND.fullmatch(message)
+    return (found[1], found[2]) if found else (message, mend)
 
 
 @dataclass(frozen=True, slots=True)
