@@ -2,16 +2,19 @@
 function __mcproxy_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    env _MCPROXY_COMPLETE=1 $words[1] $words[2..-1] "$current" 2>/dev/null |
+    # What is offered has to begin with the whole word, of which an option may be a part.
+    set -l option (string match --regex -- '^--[a-z-]+=' $current)
+    set -l rest (string replace --regex -- '^--[a-z-]+=' '' $current)
+    env _MCPROXY_COMPLETE=words $words "$current" 2>/dev/null |
         while read -l -d \t kind value help
             switch $kind
                 case plain
-                    printf '%s\t%s\n' $value $help
+                    printf '%s%s\t%s\n' "$option" $value $help
                 case file
-                    __fish_complete_path "$current"
+                    printf '%s\n' "$option"(__fish_complete_path "$rest")
                 case dir
-                    __fish_complete_directories "$current"
+                    printf '%s\n' "$option"(__fish_complete_directories "$rest")
             end
         end
 end
-complete --no-files --command mcproxy --arguments "(__mcproxy_complete)"
+complete --no-files --keep-order --command mcproxy --arguments "(__mcproxy_complete)"

@@ -19,7 +19,7 @@ import pytest
 from harness import Cli, Home
 
 from mcp_proxy.cli import mcproxy
-from mcp_proxy.cli.account_wish import SOURCES
+from mcp_proxy.cli.account_sources import SOURCES
 from mcp_proxy.demo.cloudcode import DemoUpstream
 from mcp_proxy.demo.places import DemoPlaces
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS

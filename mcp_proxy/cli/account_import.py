@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli.account_keeping import SignedIn
 from mcp_proxy.cli.account_sign_in import lent
-from mcp_proxy.cli.account_wish import SOURCES, USAGE, Wish
+from mcp_proxy.cli.account_sources import SOURCES
+from mcp_proxy.cli.account_wish import USAGE, Wish
 from mcp_proxy.errors import UserError
 from mcp_proxy.signin.imports import read_import
 from mcp_proxy.store.environment import read_environment

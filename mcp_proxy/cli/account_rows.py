@@ -9,14 +9,13 @@ from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.render import state_text, table, text
 from mcp_proxy.cli.times import iso
-from mcp_proxy.policy.models import info
-from mcp_proxy.providers import QuotaReading
 from mcp_proxy.store.accounts import Loaded, Problem, credential_id
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mcp_proxy.engine.verify import Verdict
+    from mcp_proxy.providers import QuotaReading
     from mcp_proxy.store.state import StateStore
 
 SCHEMA = "mcproxy.accounts/1"
@@ -79,6 +78,8 @@ class Standings:
         }
 
     def _state(self, account: Account) -> str:
+        from mcp_proxy.policy.models import info
+
         live = self._live.get(account.id, {})
         served = [
             live.get(model) or info(model, account.provider)
@@ -233,7 +234,7 @@ def _model_rows(verdict: "Verdict") -> list[Row]:
     ]
 
 
-def _figure_row(reading: QuotaReading) -> Row:
+def _figure_row(reading: "QuotaReading") -> Row:
     resets_at = reading.resets_at
     shared = " ".join(filter(None, (reading.window, reading.bucket)))
     return {

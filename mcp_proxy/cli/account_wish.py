@@ -11,6 +11,7 @@ import click
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.cli.account_keeping import account_of
+from mcp_proxy.cli.account_sources import SOURCES
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
@@ -22,21 +23,6 @@ from mcp_proxy.store.checks import WrongValue
 from mcp_proxy.store.entries import is_account_id
 
 USAGE = 2
-
-SOURCES: Mapping[str, str | None] = {
-    "antigravity-app": "antigravity",
-    "codex": "codex",
-    "copilot": "copilot",
-    "gemini-cli": "antigravity",
-    "gcloud": "vertex",
-    "env": None,
-    "antigravity-claude-proxy": None,
-    "multi-claude-proxy": None,
-}
-"""What `--from` takes, and whose accounts it gives; None: accounts of several providers.
-
-How each is read is in `account_import.py`.
-"""
 
 _T = TypeVar("_T")
 

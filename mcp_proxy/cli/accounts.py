@@ -5,7 +5,6 @@ accounts.toml is read before anything else: a malformed file fails there, before
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from mcp_proxy.cli.account_rows import (
     verdict_row,
     verdict_view,
 )
-from mcp_proxy.cli.account_wish import SOURCES, USAGE, Wish
+from mcp_proxy.cli.account_sources import SOURCES
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.lazy import VerbGroup
@@ -34,6 +33,8 @@ from mcp_proxy.store.accounts import Loaded, UnknownAccount
 from mcp_proxy.store.entries import PROVIDER_NAMES
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from rich.console import RenderableType
 
     from mcp_proxy.store.state import StateStore
@@ -42,6 +43,7 @@ ADD_SCHEMA = "mcproxy.accounts-add/1"
 VERIFY_SCHEMA = "mcproxy.accounts-verify/1"
 CHANGE_SCHEMA = "mcproxy.accounts-change/1"
 FAILED = 1
+USAGE = 2
 _AT_ONCE = 8
 
 ADD_HELP = """\b
@@ -144,6 +146,7 @@ def accounts() -> None:
 def add(app: App, /, *, as_json: bool, **wish: Any) -> int:
     """Add an account, or sign in anew to one that exists."""
     from mcp_proxy.cli.account_add import add_accounts
+    from mcp_proxy.cli.account_wish import Wish
 
     addition = add_accounts(app, Wish(**wish))
     rows = [
@@ -271,8 +274,10 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
+def _threads() -> Iterator["ThreadPoolExecutor"]:
     """A pool that whoever interrupts us need not wait for: a call may last half a minute."""
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         yield pool

@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from mcp_proxy.cli.clients import CLIENTS, client_named
-from mcp_proxy.cli.clients.client import Client
 
 
 class ClientType(click.Choice[str]):
@@ -16,7 +15,7 @@ class ClientType(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The client itself. UserError with the nearest name for one that is not known."""
-        return value if isinstance(value, Client) else client_named(str(value))
+        return client_named(value) if isinstance(value, str) else value
 
 
 client_argument = click.argument("client", type=ClientType())

@@ -2,16 +2,18 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.client_argument import client_argument, model_option
-from mcp_proxy.cli.client_place import find_place, where
-from mcp_proxy.cli.clients.client import Client
 from mcp_proxy.cli.clients.shells import SHELLS, shell_of
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import json_option, show
+
+if TYPE_CHECKING:
+    from mcp_proxy.cli.clients.client import Client
 
 SCHEMA = "mcproxy.env/1"
 
@@ -30,12 +32,14 @@ Examples:
 @json_option(SCHEMA)
 @pass_app
 def env(
-    app: App, /, *, client: Client, shell: str | None, model: str | None, as_json: bool
+    app: App, /, *, client: "Client", shell: str | None, model: str | None, as_json: bool
 ) -> None:
     """Print the variables that lead a client to the server.
 
     Changes nothing; the shell that reads them does.
     """
+    from mcp_proxy.cli.client_place import find_place, where
+
     found = find_place(app, model, models_needed=client.names_models)
     variables, arguments = client.variables(found.place), client.arguments(found.place)
     syntax = shell or shell_of(os.environ)

@@ -7,24 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.client_argument import client_argument, model_option
-from mcp_proxy.cli.client_changes import (
-    Refused,
-    diff,
-    planned,
-    planned_back,
-    set_up,
-    take_back,
-)
-from mcp_proxy.cli.client_place import find_place, where
-from mcp_proxy.cli.clients.change import Change
-from mcp_proxy.cli.clients.client import Client
-from mcp_proxy.cli.clients.receipt import Receipts
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import json_option, show, text
 from mcp_proxy.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from mcp_proxy.cli.clients.change import Change
+    from mcp_proxy.cli.clients.client import Client
 
 SETUP_SCHEMA = "mcproxy.setup/1"
 UNSETUP_SCHEMA = "mcproxy.unsetup/1"
@@ -59,7 +50,7 @@ def setup(
     app: App,
     /,
     *,
-    client: Client,
+    client: "Client",
     model: str | None,
     dry_run: bool,
     yes: bool,
@@ -70,6 +61,10 @@ def setup(
     Shows the change first and keeps a copy beside the file. mcproxy unsetup takes back what was
     changed here, and nothing else.
     """
+    from mcp_proxy.cli.client_changes import planned, set_up
+    from mcp_proxy.cli.client_place import find_place, where
+    from mcp_proxy.cli.clients.receipt import Receipts
+
     _require_consent(dry_run=dry_run, yes=yes, as_json=as_json)
     found = find_place(app, model, models_needed=client.names_models)
     receipts = Receipts(app.paths.state)
@@ -103,8 +98,11 @@ def setup(
 @yes_option
 @json_option(UNSETUP_SCHEMA)
 @pass_app
-def unsetup(app: App, /, *, client: Client, dry_run: bool, yes: bool, as_json: bool) -> None:
+def unsetup(app: App, /, *, client: "Client", dry_run: bool, yes: bool, as_json: bool) -> None:
     """Take back what setup changed, and leave what you have changed since."""
+    from mcp_proxy.cli.client_changes import planned_back, take_back
+    from mcp_proxy.cli.clients.receipt import Receipts
+
     _require_consent(dry_run=dry_run, yes=yes, as_json=as_json)
     receipts = Receipts(app.paths.state)
     receipt = receipts.read(client.name)
@@ -136,7 +134,9 @@ def _require_consent(*, dry_run: bool, yes: bool, as_json: bool) -> None:
         )
 
 
-def _shown_if_refused(plan: Callable[[], list[Change]]) -> list[Change]:
+def _shown_if_refused(plan: "Callable[[], list[Change]]") -> "list[Change]":
+    from mcp_proxy.cli.client_changes import Refused
+
     try:
         return plan()
     except Refused as refused:
@@ -145,7 +145,9 @@ def _shown_if_refused(plan: Callable[[], list[Change]]) -> list[Change]:
         raise UserError(f"{refused}; the lines above are for you to add") from refused
 
 
-def _rows(changes: list[Change]) -> dict[str, Any]:
+def _rows(changes: "list[Change]") -> dict[str, Any]:
+    from mcp_proxy.cli.client_changes import diff
+
     rows = [
         {
             "path": str(change.path),

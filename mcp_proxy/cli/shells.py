@@ -1,8 +1,9 @@
 """The completion scripts of the shells, and where each shell looks for its own.
 
-A script runs `mcproxy` with `_MCPROXY_COMPLETE` set and the words up to the cursor as arguments,
-the one to be completed last. Each line of the answer is a kind (`plain`, `file`, `dir`), a value
-and what it means, with tabs between. bash's works with the 3.2 of macOS, too.
+A script runs `mcproxy` with `_MCPROXY_COMPLETE` set. With `words` there the arguments are the words
+up to the cursor, the one to be completed last; with `line` there is one, the line up to the cursor:
+bash breaks words at `=` and `:`, which are parts of ours, and leaves their quotes on. Each line of
+the answer is a kind (`plain`, `file`, `dir`), a value and what it means, with tabs between.
 """
 
 from collections.abc import Mapping
@@ -12,22 +13,18 @@ from typing import NamedTuple
 _BASH = """\
 # bash completion for mcproxy. Made by python -m mcp_proxy.cli.reference --write; do not edit.
 _mcproxy() {
-    local words=("${COMP_WORDS[@]}") cword=$COMP_CWORD kind value help
-    if declare -F _get_comp_words_by_ref >/dev/null; then
-        # A colon ends a word for bash; for us it belongs to the name.
-        _get_comp_words_by_ref -n : -w words -i cword
-    fi
+    local line=${COMP_LINE:0:COMP_POINT} kind value help
+    # What the shell takes for the word is replaced, and what stands before it in ours is not.
+    local typed=${line##*[[:space:]=]}
+    local before=${typed%"$2"}
     COMPREPLY=()
     while IFS=$'\\t' read -r kind value help; do
         case $kind in
-            plain) COMPREPLY+=("$value") ;;
+            plain) COMPREPLY+=("${value#"$before"}") ;;
             file) compopt -o default 2>/dev/null ;;
             dir) compopt -o dirnames 2>/dev/null ;;
         esac
-    done < <(_MCPROXY_COMPLETE=1 "$1" "${words[@]:1:cword}" 2>/dev/null)
-    if declare -F __ltrim_colon_completions >/dev/null; then
-        __ltrim_colon_completions "${words[cword]}"
-    fi
+    done < <(_MCPROXY_COMPLETE=line "${1/#\\~/$HOME}" "$line" 2>/dev/null)
 }
 complete -o nosort -F _mcproxy mcproxy 2>/dev/null || complete -F _mcproxy mcproxy
 """
@@ -37,15 +34,17 @@ _ZSH = """\
 # zsh completion for mcproxy. Made by python -m mcp_proxy.cli.reference --write; do not edit.
 _mcproxy() {
     local -a described
-    local kind value help
+    local kind value help found=1
+    [[ $words[CURRENT] == --*=* ]] && compset -P '*='
     while IFS=$'\\t' read -r kind value help; do
         case $kind in
             plain) described+=("${value//:/\\\\:}${help:+:$help}") ;;
-            file) _files ;;
-            dir) _files -/ ;;
+            file) _files && found=0 ;;
+            dir) _files -/ && found=0 ;;
         esac
-    done < <(_MCPROXY_COMPLETE=1 $words[1] "${(@Q)words[2,CURRENT]}" 2>/dev/null)
-    (( $#described )) && _describe -V mcproxy described
+    done < <(_MCPROXY_COMPLETE=words ${~words[1]} "${(@Q)words[2,CURRENT]}" 2>/dev/null)
+    (( $#described )) && _describe -V mcproxy described && found=0
+    return found
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
     _mcproxy "$@"
@@ -59,19 +58,22 @@ _FISH = """\
 function __mcproxy_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    env _MCPROXY_COMPLETE=1 $words[1] $words[2..-1] "$current" 2>/dev/null |
+    # What is offered has to begin with the whole word, of which an option may be a part.
+    set -l option (string match --regex -- '^--[a-z-]+=' $current)
+    set -l rest (string replace --regex -- '^--[a-z-]+=' '' $current)
+    env _MCPROXY_COMPLETE=words $words "$current" 2>/dev/null |
         while read -l -d \\t kind value help
             switch $kind
                 case plain
-                    printf '%s\\t%s\\n' $value $help
+                    printf '%s%s\\t%s\\n' "$option" $value $help
                 case file
-                    __fish_complete_path "$current"
+                    printf '%s\\n' "$option"(__fish_complete_path "$rest")
                 case dir
-                    __fish_complete_directories "$current"
+                    printf '%s\\n' "$option"(__fish_complete_directories "$rest")
             end
         end
 end
-complete --no-files --command mcproxy --arguments "(__mcproxy_complete)"
+complete --no-files --keep-order --command mcproxy --arguments "(__mcproxy_complete)"
 """
 
 

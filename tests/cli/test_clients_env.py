@@ -219,7 +219,7 @@ def test_a_client_by_its_command_or_nearly(cli: Cli, home: Home) -> None:
     assert "ANTHROPIC_BASE_URL" in cli("env", "claude").stdout
     ran = cli("env", "claude-cod")
     assert (ran.code, ran.stdout) == (2, "")
-    assert "Did you mean claude-code?" in ran.stderr
+    assert "Did you mean claude-code" in ran.stderr
 
 
 def test_settings_that_go_before_the_variables_are_named(cli: Cli, home: Home) -> None:

@@ -1,11 +1,18 @@
 """Completion: what is offered, and that real shells offer it."""
 
+import fcntl
 import os
+import pty
 import shutil
 import subprocess
 import sys
+import termios
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 from harness import Cli, Home
 
@@ -25,7 +32,8 @@ def known(home: Home) -> Home:
     """Two accounts, one with a list of models, and settings with names."""
     home.add(
         Account("glm", "zai", Credential(api_key=Secret("k"))),
-        Account("work", "gemini", Credential(api_key=Secret("k"))),
+        Account("old", "zai", Credential(api_key=Secret("k")), enabled=False),
+        Account("work", "gemini", Credential(api_key=Secret("k")), label="me@example.org"),
     )
     home.configure(
         '[aliases]\nfast = "glm-4.7"\n"gpt-*" = "glm-4.7"\n[[routes.cheap]]\nmodel = "x"'
@@ -46,6 +54,9 @@ def known(home: Home) -> Home:
         (["-v", "serve", "--strategy", "r"], ["round-robin"]),
         (["env", "cl"], ["claude-code"]),
         (["completion", ""], list(SHELLS)),
+        (["help", "acc"], ["accounts", "accounts.toml"]),
+        (["help", "accounts", "e"], ["enable"]),
+        (["help", "serve", ""], []),
         (["nonsense", "acc"], ["accounts"]),
     ],
 )
@@ -57,15 +68,70 @@ def test_verbs_options_and_choices_are_offered(words: list[str], expected: list[
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["limits", ""], ["glm", "work"]),
+        (["limits", ""], ["glm", "old", "work"]),
         (["accounts", "verify", "glm", "w"], ["work"]),
         (["accounts", "remove", "g"], ["glm"]),
-        (["route", ""], ["cheap", "fast", "glm-4.7", "llama3:8b"]),
+        (["limits", "glm", ""], ["old", "work"]),
+        (["route", "l"], ["llama3:8b"]),
         (["run", "codex", "--model", "ll"], ["llama3:8b"]),
+        (["route", "glm-4.6"], ["glm-4.6"]),
+        (["route", "f"], ["fast"]),
+        (["route", "chea"], ["cheap"]),
+        (["route", "gpt"], []),
     ],
 )
 def test_accounts_and_models_are_offered_from_files(words: list[str], expected: list[str]) -> None:
     assert offered(*words) == expected
+
+
+def test_what_is_offered_is_explained(known: Home) -> None:
+    lines = answer(mcproxy, ["limits", ""]) + answer(mcproxy, ["route", ""])
+    assert {
+        "plain\told\tzai, disabled",
+        "plain\twork\tgemini, me@example.org",
+        "plain\tllama3:8b\tgemini",
+        "plain\tfast\tan alias",
+        "plain\tcheap\ta route",
+    } <= set(lines.splitlines())
+
+
+def test_a_class_is_offered_when_some_account_serves_it(home: Home) -> None:
+    home.add(Account("own", "openai-compatible", base_url="http://127.0.0.1:9", models=("m",)))
+    assert offered("route", "") == ["m"]
+    home.add(Account("key", "gemini", Credential(api_key=Secret("k"))))
+    assert {"haiku", "m"} <= set(offered("route", ""))
+    assert "opus" not in offered("route", "")
+
+
+def test_words_for_a_client_are_files() -> None:
+    assert answer(mcproxy, ["run", "codex", "--", "fi"]) == "file\tfi\t\n"
+
+
+def test_every_word_that_can_be_known_is_offered() -> None:
+    """Whoever adds a parameter decides here whether something can be offered for it."""
+    free = {
+        "api_key", "arguments", "base_url", "callback_port", "headers", "host", "last", "lines",
+        "location", "port", "project", "refresh_token", "request_id", "soft_limit",
+        "strategy", "url", "workers",
+    }  # fmt: skip
+    known = {
+        parameter.name
+        for command in _commands(mcproxy)
+        for parameter in command.params
+        if not getattr(parameter, "is_flag", False) and not getattr(parameter, "count", False)
+        if not isinstance(parameter.type, click.Choice | click.Path)
+    }
+    assert known - free == {"id", "ids", "model", "models", "topic"}
+
+
+def _commands(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from _commands(found)
 
 
 def test_a_settings_file_that_is_named_is_the_one_that_is_read(known: Home) -> None:
@@ -94,56 +160,108 @@ def test_a_line_of_the_answer_is_kind_value_and_meaning() -> None:
 
 # ---------------------------------------------------------------------------------- real shells
 
-BASH = """
-source "$1"; shift
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
-_mcproxy mcproxy
-printf '%s\\n' "${COMPREPLY[@]}"
+TERMINALS = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "-i"],
+}
+
+BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
+"""What finds installed scripts; without it people source them, as the hint says."""
+
+ONCE_INSTALLED = {
+    "bash": f"source {BASH_COMPLETION if BASH_COMPLETION.exists() else 'INSTALLED'}",
+    "zsh": "fpath=(${INSTALLED:h} $fpath); autoload -Uz compinit && compinit -u -D",
+    "fish": "function fish_prompt; end",
+}
+"""What is in the start-up file of somebody who has installed the script."""
+
+TYPED = {
+    "acco\t re\t wo\t": "<accounts><remove><work>",
+    "accounts add --provider=anti\t": "<accounts><add><--provider=antigravity>",
+    "route llama3:\t": "<route><llama3:8b>",
+    "run codex --model=llama3:\t": "<run><codex><--model=llama3:8b>",
+    "accounts add --file my\t": "<accounts><add><--file><my key.json>",
+    "accounts add --file=my\t": "<accounts><add><--file=my key.json>",
+    "--config 'my key.json' health --js\t": "<--config><my key.json><health><--json>",
+    "run codex -- exec my\t": "<run><codex><--><exec><my key.json>",
+}
+"""What somebody types, with a tab where something is to be completed -> what mcproxy is given."""
+
+PROGRAM = f"""\
+#!/bin/sh
+[ -n "$_MCPROXY_COMPLETE" ] && exec "{sys.executable}" -m mcp_proxy "$@"
+printf '<%s>' "$@" >>"$HOME/words"
+echo >>"$HOME/words"
 """
-FISH = 'source $argv[1]; complete --do-complete "$argv[2]"'
-ZSH = """
-compdef() { :; }
-compadd() { :; }
-_describe() { print -l -- "${(@P)3}"; }
-source "$1"; shift
-words=("$@"); CURRENT=$#
-_mcproxy
-"""
+"""`mcproxy` as shells find it; run for itself, it leaves the words that it was given."""
 
 
 @pytest.fixture
-def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`mcproxy` as shells find it."""
-    program = tmp_path / "bin" / "mcproxy"
+def installed(cli: Cli, known: Home, shell: str, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The script is where `--install` puts it, and the program on the path."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    program = known.root / "bin" / "mcproxy"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mcp_proxy "$@"\n')
+    program.write_text(PROGRAM)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("TERM", "dumb")
+    assert cli("completion", shell, "--install").code == 0
+    return known
 
 
-def in_shell(shell: str, script: Path, *words: str) -> list[str]:
-    commands = {
-        "bash": ["bash", "--norc", "-c", BASH, "-", script, *words],
-        "zsh": ["zsh", "-f", "-c", ZSH, "-", script, *words],
-        "fish": ["fish", "--no-config", "-c", FISH, script, " ".join(words)],
-    }
-    ran = subprocess.run(commands[shell], capture_output=True, text=True, check=False)
-    assert ran.stderr == ""
-    return ran.stdout.splitlines()
+def typed(home: Home, shell: str, lines: Iterable[str]) -> None:
+    """Somebody sits at a terminal and types that."""
+    place = SHELLS[shell].place(os.environ, home.root)
+    begin = ONCE_INSTALLED[shell].replace("${INSTALLED:h}", str(place.parent))
+    keyboard, terminal = pty.openpty()
+    with subprocess.Popen(
+        TERMINALS[shell],
+        cwd=home.root,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=_take_terminal,
+    ) as running:
+        os.close(terminal)
+        listener = threading.Thread(target=_drained, args=(keyboard,))
+        listener.start()
+        for each in (begin.replace("INSTALLED", str(place)), *lines, "exit"):
+            os.write(keyboard, f"{each}\n".encode())
+        running.wait(60)
+        listener.join(5)
+    os.close(keyboard)
 
 
-@pytest.mark.usefixtures("known", "on_path")
+def _take_terminal() -> None:
+    """In the new session, whose terminal it is to be: fish does not start without one."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _drained(keyboard: int) -> None:
+    """A shell whose terminal nobody reads stops. EIO: the last of its processes is gone."""
+    with suppress(OSError):
+        while os.read(keyboard, 4096):
+            pass
+
+
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_real_shell_offers_accounts_and_verbs(shell: str, tmp_path: Path) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    script = tmp_path / "script"
-    script.write_text(SHELLS[shell].script, encoding="utf-8")
-    found = in_shell(shell, script, "mcproxy", "limits", "")
-    assert [line.split("\t")[0] for line in found] == ["glm", "work"]
-    (verb,) = in_shell(shell, script, "mcproxy", "acc")
-    assert verb.startswith("accounts")
+def test_a_real_shell_completes_what_is_typed(installed: Home, shell: str) -> None:
+    (installed.root / "my key.json").write_text("{}")
+    typed(installed, shell, (f"mcproxy {line}" for line in TYPED))
+    given = (installed.root / "words").read_text().splitlines()
+    assert dict(zip(TYPED, given, strict=False)) == TYPED
+
+
+@pytest.mark.parametrize("shell", ["fish"])
+def test_a_shell_that_shows_meanings_is_told_them(installed: Home, shell: str) -> None:
+    command = [shell, "-c", "complete --do-complete 'mcproxy limits '"]
+    shown = subprocess.run(command, cwd=installed.root, capture_output=True, text=True, check=True)
+    assert shown.stdout == "glm\tzai\nold\tzai, disabled\nwork\tgemini, me@example.org\n"
 
 
 # --------------------------------------------------------------------------- mcproxy completion
