@@ -9,8 +9,11 @@ LONGEST_WORD = 128
 """Characters of it that are compared; comparing takes time with the square of them."""
 
 AT_MOST = 3
-NEAR = 0.6
-"""Likeness (0 to 1) from which one name may have been meant by another: difflib's own measure."""
+NEAR = 0.65
+"""Likeness, as difflib measures it, from which one name may have been meant by another.
+
+Two letters of three that were exchanged are just above it: `zhs` for `zsh`.
+"""
 
 
 def alike(word: str, known: Iterable[str], *, cutoff: float = NEAR) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ COMMANDS = {command.context.command_path: command for command in commands(mcprox
 GROUPS = {path: each for path, each in COMMANDS.items() if isinstance(each.click, click.Group)}
 
 COLUMNS = 80
-EXAMPLE = re.compile(r"\bmcproxy(?: (?P<words>[^|<>)\n]*))?")
+EXAMPLE = re.compile(r"\bmcproxy(?: (?P<words>(?:(?!\d?[|<>)]).)*))?")
 """A call of ours in a line for a shell, up to a pipe, a redirection or the end of a `$( )`."""
 
 
@@ -171,7 +171,7 @@ MISTYPED = {
     "a client to run": (["run", "claud-code"], "Did you mean claude-code", 2),
     "a client to set up": (["setup", "codxe", "--dry-run"], "Did you mean codex?", 2),
     "a client to take back": (["unsetup", "ader", "--dry-run"], "Did you mean aider?", 2),
-    "a client's variables": (["env", "opncode"], "Did you mean opencode?", 2),
+    "a client's variables": (["env", "opncode"], "Did you mean opencode", 2),
     "a topic": (["help", "acounts", "add"], "Did you mean mcproxy help accounts-add?", 2),
     "a file": (["help", "config.tml"], "Did you mean mcproxy help config.toml?", 2),
     "a shell to complete in": (["completion", "fsh"], "Did you mean fish", 2),
