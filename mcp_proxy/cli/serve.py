@@ -8,8 +8,8 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,25 @@ import click
 
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.journal import leads_to_journal, priority
+from mcp_proxy.cli.log_lines import Form, form_of, say_ready, set_up_logging
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.server.inherited import inherited_sockets, place_of
-from mcp_proxy.store.settings import STRATEGIES, ServerSettings, Settings, key_problem
+from mcp_proxy.store.settings import (
+    LOG_FORMATS,
+    STRATEGIES,
+    ServerSettings,
+    Settings,
+    key_problem,
+)
 
 if TYPE_CHECKING:
     # Imported where they are used, as is asyncio: `--help` need not load the server.
     from mcp_proxy.engine.runtime import Runtime
     from mcp_proxy.server.app import Server
     from mcp_proxy.server.notify import Notifier
+
+log = logging.getLogger("mcp_proxy.serve")
 
 CONFIG_ERROR = 78
 INTERRUPTED = 130
@@ -37,6 +45,9 @@ WORKER = "MCPROXY_WORKER"
 TO_CLOSE = 10.0
 """Seconds for what follows the last stream, as the service manager is told."""
 
+SOON = 0.5
+"""Seconds after which whoever has ended the server is told what it waits for."""
+
 FIRST_WORKER = "0"
 """The one that says that the server is ready."""
 
@@ -45,6 +56,7 @@ Examples:
   mcproxy serve
   mcproxy serve --port 9000 --fallback --soft-limit 0.1
   mcproxy serve --demo
+  mcproxy serve --log-format json 2>> mcproxy.log
 """
 
 
@@ -68,6 +80,11 @@ Examples:
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the port.  [1]")
 @click.option("--demo", is_flag=True, help="Serve an embedded upstream; no account is needed.")
 @click.option("--debug", is_flag=True, default=None, help="Log bodies (redacted) and tracebacks.")
+@click.option(
+    "--log-format",
+    type=OneOf(LOG_FORMATS),
+    help="Lines of text or JSON; auto is made to be read on a terminal, else text.  [auto]",
+)
 @pass_app
 def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> None:
     """Run the server in the foreground."""
@@ -92,12 +109,26 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
         check(fresh)
         return fresh
 
-    _set_up_logging(settings.debug, app.verbosity)
+    form = form_of(settings.log_format, sys.stderr, os.environ)
+    set_up_logging(form, debug=settings.debug, verbosity=app.verbosity)
     for warning in settings.warnings:
-        logging.getLogger("mcp_proxy").warning("%s", warning)
-    if settings.server.workers > 1 and WORKER not in os.environ:
-        sys.exit(_supervise(settings.server, sockets))
-    sys.exit(_run(lambda: _serve(app, settings, reload, sockets, demo=demo)))
+        log.warning("%s", warning)
+    with _told_in(form):
+        if settings.server.workers > 1 and WORKER not in os.environ:
+            sys.exit(_supervise(settings.server, sockets))
+        sys.exit(_run(lambda: _serve(app, settings, reload, sockets, form, demo=demo)))
+
+
+@contextlib.contextmanager
+def _told_in(form: Form) -> Iterator[None]:
+    """What ends the server is a record, too, for those who read nothing but records."""
+    try:
+        yield
+    except UserError as error:
+        if form != "json":
+            raise
+        log.error("%s", error)  # noqa: TRY400 - a person's slip, no trace
+        sys.exit(error.exit_code)
 
 
 def check(settings: Settings) -> None:
@@ -178,6 +209,7 @@ async def _serve(
     settings: Settings,
     reload: Callable[[], Settings],
     sockets: Sequence[socket.socket],
+    form: Form,
     *,
     demo: bool,
 ) -> int:
@@ -195,7 +227,8 @@ async def _serve(
         except OSError as cause:
             raise _cannot_listen(settings.server, cause) from cause
         _calm_collector()
-        return await _until_stopped(server, runtime, settings, demo=demo)
+        spoken = _spoken(server, runtime, form, quiet=app.verbosity < 0, demo=demo)
+        return await _until_stopped(server, runtime, settings, spoken, demo=demo)
 
 
 @asynccontextmanager
@@ -226,8 +259,33 @@ async def _sources(
     yield runtime
 
 
+@asynccontextmanager
+async def _spoken(
+    server: "Server", runtime: "Runtime", form: Form, *, quiet: bool, demo: bool
+) -> AsyncIterator[None]:
+    """Says that the server is ready, and from then on what becomes of the accounts."""
+    from mcp_proxy.server.account_watch import watching
+
+    if os.environ.get(WORKER, FIRST_WORKER) != FIRST_WORKER:
+        yield  # one of them speaks for all
+        return
+    if form == "terminal" and not quiet:
+        from mcp_proxy.cli.serve_header import show_header
+
+        show_header(runtime, url=server.url, port=server.port, demo=demo)
+    else:
+        say_ready(form, server.url, _what_is_served(runtime, demo=demo))
+    async with watching(runtime):
+        yield
+
+
 async def _until_stopped(
-    server: "Server", runtime: "Runtime", settings: Settings, *, demo: bool
+    server: "Server",
+    runtime: "Runtime",
+    settings: Settings,
+    spoken: AbstractAsyncContextManager[None],
+    *,
+    demo: bool,
 ) -> int:
     import asyncio
 
@@ -257,19 +315,22 @@ async def _until_stopped(
         # `mcproxy limits` looks here: flags may have put the server anywhere.
         note = {"host": settings.server.host, "port": server.port}
         runtime.state.put("notices", "server", note)
-        # Whoever has read the line below finds us.
+        # Whoever has read that we are ready finds us.
         await asyncio.to_thread(runtime.state.flush)
     what = _what_is_served(runtime, demo=demo)
-    if os.environ.get(WORKER, FIRST_WORKER) == FIRST_WORKER:
-        click.echo(f"mcproxy is ready at {server.url} ({what})", err=True)
-    manager.ready(f"serving at {server.url} ({what})")
-    manager.feed_watchdog()
-    await stop.wait()
+    async with spoken:
+        manager.ready(f"serving at {server.url} ({what})")
+        manager.feed_watchdog()
+        await stop.wait()
     manager.stopping("letting open streams end", within=settings.server.drain + TO_CLOSE)
     runtime.state.delete("notices", "server")
     draining = asyncio.create_task(server.stop(drain=settings.server.drain))
     at_once = asyncio.create_task(now.wait())
-    await asyncio.wait((draining, at_once), return_when=asyncio.FIRST_COMPLETED)
+    ends = draining, at_once
+    await asyncio.wait(ends, timeout=SOON, return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done() and not at_once.done():
+        log.info("letting open answers end; a second signal (Ctrl-C) ends them at once")
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     at_once.cancel()
     if draining.done():
         draining.result()
@@ -285,43 +346,3 @@ def _what_is_served(runtime: "Runtime", *, demo: bool) -> str:
     usable = len([account for account in runtime.accounts if account.enabled])
     hint = "" if usable else "; add one with: mcproxy accounts add"
     return f"{usable} account{'s' * (usable != 1)}{hint}"
-
-
-class _EveryLine(logging.Formatter):
-    """Time and level before every line: no message can look like another record."""
-
-    def __init__(self, *, traces: bool, journal: bool) -> None:
-        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
-        self._traces = traces
-        self._journal = journal
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
-        """The trace for those who asked for it; else the kind of error.
-
-        Not its text: the HTTP library's quotes the header that it could not read, key and all.
-        """
-        return super().formatException(ei) if self._traces else f"{ei[0].__name__} (see --debug)"
-
-    def format(self, record: logging.LogRecord) -> str:
-        head = self._head(record)
-        return head + super().format(record).replace("\n", "\n" + head)
-
-    def _head(self, record: logging.LogRecord) -> str:
-        if self._journal:
-            return priority(record.levelno)
-        return f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} "
-
-
-def _set_up_logging(debug: bool, verbosity: int) -> None:
-    level = logging.DEBUG if debug or verbosity > 0 else logging.INFO
-    if verbosity < 0:
-        level = logging.WARNING
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_EveryLine(traces=debug, journal=leads_to_journal(2, os.environ)))
-    logging.raiseExceptions = False
-    # What the libraries have to say, for example of requests that are not HTTP.
-    logging.getLogger().handlers[:] = [handler]
-    root = logging.getLogger("mcp_proxy")
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    root.propagate = False

@@ -1,11 +1,17 @@
-"""One line per request, written in batches: nothing is written while an answer is on its way."""
+"""One line per request, written in batches: nothing is written while an answer is on its way.
+
+A batch is one record of the logger: its text is here, and `record.requests` has the facts for
+whoever writes them in another form.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-from mcp_proxy.errors import ProxyError
+from mcp_proxy.engine.outcome import Outcome
+from mcp_proxy.printable import printable
 from mcp_proxy.server.answers import Call
 from mcp_proxy.server.decisions import Finished
 
@@ -16,6 +22,10 @@ FLUSH_EVERY = 0.25
 
 QUIET_PATHS = frozenset({"/", "/health", "/metrics"})
 """Probes; logged at debug level."""
+
+_LONGEST_NAME = 128
+_LONGEST_CLIENT = 64
+"""Characters of what clients send that a line has room for."""
 
 
 class AccessLog:
@@ -45,53 +55,138 @@ class AccessLog:
     def _flush(self) -> None:
         self._timer = None
         finished, self._finished = self._finished, []
-        shows_all = log.isEnabledFor(logging.DEBUG)
-        lines = [
-            line(call, status, ended)
-            for call, status, ended in finished
-            if shows_all or call.path not in QUIET_PATHS
-        ]
-        if lines:
-            # One record and one write for all of them; the formatter gives each line its head.
-            log.info("%s", "\n".join(lines))
+        if log.isEnabledFor(logging.INFO):
+            _tell(finished)
         for listener in self._listeners:
             listener(finished)
 
 
+def _tell(finished: Sequence[Finished]) -> None:
+    """One record and one write for all of them."""
+    shows_all = log.isEnabledFor(logging.DEBUG)
+    shown = [each for each in finished if shows_all or each.call.path not in QUIET_PATHS]
+    if shown:
+        requests = Requests(shown)
+        log.info("%s", requests, extra={"requests": requests})
+
+
+class Facts(NamedTuple):
+    """One request that is over. None: it did not come to that."""
+
+    request_id: str
+    method: str
+    path: str
+    status: int
+    client: str
+    dialect: str | None
+    model: str | None
+    """As the client asked for it."""
+    served: str | None
+    """The model that answered."""
+    provider: str | None
+    """With `account`: who answered, or was asked last."""
+    account: str | None
+    attempts: int | None
+    first_ms: float | None
+    total_ms: float
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    notes: tuple[str, ...]
+    error: str | None
+
+
+class Told(NamedTuple):
+    """What is to be told of a request in another form than a line of text."""
+
+    at: float
+    """When it was over, as Unix time."""
+    facts: Facts
+    moves: Sequence[str]
+    """Of the notes, those on who was asked: fail-over, fallback, waits."""
+
+
+class Requests:
+    """A batch of requests that are over. `str()` is a line for each."""
+
+    def __init__(self, finished: Sequence[Finished]) -> None:
+        self._finished = finished
+        self._epoch = time.time() - time.perf_counter()
+
+    def __str__(self) -> str:
+        return "\n".join([line(call, status, ended) for call, status, ended in self._finished])
+
+    def __iter__(self) -> Iterator[Told]:
+        for each in self._finished:
+            outcome = each.call.outcome
+            moves = outcome.plan.notes if outcome is not None and outcome.plan is not None else ()
+            yield Told(self._epoch + each.ended, facts(each), moves)
+
+
 def line(call: Call, status: int, ended: float) -> str:
-    """The facts of one request, `name=value`, in a fixed order."""
-    facts = [call.id, call.request.method, call.path[:128], str(status), f"client={_client(call)}"]
+    """The facts of one request, `name=value`, in a fixed order.
+
+    Written by hand, and not from `facts`: it is part of what every request costs.
+    """
+    request, outcome, error = call.request, call.outcome, call.error
+    text = f"{call.id} {request.method} {call.path[:_LONGEST_NAME]} {status} client={_client(call)}"
     if call.model != "-":
-        facts += [f"dialect={call.dialect}", f"model={call.model[:128]!s}"]
-    outcome = call.outcome
+        text += f" dialect={call.dialect} model={call.model[:_LONGEST_NAME]}"
     if outcome is not None:
-        usage = outcome.usage
-        first = outcome.first_event_at
-        facts += [
-            f"served={outcome.model}",
-            f"by={outcome.provider}/{outcome.account}",
-            f"attempts={outcome.attempts}",
-            f"first={_milliseconds(first - call.started) if first is not None else '-'}",
-            f"in={usage.prompt}",
-            f"out={usage.output}",
-            f"cached={usage.cache_read}",
-        ]
-        facts += [f'note="{note}"' for note in outcome.notes]
-    facts.append(f"total={_milliseconds(ended - call.started)}")
-    if isinstance(call.error, ProxyError):
-        facts.append(f'error="{call.error.message}"')
+        usage, first = outcome.usage, outcome.first_event_at
+        began = "-" if first is None else f"{(first - call.started) * 1000:.1f}ms"
+        text += (
+            f" served={outcome.model} by={outcome.provider}/{outcome.account}"
+            f" attempts={outcome.attempts} first={began}"
+            f" in={usage.prompt} out={usage.output} cached={usage.cache_read}"
+        )
+        for note in outcome.notes:
+            text += f' note="{note}"'
+    text += f" total={(ended - call.started) * 1000:.1f}ms"
+    if error is not None:
+        text += f' error="{error.message}"'
     # One record, one line: what clients and upstreams sent may contain line breaks.
-    return " ".join(facts).translate(_VISIBLE)
+    return printable(text)
 
 
-_CONTROLS = (*range(32), *range(127, 160), 0x2028, 0x2029)
-_VISIBLE = {code: ascii(chr(code))[1:-1] for code in _CONTROLS}
+def facts(finished: Finished) -> Facts:
+    """The same facts as values."""
+    call, outcome = finished.call, finished.call.outcome
+    asked = call.model != "-"
+    told = outcome or Outcome()
+    first = told.first_event_at
+    counted = outcome is not None
+    return Facts(
+        request_id=call.id,
+        method=call.request.method,
+        path=call.path[:_LONGEST_NAME],
+        status=finished.status,
+        client=_client(call),
+        dialect=call.dialect if asked else None,
+        model=call.model[:_LONGEST_NAME] if asked else None,
+        served=None if first is None else told.model,
+        provider=_known(told.provider),
+        account=_known(told.account),
+        attempts=told.attempts if counted else None,
+        first_ms=None if first is None else _milliseconds(first - call.started),
+        total_ms=_milliseconds(finished.ended - call.started),
+        input_tokens=told.usage.prompt if counted else None,
+        output_tokens=told.usage.output if counted else None,
+        cached_tokens=told.usage.cache_read if counted else None,
+        notes=told.notes,
+        error=None if call.error is None else call.error.message,
+    )
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.1f}ms"
+def _known(name: str) -> str | None:
+    return None if name == "-" else name
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 def _client(call: Call) -> str:
-    agent = call.request.headers.get("User-Agent", "-")
-    return agent.partition(" ")[0][:64]
+    """The program that asked, by the first word with which it introduces itself."""
+    agent: str = call.request.headers.get("User-Agent", "-")
+    return agent.partition(" ")[0][:_LONGEST_CLIENT]

@@ -37,6 +37,7 @@ from mcp_proxy.store.toml_text import MalformedToml, TomlTable, parse_toml
 CONFIG_EXIT = 78
 USAGE_EXIT = 2
 STRATEGIES = ("sticky", "round-robin", "hybrid")
+LOG_FORMATS = ("auto", "text", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,13 @@ class Settings:
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     debug: bool = setting(
         False, SWITCH, "log request and answer bodies, redacted", env="DEBUG", flag="debug"
+    )
+    log_format: str = setting(
+        "auto",
+        one_of(*LOG_FORMATS),
+        "lines of text or JSON; auto is made to be read on a terminal, else text",
+        env="MCPROXY_LOG_FORMAT",
+        flag="log_format",
     )
     warnings: tuple[str, ...] = ()
 
@@ -296,7 +304,8 @@ _KEYS_OF = {
     "limits": frozenset(each.name for each in fields(LimitSettings)),
     "fallback": frozenset(each.name for each in fields(FallbackSettings)),
 }
-_TOP_LEVEL = {*_KEYS_OF, "aliases", "routes", "chains", "providers", "debug", "version"}
+_SECTIONS = {*_KEYS_OF, "aliases", "routes", "chains", "providers"}
+_TOP_LEVEL = {*_SECTIONS, "debug", "log_format", "version"}
 
 
 def _unknown_keys(document: TomlTable) -> list[str]:

@@ -67,6 +67,7 @@ SOURCES = {
     "limits.strategy": ('"hybrid"', None, "round-robin"),
     "fallback.enabled": ("true", "off", True),
     "debug": ("true", "0", True),
+    "log_format": ('"json"', "text", "auto"),
 }
 
 
