@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import json_option, show, table, text
+from mcp_proxy.cli.render import column, facts, indented, json_option, show, table, text
 from mcp_proxy.errors import UserError
+from mcp_proxy.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.text import Text
+
+    from mcp_proxy.cli.layout import Shown
 
 SCHEMA = "mcproxy.explain/1"
+INDENT = 2
+UNNAMED = "-"
+"""What the server calls clients that do not say who they are."""
 
 EXAMPLES = """\b
 Examples:
@@ -46,7 +52,10 @@ def explain(app: App, /, *, request_id: str | None, last: int | None, as_json: b
 def _chosen(rows: list[dict[str, Any]], request_id: str | None) -> Row:
     if request_id is None:
         if not rows:
-            raise UserError("no request has been answered yet. Start the server: mcproxy serve")
+            raise UserError(
+                "no request has been answered yet (of `serve --demo` none is kept). "
+                "Start the server: mcproxy serve"
+            )
         return rows[-1]
     wanted = _bare(request_id)
     found = [row for row in rows if _bare(row["id"]).startswith(wanted)]
@@ -55,7 +64,8 @@ def _chosen(rows: list[dict[str, Any]], request_id: str | None) -> Row:
     if found:
         raise UserError(f"{request_id} is the beginning of {len(found)} requests; give more of it")
     raise UserError(
-        f"no request {request_id} is kept; they are kept for 7 days. See: mcproxy explain --last 20"
+        f"no request {request_id} is kept; they are kept for 7 days, and of many at once some."
+        f"{did_you_mean(request_id, [row['id'] for row in rows])} See: mcproxy explain --last 20"
     )
 
 
@@ -63,18 +73,28 @@ def _bare(request_id: str) -> str:
     return request_id.strip().removeprefix("req_")
 
 
-def _list_view(result: Row) -> "Iterable[RenderableType]":
+def _list_view(result: Row) -> "Iterable[Shown]":
     if not result["requests"]:
         yield text("No request has been answered yet.")
         return
-    rows = table("TIME", "REQUEST", "ASKED", "SERVED BY", "STATUS", "TRIES", "MS")
+    rows = table(
+        "REQUEST",
+        "TIME",
+        "ASKED",
+        column("SERVED", minor=True),
+        column("BY", minor=True),
+        "STATUS",
+        column("TRIES", align="right", minor=True),
+        column("MS", align="right"),
+    )
     for row in result["requests"]:
         tries = sum(step["kind"] == "attempt" for step in row["steps"])
         rows.add_row(
-            text(row["at"][11:19], "dim"),
             text(row["id"]),
+            text(row["at"][11:19], "dim"),
             text(row["asked"]),
-            text(_served(row)),
+            text(row["served"]),
+            text(row["account"]),
             text(row["status"], "" if row["status"] < 400 else "red"),
             text(tries),
             text(_whole(row["ms"]["total"])),
@@ -82,26 +102,27 @@ def _list_view(result: Row) -> "Iterable[RenderableType]":
     yield rows
 
 
-def _view(result: Row) -> "Iterator[RenderableType]":
+def _view(result: Row) -> "Iterator[Shown]":
     (row,) = result["requests"]
-    yield text(row["id"], "bold").append_text(text(f"  {row['at']}", "dim not bold"))
-    for name, value in _facts(row):
-        yield text(f"{name:<10}", "dim").append_text(text(value, "not dim"))
+    yield text(row["id"], "bold")
+    yield facts(*((name, text(value)) for name, value in _facts(row)), indent=INDENT)
     yield text("")
-    yield text("considered", "dim")
+    yield text("considered", "bold")
     for each in row["considered"]:
         why = each["why_not"] or ("answered" if _answered(row, each) else "could be asked")
-        yield text(f"  {each['account']}  {each['model']}: {why}")
+        yield indented(text(f"{each['account']} for {each['model']}: {why}"), INDENT)
     if not row["considered"]:
-        yield text("  nobody")
+        yield indented(text("nobody"), INDENT)
     yield text("")
-    yield text("what took the time", "dim")
-    yield from (text(f"  {line}") for line in _timeline(row))
+    yield text("what took the time", "bold")
+    yield facts(*_timeline(row), indent=INDENT)
 
 
 def _facts(row: Row) -> Iterator[tuple[str, str]]:
     yield "asked", f"{row['asked']} ({row['dialect']}, {row['path']})"
-    yield "from", row["client"]
+    yield "at", row["at"]
+    if row["client"] != UNNAMED:
+        yield "from", row["client"]
     if row["leads_to"]:
         yield "leads to", ", then ".join(row["leads_to"])
     if row["fallback_from"]:
@@ -132,18 +153,23 @@ def _answered(row: Row, considered: Row) -> bool:
     )
 
 
-def _timeline(row: Row) -> Iterator[str]:
+def _timeline(row: Row) -> "Iterator[tuple[str, Text]]":
+    """What each step took, right-aligned, and what it was."""
     for step in row["steps"]:
         if step["kind"] == "wait":
-            yield f"{_whole(step['ms']):>7} ms  waited: {step['result']}"
+            yield _took(step["ms"], f"waited: {step['result']}")
             continue
         status = f" (HTTP {step['status']})" if step["status"] else ""
         detail = f": {step['detail']}" if step["detail"] else ""
-        yield f"{_whole(step['ms']):>7} ms  {step['account']} {step['result']}{status}{detail}"
+        yield _took(step["ms"], f"{step['account']} {step['result']}{status}{detail}")
     ms = row["ms"]
     if ms["own"] is not None:
-        yield f"{_whole(ms['own']):>7} ms  mcproxy itself, up to the first content"
-    yield f"{_whole(ms['total']):>7} ms  in all"
+        yield _took(ms["own"], "mcproxy itself, up to the first content")
+    yield _took(ms["total"], "in all")
+
+
+def _took(milliseconds: float | None, what: str) -> "tuple[str, Text]":
+    return f"{_whole(milliseconds):>7} ms", text(what)
 
 
 def _whole(milliseconds: float | None) -> str:

@@ -26,6 +26,7 @@ from mcp_proxy.events import NO_USAGE, Usage
 from mcp_proxy.policy.standing import State
 from mcp_proxy.server.answers import Call
 from mcp_proxy.server.decisions import Finished
+from mcp_proxy.server.loop_lag import LoopLag
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,6 +35,9 @@ BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 
 
 TOKENS: Final = ("input", "output", "cache_read", "cache_write")
 """Kinds, as the label `type` has them."""
+
+UNKNOWN: Final = "unknown"
+"""The provider of an account that was removed before anybody scraped."""
 
 Labels = tuple[str, ...]
 
@@ -89,12 +93,17 @@ class Metrics:
         self._began = time.time()
         self._tallies: dict[tuple[str, str, str, int], _Tally] = {}
         """By dialect, provider, model and status."""
+        self._unmet: Counter[Labels] = Counter()
+        """Requests that no provider was found for."""
         self._attempts: Counter[Labels] = Counter()
+        """By account: which provider's it is, is looked up when it is told."""
+        self._provider_of: dict[str, str] = {}
         self._fallbacks: Counter[Labels] = Counter()
         self._refusals: Counter[Labels] = Counter()
         self._left = 0
         self._durations = Histogram()
         self._first_events = Histogram()
+        self._lag = LoopLag()
 
     def count(self, finished: Sequence[Finished]) -> None:
         """Takes in a batch of requests that are over."""
@@ -106,6 +115,9 @@ class Metrics:
                 self._left += 1
             if outcome is not None:
                 self._count(each, outcome)
+            elif call.error is not None and call.model != "-":
+                # A name that leads nowhere gets no label: clients would make them up.
+                self._unmet[call.dialect, "-", "-", str(each.status)] += 1
 
     def _count(self, finished: Finished, outcome: Outcome) -> None:
         call = finished.call
@@ -119,21 +131,29 @@ class Metrics:
             self._first_events.observe(call.dialect, outcome.first_event_at - call.started)
         for step in outcome.steps:
             if step.account:
-                self._attempts[outcome.provider, step.result] += 1
+                self._attempts[step.account, step.result] += 1
         if outcome.fallback_from is not None:
             self._fallbacks[outcome.fallback_from, outcome.model] += 1
 
     def text(self, runtime: Runtime, *, active: int) -> str:
         """Everything, as it is now. `active`: requests that are being answered."""
+        self._provider_of.update({each.id: each.provider for each in runtime.accounts})
+        under_way = sum(runtime.gates.load(each.id) for each in runtime.accounts)
         lines = [*self._counted(), *_accounts(runtime), *_process(self._began)]
-        lines += _family("mcproxy_active_requests", "gauge", "Requests being answered.", ())
-        lines.append(f"mcproxy_active_requests {active}")
+        for name, text, value in (
+            ("active_requests", "Requests being answered.", active),
+            ("active_streams", "Calls to upstreams that go on or wait for a place.", under_way),
+            ("event_loop_lag_seconds", "The worst since the last scrape.", self._lag.worst()),
+        ):
+            full = f"mcproxy_{name}"
+            lines += _family(full, "gauge", text, [f"{full} {value}"])
         return "\n".join(lines) + "\n"
 
     def _requests(self) -> Counter[Labels]:
-        return Counter(
-            {(*key, str(status)): each.requests for (*key, status), each in self._tallies.items()}
-        )
+        found: Counter[Labels] = Counter(self._unmet)
+        for (*key, status), tally in self._tallies.items():
+            found[*key, str(status)] += tally.requests
+        return found
 
     def _tokens(self) -> Counter[Labels]:
         found: Counter[Labels] = Counter()
@@ -152,7 +172,7 @@ class Metrics:
         )
         for name, text, labels, counts in (
             ("requests", "Requests that asked a model.", _REQUEST, self._requests()),
-            ("upstream_attempts", "Calls to upstreams.", ("provider", "outcome"), self._attempts),
+            ("upstream_attempts", "Calls to upstreams.", _ATTEMPT, self._attempts_by_provider()),
             ("tokens", "Tokens as upstreams counted them.", _TOKENS, self._tokens()),
             ("fallbacks", "Answers by a stand-in.", ("from", "to"), self._fallbacks),
             ("auth_failures", "Requests turned away.", ("reason",), self._refusals),
@@ -172,7 +192,14 @@ class Metrics:
         ):
             yield from _family(name, "histogram", text, histogram.lines(name, "dialect"))
 
+    def _attempts_by_provider(self) -> Counter[Labels]:
+        found: Counter[Labels] = Counter()
+        for (account, result), count in self._attempts.items():
+            found[self._provider_of.get(account, UNKNOWN), result] += count
+        return found
 
+
+_ATTEMPT: Final = ("provider", "outcome")
 _REQUEST: Final = ("dialect", "provider", "model", "code")
 _TOKENS: Final = ("provider", "model", "type")
 _REFUSED: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN})

@@ -81,16 +81,35 @@ async def test_a_fail_over_names_who_was_asked_first_and_why_not_again(cli, aske
 
 
 async def test_the_latest_come_a_line_each_and_one_by_the_beginning_of_its_id(cli, asked):
-    (first, second, _), _ = asked
-    await until_kept(cli, second)
+    (first, second, third), _ = asked
+    await until_kept(cli, third)
     listed = [row["id"] for row in await explained(cli, "--last", "5")]
-    assert listed == [first, second], "a name that leads nowhere asks nobody"
+    assert listed == [first, second, third]
     (row,) = await explained(cli)
-    assert row["id"] == second
+    assert row["id"] == third
     (row,) = await explained(cli, first.removeprefix("req_")[:12])
     assert row["id"] == first
     table = (await cli.beside("explain", "--last", "5")).stdout
     assert first in table
+
+
+async def test_a_name_that_leads_nowhere_is_explained_too(cli, asked):
+    (_, _, third), _ = asked
+    (row,) = await until_kept(cli, third)
+    assert (row["asked"], row["status"]) == ("no-such-model", 404)
+    assert (row["leads_to"], row["considered"], row["steps"]) == ([], [], [])
+    assert "no-such-model" in row["error"]
+    told = (await cli.beside("explain", third)).stdout
+    assert "404, nobody" in told
+
+
+async def test_an_id_that_was_mistyped_is_told_the_nearest(cli, asked):
+    (first, _, _), _ = asked
+    await until_kept(cli, first)
+    ran = await cli.beside("explain", first[:-1] + ("0" if first[-1] != "0" else "1"))
+    assert ran.code == 1
+    assert "Did you mean" in ran.stderr
+    assert first in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,40 @@
 """`/metrics`, read by the parser of Prometheus' own client."""
 
+import asyncio
+import time
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from served import CLAUDE, GEMINI, Rig, serve, settings_with
+from served import CLAUDE, GEMINI, Rig, serve, settings_with, until
 
+from mcp_proxy.account import Account
+from mcp_proxy.demo import DemoUpstream, demo_accounts
 from mcp_proxy.demo.faults import Fault, FaultKind
+from mcp_proxy.server.loop_lag import LoopLag
 from mcp_proxy.server.metrics import _sample
+
+FAMILIES = {
+    "mcproxy_build_info",
+    "mcproxy_requests",
+    "mcproxy_upstream_attempts",
+    "mcproxy_tokens",
+    "mcproxy_fallbacks",
+    "mcproxy_auth_failures",
+    "mcproxy_client_disconnects",
+    "mcproxy_request_duration_seconds",
+    "mcproxy_time_to_first_event_seconds",
+    "mcproxy_account_quota_remaining_ratio",
+    "mcproxy_cooldown_seconds",
+    "mcproxy_account_state",
+    "mcproxy_active_requests",
+    "mcproxy_active_streams",
+    "mcproxy_event_loop_lag_seconds",
+    "process_cpu_seconds",
+    "process_start_time_seconds",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+}
+"""As the parser names them: counters without their _total."""
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -50,6 +79,64 @@ async def test_requests_attempts_and_tokens_are_counted(tmp_path):
         cooled = {"provider": "antigravity", "account": "ada", "model": GEMINI}
         assert (value(found, "mcproxy_cooldown_seconds", **cooled) or 0) > 600
         assert value(found, "mcproxy_active_requests") == 0
+        assert value(found, "mcproxy_active_streams") == 0
+
+
+async def test_an_attempt_counts_for_the_provider_that_was_asked(tmp_path, unused_port):
+    dead = Account(
+        "dead", "openai-compatible", base_url=f"http://127.0.0.1:{unused_port}/v1", models=("m",)
+    )
+    settings = settings_with(routes={"both": ({"model": "m"}, {"model": CLAUDE})})
+    async with DemoUpstream() as upstream:
+        accounts = (dead, *demo_accounts(upstream))
+        async with serve(tmp_path, upstream=upstream, accounts=accounts, settings=settings) as rig:
+            assert (await rig.messages(model="both")).status == 200
+            found = await scraped(rig)
+    name = "mcproxy_upstream_attempts_total"
+    assert value(found, name, provider="openai-compatible", outcome="network")
+    assert value(found, name, provider="antigravity", outcome="answered") == 1
+    assert value(found, name, provider="antigravity", outcome="network") is None
+
+
+async def test_names_that_lead_nowhere_are_counted_without_their_name(tmp_path):
+    async with serve(tmp_path) as rig:
+        assert (await rig.messages(model="no-such-model")).status == 404
+        assert (await rig.messages(model="nor-this-one")).status == 404
+        found = await scraped(rig)
+    asked = {"dialect": "anthropic", "provider": "-", "model": "-", "code": "404"}
+    assert value(found, "mcproxy_requests_total", **asked) == 2
+    assert not any("no-such-model" in str(labels) for _, labels in found)
+
+
+async def test_an_answer_under_way_is_an_active_stream(tmp_path):
+    async with serve(tmp_path) as rig:
+        rig.upstream.play(Fault(FaultKind.HANG, seconds=0.5))
+        asking = asyncio.create_task(rig.messages(stream=True))
+        await until(lambda: rig.runtime.gates.load("ada") + rig.runtime.gates.load("grace"))
+        found = await scraped(rig)
+        assert value(found, "mcproxy_active_streams") == 1
+        assert value(found, "mcproxy_active_requests") == 1
+        await asking
+
+
+async def test_a_loop_that_was_held_up_is_told_once(tmp_path):
+    lag = LoopLag(every=0.01, looks=3)
+    assert lag.worst() == 0
+    time.sleep(0.06)  # noqa: ASYNC251 - it is what must not happen
+    await until(lambda: lag._worst)
+    assert lag.worst() >= 0.04
+    assert lag.worst() < 0.04
+    await until(lambda: not lag.is_looking)
+
+
+async def test_every_family_has_a_type_and_the_names_of_the_design(tmp_path):
+    async with serve(tmp_path) as rig:
+        answer = await rig.call("GET", "/metrics")
+        families = {
+            each.name: each for each in text_string_to_metric_families(answer.body.decode())
+        }
+    assert families.keys() == FAMILIES
+    assert all(each.type != "unknown" and each.documentation for each in families.values())
 
 
 async def test_accounts_are_in_exactly_one_state(tmp_path):
