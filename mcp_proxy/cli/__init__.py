@@ -15,7 +15,8 @@ from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.cli.lazy import RootGroup, Verb
-from mcp_proxy.cli.render import clean, json_option, show, survive_narrow_encodings
+from mcp_proxy.cli.render import json_option, show, tell
+from mcp_proxy.cli.terminal import adapt_streams
 from mcp_proxy.errors import UserError
 from mcp_proxy.spelling import did_you_mean
 
@@ -136,7 +137,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the arguments say. The exit code; every error is one line on stderr."""
-    survive_narrow_encodings()
+    adapt_streams()
     try:
         code = _outcome(arguments)
         sys.stdout.flush()
@@ -189,7 +190,7 @@ def _told(message: str, exit_code: int, *, trace: bool) -> int:
         traceback.print_exc()
     # The journal sorts by it, and of a service that failed to start this line is all there is.
     mark = priority(logging.ERROR) if leads_to_journal(2, os.environ) else ""
-    click.echo(f"{mark}mcproxy: {clean(message)}", err=True)
+    tell(f"{mark}mcproxy: {message}")
     return exit_code
 
 

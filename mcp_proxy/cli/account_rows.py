@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mcp_proxy.account import Account
+from mcp_proxy.cli import times
 from mcp_proxy.cli.context import App
-from mcp_proxy.cli.render import state_text, table, text
+from mcp_proxy.cli.render import column, counted, state_text, table, text, told
 from mcp_proxy.cli.times import iso
 from mcp_proxy.store.accounts import Loaded, Problem, credential_id
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from mcp_proxy.cli.layout import Shown
     from mcp_proxy.engine.verify import Verdict
     from mcp_proxy.providers import QuotaReading
     from mcp_proxy.store.state import StateStore
@@ -119,37 +119,29 @@ def list_result(app: App, loaded: Loaded) -> Row:
     }
 
 
-_LIST_COLUMNS = (
-    ("LABEL", "label"),
-    ("PLAN", "plan"),
-    ("FROM", "source"),
-    ("PROJECT", "project"),
-    ("ADDRESS", "base_url"),
-)
-"""Columns that are there when some account has something in them."""
+_MINOR = (("FROM", "source"), ("PROJECT", "project"), ("ADDRESS", "base_url"))
 
 
-def list_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def list_view(result: Mapping[str, Any]) -> "Iterable[Shown]":
     if not result["accounts"]:
         yield text("No accounts yet. Add one: mcproxy accounts add")
         return
-    shown = [
-        (heading, field)
-        for heading, field in _LIST_COLUMNS
-        if any(row[field] for row in result["accounts"])
-    ]
-    rows = table("ACCOUNT", "PROVIDER", "STATE", *(heading for heading, _ in shown))
+    minor = (column(heading, minor=True) for heading, _ in _MINOR)
+    rows = table("ACCOUNT", "PROVIDER", "STATE", "LABEL", "PLAN", *minor)
     for row in result["accounts"]:
         rows.add_row(
             text(row["id"], "bold"),
             text(row["provider"]),
             state_text(row["state"]),
-            *(text(row[field]) for _, field in shown),
+            text(row["label"]),
+            text(row["plan"]),
+            *(text(row[field]) for _, field in _MINOR),
         )
     yield rows
     for row in result["accounts"]:
         if row["reason"]:
-            yield text(f"{row['id']}: {row['reason']}{_next(row)}")
+            yield text("")
+            yield text(f"{row['id']}: {told(row['reason'], row['url'], row['mend'])}")
 
 
 def verdict_row(verdict: "Verdict") -> Row:
@@ -194,34 +186,40 @@ def unread_row(problem: Problem) -> Row:
     }
 
 
-def verdict_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def verdict_view(row: Mapping[str, Any]) -> "Iterable[Shown]":
     """One line: how far the account got, and the scarcest of what it has."""
     if not row["ok"]:
         where = f" at {row['failed_at']}" if row["failed_at"] else ""
-        yield text(f"{row['id']}: failed{where}: {row['reason']}{_next(row)}", "red")
+        reason = told(row["reason"], row["url"], row["mend"])
+        yield (
+            text(row["id"], "bold")
+            .append(f" failed{where}: ", "not bold red")
+            .append_text(text(reason, "not bold"))
+        )
         return
     facts = [f"project {row['project']}"] if row["project"] else []
     facts += [f"tier {row['tier']}"] if row["tier"] else []
-    facts.append(f"{len(row['models'])} models")
+    facts.append(counted(len(row["models"]), "model"))
     figures = [each for each in (*row["models"], *row["windows"]) if each["remaining"] is not None]
     if figures:
         scarcest = min(figures, key=lambda each: each["remaining"])
         facts.append(f"least left: {scarcest['id']} {scarcest['remaining']:.0%}")
-    yield text(f"{row['id']} ({row['provider']}) works: {', '.join(facts)}", "green")
+    name = text(row["id"], "bold").append(f" ({row['provider']}) ", "not bold")
+    yield name.append("works", "not bold green").append(f": {', '.join(facts)}", "not bold")
 
 
-def models_view(row: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def models_view(row: Mapping[str, Any]) -> "Iterable[Shown]":
     """The models of one account and what is left of each, and of all together."""
     if not row["models"] and not row["windows"]:
         return
-    rows = table("MODEL", "LEFT", "RESETS")
-    for model in row["models"]:
-        left = "?" if model["remaining"] is None else f"{model['remaining']:.0%}"
-        rows.add_row(text(model["id"]), text(left), text(model["resets_at"], "dim"))
-    for window in row["windows"]:
-        left = "?" if window["remaining"] is None else f"{window['remaining']:.0%}"
-        name = text(f"({window['id']})", "dim")
-        rows.add_row(name, text(left), text(window["resets_at"], "dim"))
+    now = datetime.now(UTC)
+    rows = table("MODEL", column("LEFT", align="right"), "RESETS")
+    named = [(text(each["id"]), each) for each in row["models"]]
+    named += [(text(f"({each['id']})", "dim"), each) for each in row["windows"]]
+    for name, each in named:
+        left = "?" if each["remaining"] is None else f"{each['remaining']:.0%}"
+        resets = times.until(times.parse(each["resets_at"]), now) if each["resets_at"] else None
+        rows.add_row(name, text(left), text(resets, "dim"))
     yield rows
 
 
@@ -242,9 +240,3 @@ def _figure_row(reading: "QuotaReading") -> Row:
         "remaining": reading.remaining,
         "resets_at": iso(datetime.fromtimestamp(resets_at, UTC)) if resets_at else None,
     }
-
-
-def _next(row: Mapping[str, Any]) -> str:
-    """Where its owner goes, and what to run then."""
-    where = f" See {row['url']}" if row["url"] else ""
-    return f"{where} Run: {row['mend']}" if row["mend"] else where

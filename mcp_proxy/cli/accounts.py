@@ -35,8 +35,7 @@ from mcp_proxy.store.entries import PROVIDER_NAMES
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from rich.console import RenderableType
-
+    from mcp_proxy.cli.layout import Shown
     from mcp_proxy.store.state import StateStore
 
 ADD_SCHEMA = "mcproxy.accounts-add/1"
@@ -295,7 +294,7 @@ def _forget(state: "StateStore", account_id: str) -> None:
             state.delete("standings", key)
 
 
-def _added_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def _added_view(result: Mapping[str, Any]) -> "Iterable[Shown]":
     for row in result["accounts"]:
         label = f", {row['label']}" if row["label"] else ""
         yield text(f"{row['action'].capitalize()} {row['id']} ({row['provider']}{label}).", "bold")
@@ -307,7 +306,7 @@ def _added_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
         yield text(f"Left out: {line}", "red")
 
 
-def _verify_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def _verify_view(result: Mapping[str, Any]) -> "Iterable[Shown]":
     if not result["accounts"]:
         yield text("There is no account to verify. Add one: mcproxy accounts add")
     for row in result["accounts"]:

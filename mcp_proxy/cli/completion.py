@@ -13,7 +13,7 @@ from mcp_proxy.cli.shells import SHELLS, Shell
 from mcp_proxy.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 SCHEMA = "mcproxy.completion/1"
 
@@ -60,11 +60,11 @@ def _install(shell: Shell, place: Path) -> str:
     return action
 
 
-def _script_view(result: Mapping[str, Any]) -> "Iterator[RenderableType]":
+def _script_view(result: Mapping[str, Any]) -> "Iterator[Shown]":
     yield result["script"].removesuffix("\n")
 
 
-def _installed_view(result: Mapping[str, Any]) -> "Iterator[RenderableType]":
+def _installed_view(result: Mapping[str, Any]) -> "Iterator[Shown]":
     was = {"unchanged": "is there already"}.get(result["action"], f"is {result['action']}")
     yield text(f"{result['file']} {was}.")
     if result["hint"]:

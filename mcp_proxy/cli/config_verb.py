@@ -13,14 +13,14 @@ import click
 
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.lazy import VerbGroup
-from mcp_proxy.cli.render import JsonObject, json_option, show, table, text
+from mcp_proxy.cli.render import JsonObject, column, json_option, show, table, text
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.setting import SWITCH
 from mcp_proxy.store.settings import CONFIG_EXIT, SETTINGS, load_settings
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 SHOW_SCHEMA = "mcproxy.config/1"
 INIT_SCHEMA = "mcproxy.config-init/1"
@@ -165,14 +165,20 @@ def _given(options: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _settings_view(report: JsonObject, *, origin: bool) -> "Iterable[RenderableType]":
-    rows = table("SETTING", "VALUE", *(["ORIGIN"] if origin else []))
+def _settings_view(report: JsonObject, *, origin: bool) -> "Iterable[Shown]":
+    file = Path(report["file"])
+    rows = table("SETTING", column("VALUE", wraps=True), *(["ORIGIN"] if origin else []))
     for row in report["settings"]:
         cells = [text(row["path"], "bold" if row["where"] else ""), text(_written(row["value"]))]
         if origin:
-            cells.append(text(row["where"] or row["origin"], "" if row["where"] else "dim"))
+            # The directory is the same in every row, and is told once below.
+            where = (row["where"] or row["origin"]).replace(report["file"], file.name)
+            cells.append(text(where, "" if row["where"] else "dim"))
         rows.add_row(*cells)
     yield rows
+    if origin and file.exists():
+        yield text("")
+        yield text(f"{file.name} is {file}", "dim")
 
 
 def _written(value: Any) -> str:
@@ -205,13 +211,13 @@ def _write_new(file: Path, content: str) -> None:
         raise UserError(f"{file}: cannot be written: {cause.strerror}") from cause
 
 
-def _written_view(result: JsonObject) -> "Iterable[RenderableType]":
+def _written_view(result: JsonObject) -> "Iterable[Shown]":
     if result["kept"]:
         yield text(f"The old file is now {result['kept']}")
     yield text(f"Wrote {result['file']}. Check it after a change: mcproxy config validate")
 
 
-def _validation_view(report: JsonObject) -> "Iterable[RenderableType]":
+def _validation_view(report: JsonObject) -> "Iterable[Shown]":
     there = Path(report["file"]).exists()
     yield text(
         f"{report['file']}: " + ("right" if there else "not there, the defaults are in force")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcp_proxy.cli.render import clean
+from mcp_proxy.cli.render import tell
 
 if TYPE_CHECKING:
     from mcp_proxy.store.accounts import AccountStore, Loaded
@@ -69,9 +69,9 @@ class App:
         return StateReader(self.paths.state)
 
     def say(self, message: str) -> None:
-        """One line for the person at the terminal, apart from the answer."""
+        """Something for the person at the terminal, apart from the answer."""
         if self.verbosity >= 0:
-            click.echo(clean(message), err=True)
+            tell(message)
 
 
 pass_app = click.make_pass_decorator(App, ensure=True)

@@ -16,7 +16,7 @@ from mcp_proxy.errors import UserError
 from mcp_proxy.store.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 SCHEMA = "mcproxy.health/1"
 FAILED = 1
@@ -63,12 +63,12 @@ def health_report(server: RunningServer) -> JsonObject:
     return {**report, "healthy": True, **{key: said[key] for key in SAID}}
 
 
-def health_view(report: JsonObject) -> "Iterable[RenderableType]":
+def health_view(report: JsonObject) -> "Iterable[Shown]":
     """One line: which server, and its accounts by state."""
     line = text(f"mcproxy {report['version']} at {report['url']} is healthy:")
     counted = {state: count for state, count in report["accounts"].items() if count}
-    for state, count in counted.items():
-        line.append(f" {count} ").append_text(state_text(state))
+    for number, (state, count) in enumerate(counted.items()):
+        line.append(", " if number else " ").append(f"{count} ").append_text(state_text(state))
     yield line if counted else line.append(" no accounts yet")
 
 

@@ -1,21 +1,22 @@
 """The report on limits as a table, from 40 columns up. Knows no clock but the report's own.
 
 Accounts are groups of rows. Where it gets narrow the bar becomes shorter, then the time of day and
-the age go, and in the end each model has two lines of its own.
+the age go, and in the end each model has two lines of its own. Where nobody looks, each row names
+its account, for `grep` and `awk`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mcp_proxy.cli import times
-from mcp_proxy.cli.render import state_text, table, text
+from mcp_proxy.cli.render import PIPE_WIDTH, counted, indented, state_text, text, told
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
     from rich.text import Text
+
+    from mcp_proxy.cli.layout import Shown, Table
 
 Row = Mapping[str, Any]
 
@@ -31,64 +32,104 @@ class Layout:
 
 
 _PLAIN = (
-    Layout(110, ("MODEL", "LEFT", "STATE", "RESETS", "AGE"), bar=20),
-    Layout(80, ("MODEL", "LEFT", "STATE", "RESETS", "AGE"), bar=5),
-    Layout(60, ("MODEL", "LEFT", "STATE", "WAIT")),
-    Layout(0, ("LINES",)),
+    Layout(PIPE_WIDTH, ("ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE")),
+    Layout(110, ("MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE"), bar=20),
+    Layout(80, ("MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE"), bar=5),
+    Layout(80, ("MODEL", "LEFT", "STATE", "WAIT", "RUNS OUT"), bar=4),
+    Layout(60, ("MODEL", "LEFT", "STATE", "WAIT", "RUNS OUT")),
 )
 _WITH_EVIDENCE = (
-    Layout(130, ("MODEL", "LEFT", "STATE", "RESETS", "AGE", "BECAUSE"), bar=10),
-    Layout(100, ("MODEL", "LEFT", "STATE", "WAIT", "BECAUSE")),
+    Layout(
+        PIPE_WIDTH,
+        ("ACCOUNT", "MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE", "BECAUSE"),
+    ),
+    Layout(130, ("MODEL", "LEFT", "STATE", "RESETS", "RUNS OUT", "AGE", "BECAUSE"), bar=10),
+    Layout(100, ("MODEL", "LEFT", "STATE", "WAIT", "RUNS OUT", "BECAUSE")),
     Layout(72, ("MODEL", "LEFT", "STATE", "BECAUSE")),
-    Layout(0, ("LINES BECAUSE",)),
 )
+"""The first that fits is taken; where none does, each row has lines of its own."""
+
+_WITHOUT_MODELS = ("invalid", "disabled")
+"""States of accounts whose models need not be told one by one: all are in that state."""
 
 
 def limits_view(
     report: Row, *, width: int, why: bool = False, ascii_only: bool = False
-) -> "Iterable[RenderableType]":
+) -> "Iterator[Shown]":
     """The table, and under it what owners have to do."""
     accounts = report["accounts"]
     if not accounts:
         yield text("No accounts yet. Add one: mcproxy accounts add")
         return
-    layouts = _WITH_EVIDENCE if why else _PLAIN
-    layout = next(each for each in layouts if each.width <= width)
-    yield _table(accounts, _Pen(times.parse(report["at"]), layout.bar, ascii_only), layout)
+    now = times.parse(report["at"])
+    layouts = [each for each in (_WITH_EVIDENCE if why else _PLAIN) if each.width <= width]
+    foresees = any(_outlook(row, now) for each in accounts for row in _rows(each, every=True))
+    tables = (_table(accounts, _Pen(now, each.bar, ascii_only, foresees), each) for each in layouts)
+    fitting = next((each for each in tables if each.fitted(width) is not None), None)
+    if fitting is not None:
+        yield fitting
+    else:
+        yield from _lines(accounts, _Pen(now, 0, ascii_only, foresees), why=why)
     for account in accounts:
         if account["reason"]:
-            see = f" See {account['url']}" if account["url"] else ""
-            yield text(f"{account['id']}: {account['reason']}{see}")
+            yield text("")
+            yield text(f"{account['id']}: {told(account['reason'], account['url'])}")
 
 
-def _table(accounts: Iterable[Row], pen: "_Pen", layout: Layout) -> "Table":
-    made = table(*layout.columns)
-    made.box, made.padding = None, (0, 2, 0, 0)
-    made.show_header = len(layout.columns) > 1
-    for account in accounts:
-        made.add_row(*_heading(account, layout))
-        windows = [_of_window(each) for each in account.get("windows", ())]
-        for row in (*windows, *account["models"]):
+def _table(accounts: Sequence[Row], pen: "_Pen", layout: Layout) -> "Table":
+    from mcp_proxy.cli.layout import Column, Table
+
+    grouped = "ACCOUNT" not in layout.columns
+    made = Table(
+        *(Column(name, wraps=name == "BECAUSE") for name in layout.columns),
+        empty="" if grouped else "-",
+    )
+    for number, account in enumerate(accounts):
+        if grouped:
+            for line in _heading(account, number):
+                made.add_line(line)
+        for row in _rows(account, every=not grouped):
             made.add_row(*(_CELLS[name](pen, row) for name in layout.columns))
-        if not account["models"] and not windows:
-            made.add_row(text("no models known yet", "dim"))
-        made.add_row()
     return made
 
 
-def _of_window(window: Row) -> Row:
-    """A span that many models share, as a row among theirs."""
-    return {**window, "model": f"{window['bucket'] or 'all models'}, {window['window']}"}
+def _lines(accounts: Sequence[Row], pen: "_Pen", *, why: bool) -> "Iterator[Text]":
+    """A model, and under it everything that is known of it."""
+    for number, account in enumerate(accounts):
+        yield from _heading(account, number)
+        for row in _rows(account, every=False):
+            yield pen.model(row)
+            yield indented(pen.summary(row), 2)
+            if outlook := _outlook(row, pen.now):
+                yield indented(text(f"runs out {outlook}"), 2)
+            if why:
+                yield indented(pen.because(row), 2)
 
 
-def _heading(account: Row, layout: Layout) -> "list[Text]":
-    name = text(account["id"], "bold").append(" ")
+def _heading(account: Row, number: int) -> "Iterator[Text]":
+    """The account's line, and one for all models that need none of their own."""
+    if number:
+        yield text("")
+    name = text(account["id"], "bold").append(" ", "not bold")
     name.append_text(text(f"({account['provider']})", "dim not bold"))
-    state = state_text(account["state"])
-    if "STATE" in layout.columns:
-        cells = {"MODEL": name, "STATE": state}
-        return [cells.get(column, text("")) for column in layout.columns]
-    return [name.append("  ").append_text(state)]
+    yield name.append("  ", "not bold").append_text(state_text(account["state"]))
+    if not _rows(account, every=False):
+        models = len(account["models"])
+        yield text(counted(models, "model") if models else "no models known yet", "dim")
+
+
+def _rows(account: Row, *, every: bool) -> list[Row]:
+    """The rows below an account: first spans that many models share, then models."""
+    if account["state"] in _WITHOUT_MODELS and not every:
+        return []
+    windows = [_of_window(each, account) for each in account.get("windows", ())]
+    return [*windows, *account["models"]]
+
+
+def _of_window(window: Row, account: Row) -> Row:
+    """A span that many models share, as a row among theirs."""
+    model = f"{window['bucket'] or 'all models'}, {window['window']}"
+    return {**window, "account": account["id"], "model": model}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +139,11 @@ class _Pen:
     now: datetime
     bar: int
     ascii_only: bool
+    foresees: bool
+    """Whether there is a row of which something is known to come: others then say `-`."""
+
+    def account(self, row: Row) -> "Text":
+        return text(row["account"], "bold")
 
     def model(self, row: Row) -> "Text":
         return text(row["model"])
@@ -120,6 +166,9 @@ class _Pen:
     def wait(self, row: Row) -> "Text":
         return text(self._at(row, times.wait))
 
+    def runs_out(self, row: Row) -> "Text":
+        return text(_outlook(row, self.now) or "-" * self.foresees)
+
     def age(self, row: Row) -> "Text":
         seconds = row["age_seconds"]
         return text("" if seconds is None else times.age(seconds), "dim")
@@ -127,17 +176,12 @@ class _Pen:
     def because(self, row: Row) -> "Text":
         return text(_because(row), "dim")
 
-    def lines(self, row: Row) -> "Text":
-        """Model, and under it everything that fits one narrow line."""
-        made = self.model(row).append("\n  ")
-        if row["remaining"] is not None:
-            made.append(f"{_percent(row['remaining'])} ")
-        made.append_text(self.state(row))
+    def summary(self, row: Row) -> "Text":
+        """All of it in one narrow line."""
+        left = "" if row["remaining"] is None else f"{_percent(row['remaining'])} "
+        made = text(left).append(" " * bool(left)).append_text(self.state(row))
         wait = self._at(row, times.wait)
         return made.append(f", resets in {wait}" if wait else "")
-
-    def lines_because(self, row: Row) -> "Text":
-        return self.lines(row).append("\n  ").append_text(self.because(row))
 
     def _at(self, row: Row, write: Callable[[datetime, datetime], str]) -> str:
         moment = row["limited_until"] or row["resets_at"]
@@ -148,23 +192,31 @@ class _Pen:
 
 
 _CELLS: Mapping[str, "Callable[[_Pen, Row], Text]"] = {
+    "ACCOUNT": _Pen.account,
     "MODEL": _Pen.model,
     "LEFT": _Pen.left,
     "STATE": _Pen.state,
     "RESETS": _Pen.resets,
     "WAIT": _Pen.wait,
+    "RUNS OUT": _Pen.runs_out,
     "AGE": _Pen.age,
     "BECAUSE": _Pen.because,
-    "LINES": _Pen.lines,
-    "LINES BECAUSE": _Pen.lines_because,
 }
 
 
+def _outlook(row: Row, now: datetime) -> str:
+    """When it runs out, if anything can be told; servers of older versions do not."""
+    if row.get("runs_out_at"):
+        ends = times.parse(row["runs_out_at"])
+        return f"in {times.wait(ends, now)}" if ends > now else "now"
+    return "not before reset" if row.get("lasts_until_reset") else ""
+
+
 def _because(row: Row) -> str:
-    """What a figure and a state rest on, in the words of the ledger."""
-    if row["evidence"]:
-        return str(row["evidence"])
-    return str(row["source"] or "nobody has said")
+    """What a figure, a state and an outlook rest on, in the words of the ledger."""
+    told = str(row["evidence"] or row["source"] or "nobody has said")
+    used = row.get("used_per_hour")
+    return f"{told}, {_percent(used)} used in an hour" if used else told
 
 
 def _percent(fraction: float) -> str:
@@ -176,6 +228,8 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 def _bar(fraction: float, cells: int, *, ascii_only: bool) -> str:
     """Exactly `cells` wide; something is seen of everything above nothing."""
+    if not cells:
+        return ""
     if ascii_only:
         full = max(round(fraction * cells), 1 if fraction > 0 else 0)
         return "#" * full + "." * (cells - full)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import json_option, show, table, text
+from mcp_proxy.cli.render import column, json_option, show, table, text
 from mcp_proxy.engine.schemas import MODELS_SCHEMA
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.text import Text
+
+    from mcp_proxy.cli.layout import Shown
 
 EXAMPLES = """\b
 Examples:
@@ -34,23 +35,32 @@ def models(app: App, /, *, as_json: bool) -> None:
     show(reading.report, models_view, as_json=as_json)
 
 
-def models_view(report: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def models_view(report: Mapping[str, Any]) -> "Iterable[Shown]":
     """The models, then the other names by which they can be asked for."""
     if not report["models"]:
         yield text("No account serves a model yet. Add one: mcproxy accounts add")
         return
-    rows = table("MODEL", "FAMILY", "WINDOW", "OUTPUT", "PROVIDER", "ACCOUNTS", "LEFT")
+    rows = table(
+        "MODEL",
+        column("LEFT", align="right"),
+        column("WINDOW", align="right"),
+        column("OUTPUT", align="right", minor=True),
+        column("FAMILY", minor=True),
+        column("PROVIDER", minor=True),
+        column("ACCOUNTS", wraps=True),
+    )
     for row in report["models"]:
         rows.add_row(
             text(row["id"], "bold"),
-            text(row["family"]),
+            _left(row["quota"]["remaining"]),
             text(tokens(row["context_window"])),
             text(tokens(row["max_output"])),
+            text(row["family"]),
             text(", ".join(row["providers"])),
             text(", ".join(row["accounts"])),
-            _left(row["quota"]["remaining"]),
         )
     yield rows
+    yield text("")
     names = {**{name: [model] for name, model in report["classes"].items()}, **report["aliases"]}
     for name, targets in names.items():
         yield text(f"{name} means {' or '.join(targets)}")

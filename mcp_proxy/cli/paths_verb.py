@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import JsonObject, json_option, show, table, text
+from mcp_proxy.cli.render import JsonObject, column, json_option, show, table, text
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 SCHEMA = "mcproxy.paths/1"
 DEFAULT = "default"
@@ -60,14 +60,14 @@ def paths_report(app: App, env: Mapping[str, str]) -> JsonObject:
     return {"schema": SCHEMA, "paths": rows}
 
 
-def paths_view(report: JsonObject) -> "Iterable[RenderableType]":
+def paths_view(report: JsonObject) -> "Iterable[Shown]":
     """One row each; what is not there yet is dim."""
-    rows = table("WHAT", "PATH", "BECAUSE OF", "HOLDS")
+    rows = table("WHAT", "PATH", "BECAUSE OF", column("HOLDS", wraps=True))
     for name, row in report["paths"].items():
         rows.add_row(
             text(name, "bold"),
             text(row["path"], "" if row["exists"] else "dim"),
-            text(row["named_by"] or DEFAULT, "dim"),
+            text(row["named_by"]),
             text(_PURPOSES[name] + ("" if row["exists"] else " (not there yet)")),
         )
     yield rows

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import json_option, show, state_text, table, text
+from mcp_proxy.cli.render import column, json_option, show, state_text, table, text, told
 from mcp_proxy.engine.schemas import ROUTE_SCHEMA
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 EXAMPLES = """\b
 Examples:
@@ -38,28 +38,34 @@ def route(app: App, /, *, model: str, as_json: bool) -> None:
     show(reading.report, route_view, as_json=as_json)
 
 
-def route_view(report: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def route_view(report: Mapping[str, Any]) -> "Iterable[Shown]":
     """The candidates, then what would become of a request."""
     if report["candidates"]:
-        rows = table("", "ACCOUNT", "PROVIDER", "MODEL", "STATE", "BECAUSE")
+        rows = table(
+            "ACCOUNT",
+            "TURN",
+            column("PROVIDER", minor=True),
+            "MODEL",
+            "STATE",
+            column("BECAUSE", wraps=True),
+        )
         for row in report["candidates"]:
             rows.add_row(
-                text(row["turn"]),
                 text(row["account"], "bold" if row["turn"] else "dim"),
+                text(row["turn"]),
                 text(row["provider"]),
                 text(row["model"]),
                 state_text(row["state"]),
                 text(_because(row)),
             )
         yield rows
+        yield text("")
     yield text(_ending(report["name"], report["outcome"], report["strategy"]), "bold")
 
 
 def _because(row: Mapping[str, Any]) -> str:
     stands_in = f"stands in for {row['fallback_from']}; " if row["fallback_from"] else ""
-    see = f" See {row['url']}" if row["url"] else ""
-    run = f" Run: {row['mend']}" if row["mend"] else ""
-    return f"{stands_in}{row['because']}.{see}{run}"
+    return stands_in + told(row["because"], row["url"], row["mend"])
 
 
 def _ending(name: str, outcome: Mapping[str, Any], strategy: str) -> str:

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mcp_proxy.cli.render import text
+from mcp_proxy.cli.render import facts, indented, text, told, verbatim
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 _SAID = {
     "create": "write",
@@ -18,62 +18,54 @@ _SAID = {
 }
 
 
-def plan_view(plan: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def plan_view(plan: Mapping[str, Any]) -> "Iterable[Shown]":
     if not plan["files"]:
         yield text("No service of mcproxy is installed.")
     for command in plan["before"]:
-        yield text(f"run {shlex.join(command)}", "bold")
+        yield verbatim(f"run {shlex.join(command)}", "bold")
     for directory in plan["directories"]:
         yield text(f"make, if it is missing, {directory}", "bold")
     for file in plan["files"]:
         yield text(f"{_SAID[file['change']]} {file['path']}", "bold")
         if file["change"] in ("create", "update"):
-            yield from map(_indented, file["content"].splitlines())
+            yield from (indented(verbatim(line), 4) for line in file["content"].splitlines())
     for command in plan["after"]:
-        yield text(f"run {shlex.join(command)}", "bold")
+        yield verbatim(f"run {shlex.join(command)}", "bold")
     for note in plan["notes"]:
         yield text(f"Note: {note}.", "dim")
 
 
-def _indented(line: str) -> "RenderableType":
-    """A line of a file as it stands there; `text` alone would move it to the margin."""
-    from rich.text import Text
-
-    return Text(" " * (4 + len(line) - len(line.lstrip()))).append_text(text(line))
-
-
-def _installed_view(plan: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def _installed_view(plan: Mapping[str, Any]) -> "Iterable[Shown]":
     flag = scope_flag(plan["scope"])
     yield text("The service is installed and runs.", "bold green")
     yield text(f"Next: mcproxy service status{flag}, mcproxy service logs{flag}")
 
 
-def _removed_view(_plan: Mapping[str, Any]) -> "Iterable[RenderableType]":
+def _removed_view(_plan: Mapping[str, Any]) -> "Iterable[Shown]":
     yield text("The service is removed. Accounts, settings and state are still there.", "bold")
 
 
 DONE = {"install": _installed_view, "uninstall": _removed_view}
 
 
-def status_view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    facts = {
+def status_view(result: Mapping[str, Any]) -> "Iterable[Shown]":
+    enabled = None if result["enabled"] is None else ("yes" if result["enabled"] else "no")
+    said = {
         "manager": f"{result['manager']} ({result['scope']})",
         "state": result["state"],
         "says": result["says"],
         "since": result["since"],
-        "enabled": None if result["enabled"] is None else ("yes" if result["enabled"] else "no"),
+        "enabled": enabled,
         "process": result["pid"],
         "restarts": result["restarts"],
         "last exit": result["last_exit"],
         "manager says": result["problem"],
     }
-    for name, fact in facts.items():
-        if fact is not None:
-            yield text(f"{name:<13} {fact}")
+    yield facts(*((name, text(fact)) for name, fact in said.items()))
     for file in result["files"]:
         yield text(file["path"] + ("" if file["ours"] else "  (not written by mcproxy)"), "dim")
     for each in result["problems"]:
-        yield text(f"{each['problem']}. Run: {each['mend']}", "yellow")
+        yield text(told(each["problem"], None, each["mend"]), "yellow")
     if not result["installed"]:
         yield text(
             f"It is not installed. Run: mcproxy service install{scope_flag(result['scope'])}"

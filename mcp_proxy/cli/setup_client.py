@@ -8,14 +8,13 @@ import click
 
 from mcp_proxy.cli.client_argument import client_argument, model_option
 from mcp_proxy.cli.context import App, pass_app
-from mcp_proxy.cli.render import json_option, show, text
+from mcp_proxy.cli.render import json_option, show, text, verbatim
 from mcp_proxy.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from mcp_proxy.cli.clients.change import Change
     from mcp_proxy.cli.clients.client import Client
+    from mcp_proxy.cli.layout import Shown
 
 SETUP_SCHEMA = "mcproxy.setup/1"
 UNSETUP_SCHEMA = "mcproxy.unsetup/1"
@@ -182,19 +181,15 @@ def _goes_on(
     return True
 
 
-def _diffs(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
-    from rich.text import Text
-
+def _diffs(result: Mapping[str, Any]) -> "Iterable[Shown]":
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for row in result["files"]:
         for line in row["diff"].splitlines():
-            # Not through `text`, which would take the indentation.
-            shown = "".join(each for each in line.expandtabs() if each.isprintable())
-            yield Text(shown, styles.get(line[:1], ""))
+            yield verbatim(line, styles.get(line[:1], ""))
 
 
 def _tell(result: Mapping[str, Any], done: str, *, as_json: bool, dry_run: bool) -> None:
-    def view(result: Mapping[str, Any]) -> "Iterable[RenderableType]":
+    def view(result: Mapping[str, Any]) -> "Iterable[Shown]":
         if result["done"]:
             yield text(done)
         elif dry_run and any(row["changed"] for row in result["files"]):

@@ -11,7 +11,7 @@ import click
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.health import health_report
 from mcp_proxy.cli.probes import DONE, PROBES, Probe, WrongAnswer, error_text, text_of
-from mcp_proxy.cli.render import JsonObject, json_option, show, table, text
+from mcp_proxy.cli.render import JsonObject, column, json_option, show, table, text
 from mcp_proxy.cli.running_server import running_server
 from mcp_proxy.cli.server_place import Place, models_of, place_of
 from mcp_proxy.errors import UserError
@@ -21,7 +21,7 @@ from mcp_proxy.strict_json import decode, encode
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
-    from rich.console import RenderableType
+    from mcp_proxy.cli.layout import Shown
 
 SCHEMA = "mcproxy.test/1"
 FAILED = 1
@@ -69,9 +69,17 @@ def test(app: App, /, *, model: str | None, as_json: bool) -> int:
     return 0 if ok else FAILED
 
 
-def trips_view(report: JsonObject) -> "Iterable[RenderableType]":
+def trips_view(report: JsonObject) -> "Iterable[Shown]":
     """A row per round trip, then what was wrong, whole."""
-    rows = table("API", "STREAM", "RESULT", "FIRST", "ALL", "ACCOUNT", "ANSWER")
+    rows = table(
+        "API",
+        "STREAM",
+        "RESULT",
+        column("FIRST", align="right", minor=True),
+        column("ALL", align="right"),
+        column("ACCOUNT", minor=True),
+        column("ANSWER", wraps=True, minor=True),
+    )
     for trip in report["trips"]:
         rows.add_row(
             text(trip["dialect"], "bold"),
@@ -83,6 +91,7 @@ def trips_view(report: JsonObject) -> "Iterable[RenderableType]":
             text(trip["text"]),
         )
     yield rows
+    yield text("")
     for trip in report["trips"]:
         if not trip["ok"]:
             how = "stream" if trip["stream"] else "answer"

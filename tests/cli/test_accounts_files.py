@@ -149,7 +149,7 @@ def test_what_a_server_found_out_is_shown_with_the_link(cli: Cli, home: "Home") 
         ran = cli("accounts", "list")  # the server is still running
         (row,) = json.loads(cli("accounts", "list", "--json").stdout)["accounts"]
     assert (row["state"], row["url"]) == ("invalid", "https://g")
-    assert "work: verify your account See https://g Run: mcproxy accounts verify" in ran.stdout
+    assert "work: verify your account. See https://g Run: mcproxy accounts verify" in ran.stdout
     assert row["mend"] == "mcproxy accounts verify work"
 
 

@@ -170,7 +170,7 @@ def test_an_account_that_needs_its_owner_says_why_and_where() -> None:
     marked = account(
         "ada", row("m1"), state="invalid", reason="verify it", url="https://example.com/verify"
     )
-    assert "ada: verify it See https://example.com/verify" in drawn(report(marked))
+    assert "ada: verify it. See https://example.com/verify" in drawn(report(marked))
 
 
 @pytest.mark.parametrize("width", [40, 72, 100, 200])
