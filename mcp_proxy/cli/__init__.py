@@ -3,17 +3,14 @@
 0 done, 1 failed, 2 wrong usage, 78 the configuration must be mended, 130 interrupted.
 """
 
-import logging
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import click
 
 from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
-from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.cli.lazy import RootGroup, Verb
 from mcp_proxy.cli.render import json_option, show, tell
 from mcp_proxy.cli.terminal import adapt_streams
@@ -28,7 +25,9 @@ OVERVIEW = "mcproxy.overview/1"
 
 VERBS = {
     "accounts": Verb(
-        "mcp_proxy.cli.accounts:accounts", "Add accounts, look at them, try them, remove them."
+        "mcp_proxy.cli.accounts:accounts",
+        "Add accounts, look at them, try them, remove them.",
+        is_group=True,
     ),
     "serve": Verb("mcp_proxy.cli.serve:serve", "Run the server in the foreground."),
     "limits": Verb(
@@ -63,12 +62,15 @@ VERBS = {
         "mcp_proxy.cli.test_verb:test", "Try the running server in the dialects of all clients."
     ),
     "service": Verb(
-        "mcp_proxy.cli.service:service", "Run the server as a service of this machine."
+        "mcp_proxy.cli.service:service",
+        "Run the server as a service of this machine.",
+        is_group=True,
     ),
     "doctor": Verb("mcp_proxy.cli.doctor:doctor", "Look for what is wrong, and say what mends it."),
     "config": Verb(
         "mcp_proxy.cli.config_verb:config",
         "Show the settings in force, begin a settings file, check one.",
+        is_group=True,
     ),
     "paths": Verb("mcp_proxy.cli.paths_verb:paths", "Show the files and directories in use."),
     "completion": Verb(
@@ -186,6 +188,12 @@ def _complete(words: list[str]) -> int:
 
 
 def _told(message: str, exit_code: int, *, trace: bool) -> int:
+    # Not at the top: what ends well, and a word that a shell completes, does without.
+    import logging
+    import traceback
+
+    from mcp_proxy.cli.journal import leads_to_journal, priority
+
     if trace:
         traceback.print_exc()
     # The journal sorts by it, and of a service that failed to start this line is all there is.
@@ -225,6 +233,8 @@ def _show_overview(app: App, *, as_json: bool) -> None:
 
 def _set_up_logging(verbosity: int) -> None:
     """For the short verbs: what goes wrong on the side is said on stderr. `serve` has its own."""
+    import logging
+
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
     logger = logging.getLogger("mcp_proxy")
     logger.handlers[:] = [handler := logging.StreamHandler()]

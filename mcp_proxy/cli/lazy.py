@@ -21,6 +21,8 @@ class Verb(NamedTuple):
     place: str
     """`module:attribute`."""
     summary: str
+    is_group: bool = False
+    """Whether there are further verbs below it."""
 
 
 class VerbGroup(click.Group):
@@ -102,7 +104,7 @@ class RootGroup(LazyGroup):
 
     def _below(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
         """The verbs of the groups: `accounts add`, `add`."""
-        for group_name in self._verbs:
-            group = self.get_command(ctx, group_name)
+        for group_name, verb in self._verbs.items():
+            group = self.get_command(ctx, group_name) if verb.is_group else None
             if isinstance(group, click.Group):
                 yield from ((f"{group_name} {each}", each) for each in group.list_commands(ctx))

@@ -126,7 +126,9 @@ def short_help(command: Command) -> str:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_the_list_of_verbs_says_how_the_help_of_each_begins(name: str) -> None:
-    assert short_help(COMMANDS[f"mcproxy {name}"]).startswith(VERBS[name].summary.rstrip("."))
+    command = COMMANDS[f"mcproxy {name}"]
+    assert short_help(command).startswith(VERBS[name].summary.rstrip("."))
+    assert VERBS[name].is_group is isinstance(command.click, click.Group)
 
 
 # ----------------------------------------------------------------------------- mistyped words
