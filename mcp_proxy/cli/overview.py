@@ -114,7 +114,7 @@ def overview_view(report: JsonObject, now: datetime) -> "Iterator[Text]":
     if report["next_reset"] is not None:
         yield text(_reset_line(report["next_reset"], now))
     if server["running"]:
-        yield text(f"Base URL of clients: {server['url']}, for OpenAI's API {server['url']}/v1")
+        yield text(f"Base URL: {server['url']}, for OpenAI's API {server['url']}/v1")
     for each in report["problems"]:
         yield text(each["what"], "red")
         if each["mend"]:
