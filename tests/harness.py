@@ -85,6 +85,8 @@ class Cli:
     """Runs `mcproxy` as a process of its own, without a terminal."""
 
     home: Home
+    environment: Mapping[str, str] | None = None
+    """In place of this process's own."""
 
     def __call__(
         self,
@@ -97,7 +99,7 @@ class Cli:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.home.root,
-            env={**os.environ, **(env or {})},
+            env={**self._environment, **(env or {})},
             input=stdin,
             capture_output=True,
             encoding="utf-8",
@@ -116,6 +118,7 @@ class Cli:
         process = await asyncio.create_subprocess_exec(
             *self.command("serve", "--port", "0", *arguments),
             cwd=self.home.root,
+            env=self._environment,
             stderr=asyncio.subprocess.PIPE,
         )
         assert process.stderr is not None
@@ -130,6 +133,10 @@ class Cli:
             with suppress(ProcessLookupError):
                 process.terminate()
             await process.communicate()
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return os.environ if self.environment is None else self.environment
 
     @staticmethod
     def command(*arguments: str) -> list[str]:

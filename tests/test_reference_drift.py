@@ -33,6 +33,7 @@ ORDER = [
     "DESCRIPTION",
     "COMMANDS",
     "OPTIONS",
+    "DOCUMENTS",
     "EXIT STATUS",
     "ENVIRONMENT",
     "FILES",
@@ -46,10 +47,14 @@ def test_what_is_committed_is_what_would_be_made() -> None:
     assert not stale(ROOT), f"completions/ or man/ is stale. Run: {COMMAND}"
 
 
-def test_every_command_and_both_files_have_a_page() -> None:
+def test_every_command_both_files_and_the_documents_have_a_page() -> None:
     names = {f"{command.name}.1" for command in commands(mcproxy)}
     assert {"mcproxy.1", "mcproxy-accounts-add.1", "mcproxy-help.1"} <= names
-    assert PAGES.keys() == names | {"mcproxy-accounts.toml.5", "mcproxy-config.toml.5"}
+    assert PAGES.keys() == names | {
+        "mcproxy-accounts.toml.5",
+        "mcproxy-config.toml.5",
+        "mcproxy-json.5",
+    }
 
 
 def test_every_field_of_an_account_and_every_setting_is_told() -> None:

@@ -31,7 +31,8 @@ Examples:
 def show_help(*, topic: tuple[str, ...], as_json: bool) -> None:
     """Show a page of the manual: of a verb, or of a file.
 
-    Without TOPIC, that of mcproxy itself. The files are accounts.toml and config.toml.
+    Without TOPIC, that of mcproxy itself. The files are accounts.toml and config.toml; json tells
+    what each command prints with --json.
     """
     from mcp_proxy.cli.manual.plain import plain
 

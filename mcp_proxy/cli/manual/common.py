@@ -8,6 +8,7 @@ from mcp_proxy.store.settings import SETTINGS
 MAIN = "mcproxy(1)"
 ACCOUNTS_FILE = "mcproxy-accounts.toml(5)"
 CONFIG_FILE = "mcproxy-config.toml(5)"
+JSON_PAGE = "mcproxy-json(5)"
 
 EXIT_STATUS = (
     Entry("0", "Done."),

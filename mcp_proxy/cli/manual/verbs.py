@@ -9,6 +9,7 @@ import click
 
 from mcp_proxy.cli.manual import common
 from mcp_proxy.cli.manual.page import Block, Entry, Heading, Page, Paragraph, Verbatim, sections
+from mcp_proxy.cli.render import schema_of
 
 _NO_WRAP = "\b"
 """How click is told that a paragraph is to stay as it is."""
@@ -127,6 +128,8 @@ def _see_also(command: Command) -> Iterator[str]:
     yield from (f"{each.name}(1)" for each in command.children)
     yield common.ACCOUNTS_FILE
     yield common.CONFIG_FILE
+    if parent is None or schema_of(command.click) is not None:
+        yield common.JSON_PAGE
 
 
 def _paragraphs(text: str | None) -> list[str]:
