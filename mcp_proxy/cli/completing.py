@@ -5,7 +5,6 @@ from the files of this machine; nobody is asked for it, and what cannot be read 
 Somebody waits behind the key: nothing is loaded here that an answer can do without.
 """
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -78,14 +77,11 @@ def _given(context: click.Context, target: click.Parameter) -> tuple[str, ...]:
 
 
 def _readable(read: "Reader", context: click.Context) -> Names:
-    """A file with a mistake is for other verbs to complain about."""
-    logging.disable()
+    """A file with a mistake is for other verbs to complain about; what is logged, nobody reads."""
     try:
         return read(App(config=context.find_root().params.get("config")), context)
     except UserError:
         return {}
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _account_ids(app: App, _context: click.Context) -> Names:

@@ -32,7 +32,8 @@ Examples:
 def completion(*, shell: str, install: bool, as_json: bool) -> None:
     """Print the script that completes words in bash, zsh or fish.
 
-    Verbs, options, accounts, providers and models are completed, without a network.
+    Verbs, options, accounts, providers and models are completed, without a network. --install
+    writes one file, changes none, and says which: delete that file to take it back.
     """
     chosen = SHELLS[shell]
     place = chosen.place(os.environ, Path.home())
@@ -69,4 +70,4 @@ def _installed_view(result: Mapping[str, Any]) -> "Iterator[Shown]":
     yield text(f"{result['file']} {was}.")
     if result["hint"]:
         yield text(result["hint"])
-    yield text(f"It works in the next {result['shell']} that is started.")
+    yield text(f"It works in the next {result['shell']} that is started. Delete the file to undo.")

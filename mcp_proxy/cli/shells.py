@@ -83,40 +83,46 @@ class Shell(NamedTuple):
     file_name: str
     """In `completions/`."""
     script: str
-    home_variable: str
-    """What moves the directory that the shell reads users' own completions below."""
-    home: str
-    """That directory where the variable is not set, below the user's home."""
-    below: str
+    variables: Mapping[str, str]
+    """What moves the place of users' own completions: variable -> the file below the directory that
+    it names. The first one that is set counts."""
+    usual: str
+    """The file below the user's home where none is set."""
     hint: str
     """What else it takes; empty when the shell finds the file by itself."""
 
     def place(self, env: Mapping[str, str], home: Path) -> Path:
         """Where the user's own script of this shell belongs."""
-        named = env.get(self.home_variable, "")
-        # The XDG specification: what is not absolute is to be ignored.
-        base = Path(named) if named.startswith("/") else home / self.home
-        return base / self.below
+        for variable, below in self.variables.items():
+            # The XDG specification: what is not absolute is to be ignored.
+            if env.get(variable, "").startswith("/"):
+                return Path(env[variable], below)
+        return home / self.usual
 
 
 SHELLS = {
     "bash": Shell(
         "mcproxy.bash",
         _BASH,
-        "XDG_DATA_HOME",
-        ".local/share",
-        "bash-completion/completions/mcproxy",
+        {
+            "BASH_COMPLETION_USER_DIR": "completions/mcproxy",
+            "XDG_DATA_HOME": "bash-completion/completions/mcproxy",
+        },
+        ".local/share/bash-completion/completions/mcproxy",
         "Needs the package bash-completion; without it, source the file in ~/.bashrc.",
     ),
     "zsh": Shell(
         "_mcproxy",
         _ZSH,
-        "XDG_DATA_HOME",
-        ".local/share",
-        "zsh/site-functions/_mcproxy",
+        {"XDG_DATA_HOME": "zsh/site-functions/_mcproxy"},
+        ".local/share/zsh/site-functions/_mcproxy",
         "zsh looks there when ~/.zshrc says so before compinit: fpath=({directory} $fpath)",
     ),
     "fish": Shell(
-        "mcproxy.fish", _FISH, "XDG_CONFIG_HOME", ".config", "fish/completions/mcproxy.fish", ""
+        "mcproxy.fish",
+        _FISH,
+        {"XDG_CONFIG_HOME": "fish/completions/mcproxy.fish"},
+        ".config/fish/completions/mcproxy.fish",
+        "",
     ),
 }

@@ -1,7 +1,8 @@
 """How long quick verbs keep people waiting, and what they do not load.
 
 Processor time rather than the clock on the wall: nothing of it is waiting, and a machine that is
-busy with other things does not change it much. A bare interpreter is measured in the same test.
+busy with other things does not change it as much. A bare interpreter is measured in the same test,
+in turns with ours, and a machine that has had a bad moment is asked again.
 """
 
 import os
@@ -12,22 +13,40 @@ import sys
 import pytest
 from harness import Home
 
+from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli import VERBS
+from mcp_proxy.store.state import StateStore
 
 RUNS = 7
-COMPLETE = {"_MCPROXY_COMPLETE": "1"}
+TRIES = 3
+COMPLETE = {"_MCPROXY_COMPLETE": "words"}
 
 HEAVY = {"aiohttp", "asyncio", "google", "google_auth_oauthlib", "requests", "rich", "ssl"}
 """What comes with networks and tables; none of it is needed to say what there is."""
+
+TOO_MUCH = HEAVY | {"http", "mcp_proxy.engine", "mcp_proxy.providers", "mcp_proxy.store.settings"}
+"""And what takes longer to load than a word takes to be completed."""
 
 WORDS = {
     "--version": (["--version"], {}, 0.150),
     "--help": (["--help"], {}, 0.150),
     "completing a verb": (["a"], COMPLETE, 0.150),
-    "completing an account": (["limits", ""], COMPLETE, 0.150),
     "completing an option": (["accounts", "add", "--"], COMPLETE, 0.150),
+    "completing an account": (["accounts", "remove", ""], COMPLETE, 0.150),
+    "completing a provider": (["accounts", "add", "--provider", ""], COMPLETE, 0.150),
+    "completing a client": (["run", ""], COMPLETE, 0.150),
+    "completing a model": (["run", "codex", "--model", ""], COMPLETE, 0.150),
     "accounts list": (["accounts", "list"], {}, 0.250),
 }
+
+
+@pytest.fixture
+def in_use(home: Home) -> None:
+    """Files as somebody has them, so that there is something to read."""
+    home.add(*(Account(f"key-{n}", "zai", Credential(api_key=Secret("k"))) for n in range(5)))
+    home.configure('[aliases]\nfast = "glm-4.7"\n')
+    with StateStore.open(home.paths.state) as state:
+        state.put("models", "key-1", {"provider": "zai", "models": ["glm-4.7", "glm-4.6"]})
 
 
 def seconds(arguments: list[str], variables: dict[str, str]) -> float:
@@ -44,40 +63,51 @@ def seconds(arguments: list[str], variables: dict[str, str]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-@pytest.mark.parametrize("what", WORDS)
-@pytest.mark.usefixtures("home")
-def test_it_starts_within_its_budget(what: str) -> None:
-    arguments, variables, budget = WORDS[what]
+def longer_than_bare(arguments: list[str], variables: dict[str, str]) -> float:
+    """Seconds that the middle one of our runs takes more than that of a bare interpreter."""
     pairs = [
         (seconds(["-c", "pass"], {}), seconds(["-m", "mcp_proxy", *arguments], variables))
         for _ in range(RUNS)
     ]
     bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-    assert ours - bare < budget, f"{what}: {ours - bare:.3f} s more than a bare interpreter"
+    return ours - bare
+
+
+@pytest.mark.parametrize("what", WORDS)
+@pytest.mark.usefixtures("in_use")
+def test_it_starts_within_its_budget(what: str) -> None:
+    arguments, variables, budget = WORDS[what]
+    taken = []
+    for _ in range(TRIES):
+        taken.append(longer_than_bare(arguments, variables))
+        if taken[-1] < budget:
+            return
+    pytest.fail(f"{what}: {taken} s more than a bare interpreter")
 
 
 def loaded(arguments: list[str], variables: dict[str, str]) -> set[str]:
-    """The heavy modules that a run loads."""
+    """What a run loads of what it should not."""
     code = (
         "import sys; from mcp_proxy.cli import run\n"
         "code = run(sys.argv[1:])\n"
-        f"print(*({HEAVY!r} & sys.modules.keys()), file=sys.stderr)\n"
+        f"print('loaded', *({TOO_MUCH!r} & sys.modules.keys()), file=sys.stderr)\n"
         "sys.exit(code)"
     )
     command = [sys.executable, "-c", code, *arguments]
     env = {**os.environ, **variables}
     ran = subprocess.run(command, capture_output=True, text=True, env=env, check=True)
-    return set(ran.stderr.splitlines()[-1].split())
+    return set(ran.stderr.splitlines()[-1].split()[1:])
 
 
 @pytest.mark.parametrize("what", WORDS)
-@pytest.mark.usefixtures("home")
-def test_it_loads_nothing_of_networks(what: str) -> None:
+@pytest.mark.usefixtures("in_use")
+def test_it_loads_no_more_than_it_needs(what: str) -> None:
     arguments, variables, _ = WORDS[what]
-    assert loaded(arguments, variables) <= ({"rich"} if what == "accounts list" else set())
+    found = loaded(arguments, variables)
+    assert not (found & HEAVY - {"rich"} if what == "accounts list" else found)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_completing_behind_a_verb_loads_nothing_of_networks(verb: str, home: Home) -> None:
-    home.configure("[aliases]\n")
-    assert loaded([verb, "-"], COMPLETE) == set()
+@pytest.mark.usefixtures("in_use")
+def test_completing_behind_a_verb_loads_nothing_of_networks(verb: str) -> None:
+    assert not loaded([verb, "-"], COMPLETE) & HEAVY

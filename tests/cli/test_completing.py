@@ -20,6 +20,7 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli import mcproxy
 from mcp_proxy.cli.completing import answer, candidates
 from mcp_proxy.cli.shells import SHELLS
+from mcp_proxy.store.settings import SETTINGS
 from mcp_proxy.store.state import StateStore
 
 
@@ -110,10 +111,10 @@ def test_words_for_a_client_are_files() -> None:
 def test_every_word_that_can_be_known_is_offered() -> None:
     """Whoever adds a parameter decides here whether something can be offered for it."""
     free = {
-        "api_key", "arguments", "base_url", "callback_port", "headers", "host", "last", "lines",
-        "location", "port", "project", "refresh_token", "request_id", "soft_limit",
-        "strategy", "url", "workers",
-    }  # fmt: skip
+        *("api_key", "base_url", "headers", "location", "project", "refresh_token"),
+        *("arguments", "callback_port", "last", "lines", "request_id", "url", "watch"),
+        *(setting.flag for setting in SETTINGS),
+    }
     known = {
         parameter.name
         for command in _commands(mcproxy)
@@ -142,13 +143,11 @@ def test_a_settings_file_that_is_named_is_the_one_that_is_read(known: Home) -> N
 
 
 @pytest.mark.parametrize("content", ["[[accounts", "accounts = 1", '[[accounts]]\nid = "x"'])
-def test_files_with_mistakes_offer_nothing_and_say_nothing(
-    home: Home, content: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_files_with_mistakes_offer_nothing_and_say_nothing(home: Home, content: str) -> None:
     home.paths.accounts.parent.mkdir(parents=True)
     home.paths.accounts.write_text(content)
     assert offered("limits", "") == []
-    assert caplog.records == []
+    assert offered("route", "") == []
 
 
 def test_a_line_of_the_answer_is_kind_value_and_meaning() -> None:
@@ -291,6 +290,8 @@ def test_every_shell_has_its_place(tmp_path: Path) -> None:
         "zsh": "/data/zsh/site-functions/_mcproxy",
         "fish": "/settings/fish/completions/mcproxy.fish",
     }
+    moved["BASH_COMPLETION_USER_DIR"] = "/own"
+    assert str(SHELLS["bash"].place(moved, tmp_path)) == "/own/completions/mcproxy"
 
 
 def test_a_place_that_cannot_be_written_is_an_error_of_one_line(cli: Cli, home: Home) -> None:
