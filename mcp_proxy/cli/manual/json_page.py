@@ -21,8 +21,8 @@ _CONVENTIONS = (
     ),
     Paragraph(
         "Keys are written as jq has them: .accounts[].id is the id of each element of the list "
-        "accounts. A * stands for any name; jq wants a name with a hyphen in quotes. A ? behind the "
-        "type: or null."
+        "accounts. A * stands for any name; jq wants a name with a hyphen in quotes. A ? behind "
+        "the type: or null."
     ),
 )
 
