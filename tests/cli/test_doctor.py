@@ -209,6 +209,13 @@ def test_a_malformed_accounts_file_is_a_problem_with_its_line(cli: Cli, quiet_ho
     assert str(quiet_home.paths.accounts) in str(mend)
 
 
+def test_a_file_of_a_newer_version_asks_for_a_newer_program(cli: Cli, quiet_home: Home) -> None:
+    quiet_home.paths.accounts.write_text("version = 7\n")
+    quiet_home.paths.accounts.chmod(0o600)
+    ((level, _, mend),) = found(cli("doctor", "--json"))["accounts"]
+    assert (level, mend) == ("problem", "pipx upgrade multi-claude-proxy")
+
+
 def test_an_entry_that_is_wrong_can_be_removed(cli: Cli, quiet_home: Home) -> None:
     quiet_home.paths.accounts.write_text('[[accounts]]\nid = "bad"\nprovider = "none"\n')
     quiet_home.paths.accounts.chmod(0o600)
@@ -250,7 +257,8 @@ def test_a_state_directory_that_is_a_file_is_a_problem(cli: Cli, quiet_home: Hom
     quiet_home.paths.state.write_text("")
     ran = cli("doctor", "--json")
     assert ran.code == 1
-    assert any("has to be a directory" in what for _, what, _ in found(ran)["files"])
+    (wrong,) = [what for level, what, _ in found(ran)["files"] if level == "problem"]
+    assert "has to be a directory" in wrong
 
 
 @pytest.mark.usefixtures("quiet_home")

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from served import CLAUDE, GEMINI, Rig, serve, settings_with, until
 
-from mcp_proxy.account import Account
+from mcp_proxy.account import Account, Secret
 from mcp_proxy.demo import DemoUpstream, demo_accounts
 from mcp_proxy.demo.faults import Fault, FaultKind
 from mcp_proxy.server.loop_lag import LoopLag
@@ -164,6 +164,17 @@ async def test_fallbacks_and_refused_keys_are_counted(tmp_path):
         pair = {"from": "gemini-3-pro-high", "to": "claude-opus-4-5-thinking"}
         assert value(found, "mcproxy_fallbacks_total", **pair) == 1
         assert value(found, "mcproxy_auth_failures_total", reason="forbidden") == 1
+
+
+async def test_a_server_with_a_key_shows_nothing_without_it(tmp_path):
+    settings = settings_with(server={"api_keys": (Secret("the-servers-own-key-1"),)})
+    async with serve(tmp_path, settings=settings) as rig:
+        refused = await rig.call("GET", "/metrics")
+        assert refused.status == 401
+        assert b"mcproxy_build_info" not in refused.body
+        rig.headers["Authorization"] = "Bearer the-servers-own-key-1"
+        found = await scraped(rig)
+    assert value(found, "mcproxy_auth_failures_total", reason="unauthenticated") == 1
 
 
 async def test_it_is_there_to_be_read_only(tmp_path):

@@ -11,6 +11,12 @@ from mcp_proxy.errors import UserError
 
 ADD = "mcproxy accounts add"
 
+_MENDS = {
+    "belongs to another user": "sudo chown $USER {file}",
+    "this mcproxy knows no other": "pipx upgrade multi-claude-proxy",
+}
+"""What a file that cannot be used as a whole suffers from; else it has to be edited."""
+
 _LEVELS = {
     "ready": Level.OK,
     "unknown": Level.OK,
@@ -55,8 +61,8 @@ def _unusable(look: Look) -> Finding:
     try:
         look.app.account_store().load()
     except UserError as cause:
-        mend = f"sudo chown $USER {file}" if "another user" in str(cause) else f"edit {file}"
-        return problem(*told(str(cause), mend))
+        mends = (mend for reason, mend in _MENDS.items() if reason in str(cause))
+        return problem(*told(str(cause), next(mends, "edit {file}").format(file=file)))
     return warning(f"{file}: could not be read a moment ago", "mcproxy doctor")
 
 

@@ -64,7 +64,7 @@ def _lock(look: Look) -> Iterator[Finding]:
             pass
     except UserError as held:
         what, _, _ = str(held).partition(" Wait ")
-        yield warning(what, "wait for that process, or end it: kill PID")
+        yield warning(what.rstrip("."), "wait for that process, or end it: kill PID")
 
 
 def _directory(place: Path) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _state(directory: Path) -> Iterator[Finding]:
     try:
         with file.open("rb") as database:
             beginning = database.read(len(DATABASE))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as cause:
         yield problem(f"{file}: cannot be read: {cause.strerror}", f"sudo chown $USER {file}")
