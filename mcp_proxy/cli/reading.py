@@ -7,13 +7,13 @@ none. Both ways end in the same documents, those of `engine/report.py`.
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mcp_proxy.account import Account
 from mcp_proxy.cli.context import App
-from mcp_proxy.cli.render import console
+from mcp_proxy.cli.render import console, counted
 from mcp_proxy.cli.running_server import NoServer, running_server
 from mcp_proxy.errors import UnknownModel, UserError
 from mcp_proxy.providers import KNOWN_PROVIDERS
@@ -38,6 +38,8 @@ class Reading:
     notes: tuple[str, ...] = ()
     failed: bool = False
     """Nobody could be asked: what is shown is what was known before."""
+    is_served: bool = False
+    """It comes from the server that runs."""
 
 
 class Figures:
@@ -66,15 +68,28 @@ class Figures:
         `max_age`: how old, in seconds, figures may be that this process itself has read.
         """
         try:
-            report = self._server.account_limits()
+            return self.served_limits(ids)
         except NoServer as absence:
             notes = (f"{absence.reason}; asking the upstreams",) if absence.reason else ()
             reading = self._upstreams().limits(ids, max_age=max_age)
-            return Reading(reading.report, (*notes, *reading.notes), reading.failed)
+            return replace(reading, notes=(*notes, *reading.notes))
+
+    def served_limits(self, ids: Sequence[str]) -> Reading:
+        """The same from the server alone. NoServer when there is none."""
+        report = self._server.account_limits()
         rows = report["accounts"]
         check_ids(ids, [row["id"] for row in rows])
         chosen = [row for row in rows if not ids or row["id"] in ids]
-        return Reading({**report, "accounts": chosen})
+        return Reading({**report, "accounts": chosen}, is_served=True)
+
+    @property
+    def server_url(self) -> str:
+        """Where a server would be, or is."""
+        return self._server.url
+
+    def look_for_server(self) -> None:
+        """Finds out anew where a server would be. UserError when the settings do not tell."""
+        self._server = running_server(self._app)
 
     def models(self) -> Reading:
         """Every model that can be asked for; upstreams are only asked for lists never read."""
@@ -210,7 +225,8 @@ class Upstreams:
         err = console(stderr=True)
         if not accounts or not err.is_terminal or self._app.verbosity < 0:
             return nullcontext()
-        return err.status(f"asking for {', '.join(account.id for account in accounts)} ...")
+        spinner = "line" if err.options.ascii_only else "dots"
+        return err.status(f"asking for {counted(len(accounts), 'account')} ...", spinner=spinner)
 
 
 def check_ids(ids: Iterable[str], known: Sequence[str]) -> None:
