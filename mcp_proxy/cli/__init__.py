@@ -11,6 +11,7 @@ import click
 
 from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
+from mcp_proxy.cli.help_format import HelpFormatter, complain
 from mcp_proxy.cli.lazy import RootGroup, Verb
 from mcp_proxy.cli.render import json_option, show, tell
 from mcp_proxy.cli.terminal import adapt_streams
@@ -95,6 +96,9 @@ Examples:
 """
 
 
+click.Context.formatter_class = HelpFormatter
+
+
 @click.group(
     cls=RootGroup,
     verbs=VERBS,
@@ -155,7 +159,7 @@ def _outcome(arguments: list[str]) -> int:
     try:
         code = mcproxy.main(arguments, prog_name="mcproxy", standalone_mode=False)
     except click.ClickException as error:
-        _in_our_words(error).show()
+        complain(_in_our_words(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

@@ -119,7 +119,7 @@ def list_result(app: App, loaded: Loaded) -> Row:
     }
 
 
-_MINOR = (("FROM", "source"), ("PROJECT", "project"), ("ADDRESS", "base_url"))
+_MINOR = (("PLAN", "plan"), ("FROM", "source"), ("PROJECT", "project"), ("ADDRESS", "base_url"))
 
 
 def list_view(result: Mapping[str, Any]) -> "Iterable[Shown]":
@@ -127,14 +127,13 @@ def list_view(result: Mapping[str, Any]) -> "Iterable[Shown]":
         yield text("No accounts yet. Add one: mcproxy accounts add")
         return
     minor = (column(heading, minor=True) for heading, _ in _MINOR)
-    rows = table("ACCOUNT", "PROVIDER", "STATE", "LABEL", "PLAN", *minor)
+    rows = table("ACCOUNT", "PROVIDER", "STATE", "LABEL", *minor)
     for row in result["accounts"]:
         rows.add_row(
             text(row["id"], "bold"),
             text(row["provider"]),
             state_text(row["state"]),
             text(row["label"]),
-            text(row["plan"]),
             *(text(row[field]) for _, field in _MINOR),
         )
     yield rows

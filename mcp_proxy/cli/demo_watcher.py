@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mcp_proxy.cli.limit_table import limits_view
-from mcp_proxy.cli.render import PIPE_WIDTH, JsonObject, Paper, indented, text
+from mcp_proxy.cli.render import PIPE_WIDTH, JsonObject, Paper, indented, text, verbatim
 from mcp_proxy.cli.wrapping import HANG, cells
 from mcp_proxy.demo.play import Audience, Step
 
@@ -62,6 +62,7 @@ class Watcher(Audience):
         out = self._paper.out
         for each in limits_view(report, width=out.width, ascii_only=out.options.ascii_only):
             self._paper.print(each)
+        self._line("")
 
     async def ends(self, step: Step) -> None:
         if step.problem is not None:
@@ -106,4 +107,4 @@ def farewell(report: JsonObject) -> "Iterator[Text]":
     seconds = f"{report['seconds']:.1f} s"
     yield text(f"All {len(steps)} steps held, in {seconds}. Now with your own accounts:", "bold")
     for command in ("mcproxy accounts add --provider antigravity", "mcproxy serve"):
-        yield indented(text(command), 2)
+        yield indented(verbatim(command), 2)

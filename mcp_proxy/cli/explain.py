@@ -1,10 +1,12 @@
 """`mcproxy explain`: what became of a request, and why. Read from the state; no server is asked."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mcp_proxy.cli import times
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import column, facts, indented, json_option, show, table, text
 from mcp_proxy.errors import UserError
@@ -87,11 +89,12 @@ def _list_view(result: Row) -> "Iterable[Shown]":
         column("TRIES", align="right", minor=True),
         column("MS", align="right"),
     )
+    now = datetime.now(UTC)
     for row in result["requests"]:
         tries = sum(step["kind"] == "attempt" for step in row["steps"])
         rows.add_row(
             text(row["id"]),
-            text(row["at"][11:19], "dim"),
+            text(times.clock(times.parse(row["at"]), now), "dim"),
             text(row["asked"]),
             text(row["served"]),
             text(row["account"]),
@@ -120,7 +123,7 @@ def _view(result: Row) -> "Iterator[Shown]":
 
 def _facts(row: Row) -> Iterator[tuple[str, str]]:
     yield "asked", f"{row['asked']} ({row['dialect']}, {row['path']})"
-    yield "at", row["at"]
+    yield "at", f"{times.parse(row['at']).astimezone():%Y-%m-%d %H:%M:%S %z}"
     if row["client"] != UNNAMED:
         yield "from", row["client"]
     if row["leads_to"]:

@@ -138,8 +138,7 @@ class Table:
 
     def _records(self, width: int | None) -> Iterator[Text]:
         """A record per row, which begins with its name."""
-        name, *others = self._used(width)
-        rest = [index for index in others if not self._columns[index].minor]
+        name, *rest = self._used(width)
         for number, row in enumerate(self._rows):
             if number and rest:
                 yield Text("")

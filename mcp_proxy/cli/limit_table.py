@@ -81,7 +81,10 @@ def _table(accounts: Sequence[Row], pen: "_Pen", layout: Layout) -> "Table":
 
     grouped = "ACCOUNT" not in layout.columns
     made = Table(
-        *(Column(name, wraps=name == "BECAUSE") for name in layout.columns),
+        *(
+            Column(name, "right" if name == "LEFT" else "left", wraps=name == "BECAUSE")
+            for name in layout.columns
+        ),
         empty="" if grouped else "-",
     )
     for number, account in enumerate(accounts):

@@ -47,6 +47,12 @@ def until(moment: datetime, now: datetime) -> str:
     return f"in {written(seconds)} ({moment.astimezone():{shape}})"
 
 
+def clock(moment: datetime, now: datetime) -> str:
+    """`16:05:59`, and the day with it when that was another one: `03 Dec 16:05`."""
+    local, today = moment.astimezone(), now.astimezone().date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%d %b %H:%M}"
+
+
 def wait(moment: datetime, now: datetime) -> str:
     """`2 h 14 m`, where there is no room for more."""
     seconds = (moment - now).total_seconds()

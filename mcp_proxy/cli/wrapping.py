@@ -13,7 +13,7 @@ HANG = 2
 _BODY = r"[^\s`;,()]+(?: [^\s`;,()]+)*?"
 _END = r"(?=\.?$|[.;,] |[;,]$| \(|\))"
 _TOKEN = re.compile(
-    r"`[^`]+`\S*"  # quoted as a command
+    r"`[^`]+`\S*|'mcproxy [^']+'\S*"  # quoted as a command
     rf"|(?<=[Rr]un: ){_BODY}{_END}\S?"
     rf"|(?:(?<=[:;,] )|\()(?:sudo )?mcproxy (?=[a-z-]){_BODY}{_END}\S?"
     r"|\S+"
@@ -29,19 +29,22 @@ class Slice(NamedTuple):
     indent: int
 
 
-def wrapped(line: str, width: int, hang: int = HANG) -> list[Slice]:
+WORD = re.compile(r"\S+")
+
+
+def wrapped(
+    line: str, width: int, hang: int = HANG, *, tokens: re.Pattern[str] = _TOKEN
+) -> list[Slice]:
     """The parts of a line, each of at most `width` columns unless it is one thing in itself.
 
     The beginning keeps its own indentation; the others have `hang` columns more than that.
     """
-    if cells(line) <= width:
+    if cells(line) <= width or not line.strip(" "):
         return [Slice(0, len(line), 0)]
     margin = len(line) - len(line.lstrip(" "))
-    tokens = list(_TOKEN.finditer(line))
-    if not tokens:
-        return [Slice(0, 0, 0)]
-    parts, start, end, indent = [], 0, tokens[0].end(), 0
-    for token in tokens[1:]:
+    first, *others = tokens.finditer(line)
+    parts, start, end, indent = [], 0, first.end(), 0
+    for token in others:
         if indent + cells(line[start : token.end()]) > width:
             parts.append(Slice(start, end, indent))
             start, indent = token.start(), margin + hang
@@ -49,11 +52,11 @@ def wrapped(line: str, width: int, hang: int = HANG) -> list[Slice]:
     return [*parts, Slice(start, end, indent)]
 
 
-def fold(line: str, width: int | None) -> str:
+def fold(line: str, width: int | None, hang: int = HANG) -> str:
     """The line as several of them. None: nobody looks at it, so that it is one in any case."""
     if width is None:
         return line
-    return "\n".join(" " * indent + line[a:b] for a, b, indent in wrapped(line, width))
+    return "\n".join(" " * indent + line[a:b] for a, b, indent in wrapped(line, width, hang))
 
 
 def longest(line: str) -> int:
