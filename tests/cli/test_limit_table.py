@@ -1,6 +1,7 @@
 """The limits table at every width, from a report alone."""
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -202,3 +203,66 @@ def test_names_cannot_steer_the_terminal() -> None:
     text = drawn(report(hostile))
     assert "\x1b" not in text
     assert "[red]gone[/red]" in text
+
+
+# ------------------------------------------------------------------------- when it runs out
+
+ENDS = {"runs_out_at": "2026-11-21T16:01:30Z", "lasts_until_reset": False, "used_per_hour": 0.37}
+LASTS = {"runs_out_at": None, "lasts_until_reset": True, "used_per_hour": 0.0}
+NOBODY_KNOWS = dict.fromkeys(ENDS)
+OUTLOOKS = (
+    row("m1", **ENDS),
+    row("m2", **LASTS),
+    row("m3", **NOBODY_KNOWS),
+    row("m4", **{**ENDS, "runs_out_at": "2026-11-21T13:51:00Z"}),
+    row("m5"),
+)
+"""The last one is of a server that does not tell yet."""
+
+
+@pytest.mark.parametrize("width", [60, 80, 110, 200])
+def test_a_column_tells_when_each_quota_runs_out(width: int) -> None:
+    head, *lines = drawn(report(account("ada", *OUTLOOKS)), width).splitlines()
+    begin = head.index("RUNS OUT")
+    cells = {line.split()[0]: line[begin:].split("  ")[0].strip() for line in lines if line}
+    assert [cells[f"m{number}"] for number in range(1, 6)] == [
+        "in 2 h 10 m",
+        "not before reset",
+        "-",
+        "now",
+        "-",
+    ]
+
+
+def test_where_it_is_narrow_the_outlook_has_a_line_of_its_own() -> None:
+    lines = drawn(report(account("ada", *OUTLOOKS)), 40).splitlines()
+    below = [lines[lines.index(model) + 2].strip() for model in ("m1", "m2", "m4")]
+    assert below == ["runs out in 2 h 10 m", "runs out not before reset", "runs out now"]
+    assert lines[lines.index("m3") + 2] == "m4"
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_without_any_outlook_there_is_no_column_for_it(width: int) -> None:
+    silent = report(account("ada", row("m1", **NOBODY_KNOWS)))
+    assert "RUNS OUT" not in drawn(silent, width)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 110, 130, 200])
+@pytest.mark.parametrize("why", [False, True])
+def test_the_longest_outlook_fits_beside_the_longest_row(width: int, why: bool) -> None:
+    longest = {**LONGEST, **LASTS}
+    text = drawn(report(account("ada", longest)), width, why=why)
+    assert max(map(len, text.splitlines())) <= width
+    assert why or "not before reset" in text
+
+
+def test_a_window_that_models_share_has_an_outlook_of_its_own() -> None:
+    window = {**row("", **ENDS), "window": "5h", "bucket": None}
+    shown = drawn(report(account("ada", row("m1"), windows=[window])), 110)
+    assert re.search(r"all models, 5h .* in 2 h 10 m ", shown)
+
+
+def test_why_tells_how_fast_it_goes() -> None:
+    told = drawn(report(account("ada", *OUTLOOKS)), 200, why=True)
+    assert "quota poll: 80% left, 37% used in an hour" in told
+    assert "0% used" not in told
