@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+import click
+
 from mcp_proxy import __version__
 from mcp_proxy.cli.journal import leads_to_journal, priority
 from mcp_proxy.printable import printable
@@ -34,12 +36,12 @@ _LOUD_ENOUGH: Mapping[str, int] = {
 """On a terminal. What the engine does for a request is in the request's own line."""
 
 
-def form_of(wanted: str, stream: TextIO, env: Mapping[str, str]) -> Form:
-    """What a setting of `auto`, `text` or `json` comes to on this stream."""
+def form_of(wanted: str, stream: TextIO | None) -> Form:
+    """What a setting of `auto`, `text` or `json` comes to on this stream; None: it is closed."""
     if wanted == "json":
         return "json"
-    looked_at = stream.isatty() and not leads_to_journal(stream.fileno(), env)
-    return "terminal" if wanted == "auto" and looked_at else "text"
+    is_terminal = stream is not None and stream.isatty()
+    return "terminal" if wanted == "auto" and is_terminal else "text"
 
 
 def set_up_logging(form: Form, *, debug: bool, verbosity: int) -> None:
@@ -77,7 +79,7 @@ def say_ready(form: Form, url: str, what: str) -> None:
     """The one line for which those wait who have started the server; not even `-q` stills it."""
     message = f"mcproxy is ready at {url} ({what})"
     if form != "json":
-        sys.stderr.write(f"{message}\n")
+        click.echo(message, err=True)
         return
     logger = logging.getLogger("mcp_proxy.serve")
     facts = {"facts": {"event": "ready", "url": url, "version": __version__}}
@@ -142,6 +144,10 @@ class TextLines(Lines):
 
     def format(self, record: logging.LogRecord) -> str:
         head = self._head(record)
+        requests = requests_of(record)
+        if requests is not None:
+            # Printable as they are; they are most of the log.
+            return head + str(requests).replace("\n", "\n" + head)
         lines = map(printable, super().format(record).split("\n"))
         return head + ("\n" + head).join(lines)
 

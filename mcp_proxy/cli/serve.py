@@ -109,7 +109,7 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
         check(fresh)
         return fresh
 
-    form = form_of(settings.log_format, sys.stderr, os.environ)
+    form = form_of(settings.log_format, sys.stderr)
     set_up_logging(form, debug=settings.debug, verbosity=app.verbosity)
     for warning in settings.warnings:
         log.warning("%s", warning)

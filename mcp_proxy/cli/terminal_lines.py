@@ -139,7 +139,7 @@ class Page:
             str(facts.status),
             _program(facts),
             model,
-            facts.account or "",
+            _shown(facts.account or ""),
             *_tokens(facts),
             _took(facts),
         )
@@ -169,7 +169,7 @@ class Page:
         )
         named = zip(_tokens(facts), ("in", "out", "cached"), strict=True)
         spent = [f"{count} {what}" for count, what in named if count not in ("", "0")]
-        below = [_program(facts), facts.account or "", *spent]
+        below = [_program(facts), _shown(facts.account or ""), *spent]
         yield from self._below(", ".join(filter(None, below)), _SHORT_TIME + 1, "dim")
         yield from self._below(_words(told, note), _SHORT_TIME + 1, _loud(style))
 
@@ -204,9 +204,10 @@ def _asked(told: "Told", room: int) -> tuple[str, str]:
     facts = told.facts
     if facts.model is None:
         return _shown(f"{facts.method} {facts.path}"), ""
-    asked, served = _shown(facts.model), facts.served
-    if served is None or served == facts.model:
+    asked = _shown(facts.model)
+    if facts.served is None or facts.served == facts.model:
         return asked, ""
+    served = _shown(facts.served)
     both = f"{asked} -> {served}"
     if cells(both) <= room:
         return both, ""
