@@ -125,9 +125,13 @@ async def watching(runtime: Runtime) -> AsyncIterator[None]:
 
 
 async def _watch(watch: AccountWatch) -> None:
-    while True:
-        watch.look()
-        await asyncio.sleep(LOOK_EVERY)
+    try:
+        while True:
+            watch.look()
+            await asyncio.sleep(LOOK_EVERY)
+    except Exception:
+        # Requests do not depend on it.
+        log.exception("events of accounts are not told any more")
 
 
 def _tell_of_mark(account: Account, mark: Mark) -> None:
