@@ -156,6 +156,8 @@ Reader = Callable[[App, click.Context], Names]
 _READERS: Mapping[str, Reader] = {
     "id": _account_ids,
     "ids": _account_ids,
+    # Seconds may follow it, which nobody completes, or an account.
+    "watch": _account_ids,
     "model": _models,
     "models": _models,
     "topic": _topics,

@@ -73,6 +73,7 @@ def test_verbs_options_and_choices_are_offered(words: list[str], expected: list[
         (["accounts", "verify", "glm", "w"], ["work"]),
         (["accounts", "remove", "g"], ["glm"]),
         (["limits", "glm", ""], ["old", "work"]),
+        (["limits", "--watch", ""], ["glm", "old", "work"]),
         (["route", "l"], ["llama3:8b"]),
         (["run", "codex", "--model", "ll"], ["llama3:8b"]),
         (["route", "glm-4.6"], ["glm-4.6"]),
@@ -112,7 +113,7 @@ def test_every_word_that_can_be_known_is_offered() -> None:
     """Whoever adds a parameter decides here whether something can be offered for it."""
     free = {
         *("api_key", "base_url", "headers", "location", "project", "refresh_token"),
-        *("arguments", "callback_port", "last", "lines", "request_id", "url", "watch"),
+        *("arguments", "callback_port", "last", "lines", "request_id", "url"),
         *(setting.flag for setting in SETTINGS),
     }
     known = {
@@ -122,7 +123,7 @@ def test_every_word_that_can_be_known_is_offered() -> None:
         if not getattr(parameter, "is_flag", False) and not getattr(parameter, "count", False)
         if not isinstance(parameter.type, click.Choice | click.Path)
     }
-    assert known - free == {"id", "ids", "model", "models", "topic"}
+    assert known - free == {"id", "ids", "model", "models", "topic", "watch"}
 
 
 def _commands(command: click.Command) -> Iterator[click.Command]:
