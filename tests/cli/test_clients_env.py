@@ -265,6 +265,19 @@ def test_a_shell_that_says_something_else_than_the_settings_is_told_of(tmp_path:
     assert "goes before it" in second[1]
 
 
+def test_a_file_that_the_client_passes_over_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / ".claude").mkdir()
+    file = tmp_path / ".claude" / "settings.json"
+    file.write_text(f'{{"env": {{"ANTHROPIC_BASE_URL": "{URL}"}}}} // mine')
+    ((level, what),) = told(tmp_path)
+    assert level is Level.WARNING
+    assert "passes over the whole file" in what
+    assert [level for level, _ in told(tmp_path, ANTHROPIC_BASE_URL=URL)] == [
+        Level.WARNING,
+        Level.OK,
+    ]
+
+
 def test_a_second_key_is_told_of_without_showing_it(tmp_path: Path) -> None:
     claude_settings(tmp_path, ANTHROPIC_BASE_URL=URL)
     found = findings(tmp_path, {"ANTHROPIC_API_KEY": "sk-secret"}, URL)

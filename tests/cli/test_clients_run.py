@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness import Cli, Home, Ran
+from installed_clients import AIDER, CLAUDE_CODE, CODEX, GEMINI_CLI, LLM, OPENCODE, on_the_path
 from programs import Program
 
 from mcp_proxy.demo.cloudcode import DemoUpstream
@@ -292,13 +293,6 @@ def test_settings_that_cannot_be_followed_end_it_before_the_client(
 
 # -------------------------------------------------------------------------------- the real ones
 
-CLAUDE_CODE = Program("Claude Code", "CLAUDE_CODE_BIN", "claude")
-CODEX = Program("The Codex CLI", "CODEX_BIN", "codex")
-GEMINI_CLI = Program("Gemini CLI", "GEMINI_CLI_BIN", "gemini")
-OPENCODE = Program("opencode", "OPENCODE_BIN", "opencode")
-AIDER = Program("aider", "AIDER_BIN", "aider")
-LLM = Program("llm", "LLM_BIN", "llm")
-
 
 async def run_real(cli: Cli, program: Program, client: str, *arguments: str, **env: str) -> Ran:
     """`mcproxy run` with the real client, in the empty home and away from the network."""
@@ -310,14 +304,6 @@ async def run_real(cli: Cli, program: Program, client: str, *arguments: str, **e
         **env,
     }
     return await cli.beside("run", client, "--demo", *arguments, env=surroundings, timeout=55)
-
-
-def on_the_path(home: Home, program: Program) -> Path:
-    """A directory with the program under its usual name."""
-    directory = home.root / "programs"
-    directory.mkdir()
-    (directory / program.command).symlink_to(Path(str(program.file)).absolute())
-    return directory
 
 
 @CLAUDE_CODE.needed

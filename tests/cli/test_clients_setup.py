@@ -36,7 +36,7 @@ FILES = {
 """The one of a client's files that has the address."""
 
 OWN = {
-    "claude-code": '{\n  // mine\n  "env": {"FOO": "1", "ANTHROPIC_API_KEY": "sk-mine"},\n}\n',
+    "claude-code": '{\n  "env": {"FOO": "1", "ANTHROPIC_API_KEY": "sk-mine"}\n}\n',
     "codex": '# mine\nmodel = "gpt-5"\n\n[projects."/x"]\ntrust_level = "trusted"\n',
     "gemini-cli": "# mine\nGEMINI_API_KEY=mine\nFOO=1\n",
     "opencode": '{\n  "theme": "x", // mine\n  "provider": {\n    "o": {}\n  }\n}\n',
@@ -337,6 +337,8 @@ def test_a_second_setup_has_nothing_to_do(cli: Here, own_place: Home) -> None:
     [
         ("claude-code", '{"env": "x"}'),
         ("claude-code", "{"),
+        ("claude-code", '{\n  // mine\n  "theme": "dark"\n}\n'),
+        ("claude-code", '{"permissions": {"allow": ["Bash",]}}'),
         ("codex", 'model_providers = { x = { name = "x" } }\n'),
         ("aider", "openai-api-base: |\n  x\n"),
     ],
@@ -351,6 +353,24 @@ def test_a_file_that_cannot_be_followed_is_left_alone_and_the_lines_are_shown(
     assert "127.0.0.1:8080" in ran.stderr
     assert path.read_text() == text
     assert not own_place.paths.state.joinpath("clients", f"{client}.json").exists()
+
+
+def test_a_comma_too_many_where_something_is_added_is_no_hindrance(
+    cli: Here, own_place: Home
+) -> None:
+    path = write(own_place, "claude-code", '{"theme": "dark",}')
+    set_up_with(cli, "claude-code")
+    assert json.loads(path.read_text())["theme"] == "dark"
+    assert cli("unsetup", "claude-code", "--yes").code == 0
+    assert path.read_text() == '{"theme": "dark",}'
+
+
+def test_why_a_file_with_comments_would_be_of_no_use_is_said(cli: Here, own_place: Home) -> None:
+    write(own_place, "claude-code", '{\n  // mine\n  "theme": "dark"\n}\n')
+    ran = cli("setup", "claude-code", "--yes")
+    assert "a comment or a trailing comma (line 2) Claude Code passes over the whole" in ran.stderr
+    shown = "".join(line for line in ran.stderr.splitlines() if not line.startswith("mcproxy:"))
+    assert json.loads(shown)["env"]["ANTHROPIC_BASE_URL"] == URL
 
 
 def test_llm_needs_the_names_of_models(cli: Here) -> None:

@@ -48,6 +48,8 @@ def wished(wish: FileWish, earlier: FileRecord | None) -> Change:
             continue  # the user has said so already; it stays theirs
         keys.append(KeyRecord(path, was, source, _missing_parents(form, text, path)))
         text = form.put(text, path, source)
+    if wish.unread(text) is not None:
+        raise CannotEdit(str(wish.unread(base or "")))
     record = FileRecord(
         path=wish.path,
         form=wish.form,

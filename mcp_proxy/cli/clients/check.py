@@ -23,7 +23,22 @@ def _of(client: Client, where: Where, server_url: str) -> Iterator[Finding]:
     addresses = client.addresses(where)
     if not any(_is_here(each.url) for each in addresses):
         return
-    winner, *others = addresses
+    taken = []
+    for each in addresses:
+        if each.unread is None:
+            taken.append(each)
+        else:
+            yield warning(
+                f"{client.title} does not take {each.url} from {each.origin}: {each.unread}",
+                f"take that out of {each.origin}",
+            )
+    if taken:
+        yield from _of_those_taken(client, where, server_url, *taken)
+
+
+def _of_those_taken(
+    client: Client, where: Where, server_url: str, winner: Address, *others: Address
+) -> Iterator[Finding]:
     if _is_same(winner.url, server_url):
         yield ok(f"{client.title} uses {winner.url} ({winner.origin})")
         for what, mend in client.conflicts(where):

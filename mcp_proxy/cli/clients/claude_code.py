@@ -1,7 +1,8 @@
 """Claude Code (client-apis.md 1.9; the recordings' README; its own page on environment variables).
 
 What its settings files have under `env` replaces what the shell says, which surprises people whose
-shell is right; hence the look at those files here, in `run` and in `doctor`.
+shell is right; hence the look at those files here, in `run` and in `doctor`. One with a comment or
+a trailing comma it passes over as a whole, without a word (tried with 2.1).
 """
 
 import json
@@ -18,7 +19,8 @@ from mcp_proxy.cli.clients.client import (
     Place,
     Where,
 )
-from mcp_proxy.cli.clients.jsonc import Jsonc
+from mcp_proxy.cli.clients.jsonc import Jsonc, first_beyond_json
+from mcp_proxy.cli.clients.text_edit import Json
 from mcp_proxy.policy.models import CLASS_DEFAULTS
 
 BASE_URL = "ANTHROPIC_BASE_URL"
@@ -90,10 +92,11 @@ def _state_file(where: Where) -> Path:
 
 def _files(place: Place, where: Where) -> tuple[FileWish, ...]:
     env = tuple((("env", name), value) for name, value in _variables(place).items())
+    onboarded = ((("hasCompletedOnboarding",), True),)
     return (
-        FileWish(_directory(where) / "settings.json", "json", env),
+        FileWish(_directory(where) / "settings.json", "json", env, unread=_why_unread),
         # Without it the first start asks for a login that nobody needs here.
-        FileWish(_state_file(where), "json", ((("hasCompletedOnboarding",), True),)),
+        FileWish(_state_file(where), "json", onboarded, unread=_why_unread),
     )
 
 
@@ -105,14 +108,36 @@ def _settings_files(where: Where) -> Iterator[Path]:
     yield _directory(where) / "settings.json"
 
 
+def _why_unread(text: str) -> str | None:
+    line = first_beyond_json(text)
+    if line is None:
+        return None
+    return f"for a comment or a trailing comma (line {line}) Claude Code passes over the whole file"
+
+
+def _why_passed_over(file: Path) -> str | None:
+    try:
+        return _why_unread(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None  # there is nothing in it that could be meant for us
+
+
+def _read(file: Path, where: Where, *path: str) -> Json:
+    """As Claude Code would."""
+    return where.read(file, Jsonc(), path) if _why_passed_over(file) is None else None
+
+
 def _env_of(file: Path, where: Where) -> Mapping[str, object]:
-    found = where.read(file, Jsonc(), ("env",))
+    found = _read(file, where, "env")
     return found if isinstance(found, dict) else {}
 
 
 def _addresses(where: Where) -> tuple[Address, ...]:
-    files = ((file, _env_of(file, where).get(BASE_URL)) for file in _settings_files(where))
-    found = [Address(str(file), url) for file, url in files if isinstance(url, str) and url]
+    found = []
+    for file in _settings_files(where):
+        url = where.read(file, Jsonc(), ("env", BASE_URL))
+        if isinstance(url, str) and url:
+            found.append(Address(str(file), url, _why_passed_over(file)))
     if where.env.get(BASE_URL):
         found.append(Address(f"the shell's {BASE_URL}", where.env[BASE_URL]))
     return tuple(found)
@@ -145,7 +170,7 @@ def _conflicts(where: Where) -> tuple[tuple[str, str], ...]:
         env = _env_of(file, where)
         if env.get(API_KEY):
             found.append((f"{file} sets {API_KEY} beside the token", "mcproxy setup claude-code"))
-        if where.read(file, Jsonc(), ("apiKeyHelper",)):
+        if _read(file, where, "apiKeyHelper"):
             found.append((f"{file} has an apiKeyHelper, whose key goes first", f"edit {file}"))
     found += [
         (f"{name} sends it to another cloud", f"unset {name}")

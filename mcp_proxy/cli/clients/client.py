@@ -92,6 +92,8 @@ class FileWish:
     form: str
     """A name in `FORMATS`."""
     values: tuple[tuple[KeyPath, Json], ...]
+    unread: Callable[[str], str | None] = lambda _text: None
+    """Why the client would pass over a file with this text, and everything that is set in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Address:
 
     origin: str
     url: str
+    unread: str | None = None
+    """Why the client does not take it although it is said there."""
 
 
 Variables = Callable[[Place], dict[str, str]]

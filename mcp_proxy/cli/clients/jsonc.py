@@ -174,6 +174,15 @@ class Jsonc:
         return not _holds(text) or _EMPTY.fullmatch(text.strip("\ufeff \t\r\n")) is not None
 
 
+def first_beyond_json(text: str) -> int | None:
+    """The line of the first comment or trailing comma; None when there is neither."""
+    try:
+        json.loads(text.lstrip("\ufeff"))
+    except json.JSONDecodeError as beyond:
+        return beyond.lineno if _holds(text) else None
+    return None
+
+
 def _parse(text: str) -> _Node:
     return _Reader(text).document() if _holds(text) else _Node(0, 0, {})
 
