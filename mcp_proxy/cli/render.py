@@ -166,6 +166,8 @@ def indented(line: "Text", columns: int) -> "Text":
     """The line as part of what stands above it."""
     from rich.text import Text
 
+    if not line.plain:
+        return line
     return Text(" " * columns, no_wrap=line.no_wrap).append_text(line)
 
 

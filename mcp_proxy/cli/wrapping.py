@@ -11,11 +11,11 @@ HANG = 2
 """Columns by which the rest of a broken line stands behind its beginning."""
 
 _BODY = r"[^\s`;,()]+(?: [^\s`;,()]+)*?"
-_END = r"(?=\.?$|[.;,] |[;,]$| \(|\))"
+_END = r"(?=[.?]?$|[.;,?] |[;,]$| or | \(|\))"
 _TOKEN = re.compile(
     r"`[^`]+`\S*|'mcproxy [^']+'\S*"  # quoted as a command
     rf"|(?<=[Rr]un: ){_BODY}{_END}\S?"
-    rf"|(?:(?<=[:;,] )|\()(?:sudo )?mcproxy (?=[a-z-]){_BODY}{_END}\S?"
+    rf"|(?:(?<=[:;,] )|(?<=mean )|(?<= or )|\()(?:sudo )?mcproxy (?=[a-z-]){_BODY}{_END}\S?"
     r"|\S+"
 )
 """What is never broken: a command as messages here name them, or a word."""
