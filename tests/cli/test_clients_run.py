@@ -16,11 +16,22 @@ from harness import Cli, Home, Ran
 from installed_clients import AIDER, CLAUDE_CODE, CODEX, GEMINI_CLI, LLM, OPENCODE, on_the_path
 from programs import Program
 
+from mcp_proxy.cli.clients import CLIENTS
 from mcp_proxy.demo.cloudcode import DemoUpstream
 
 KEY = "a-key-of-decent-length"
 
 GOOGLE = '{"security": {"auth": {"selectedType": "oauth-personal"}}}'
+
+OWN = {
+    ".claude/settings.json": '{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}',
+    ".codex/config.toml": '# mine\nmodel_provider = "other"\n',
+    ".config/io.datasette.llm/extra-openai-models.yaml": "# mine\n- model_id: own\n",
+    ".config/opencode/opencode.json": '{"model": "other/one"} // mine',
+    ".aider.conf.yml": "openai-api-base: http://127.0.0.1:9/v1\n",
+    "elsewhere/.gemini/settings.json": GOOGLE,
+}
+"""Settings of a user whose clients lead elsewhere; Gemini CLI's are not those of the project."""
 
 TELLER = f"""\
 #!{sys.executable}
@@ -95,6 +106,24 @@ def test_a_server_is_there_for_as_long_as_the_client(
     found = told(cli("run", "claude-code", "--demo"))
     assert found["health"]["status"] == "ok"
     assert not listens(found["env"]["ANTHROPIC_BASE_URL"])
+    assert snapshot(home) == before
+
+
+async def test_no_file_of_any_client_is_touched(
+    cli: Cli, home: Home, install: Callable[..., None], unused_port: int
+) -> None:
+    home.configure(f"[server]\nport = {unused_port}\n")
+    for name, own in OWN.items():
+        (home.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.root / name).write_text(own)
+    for client in CLIENTS.values():
+        install(client.command)
+    before = snapshot(home)
+    async with cli.serve("--demo", "--port", str(unused_port)) as url:
+        for name in CLIENTS:
+            env = {"GEMINI_CLI_HOME": str(home.root / "elsewhere")} if "gemini" in name else {}
+            found = told(await cli.beside("run", name, env=env))
+            assert url in json.dumps(found), name
     assert snapshot(home) == before
 
 
