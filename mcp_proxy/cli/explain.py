@@ -162,6 +162,9 @@ def _timeline(row: Row) -> "Iterator[tuple[str, Text]]":
         if step["kind"] == "wait":
             yield _took(step["ms"], f"waited: {step['result']}")
             continue
+        if step["kind"] == "refresh":
+            yield _took(step["ms"], f"{step['account']} got a new access token first")
+            continue
         status = f" (HTTP {step['status']})" if step["status"] else ""
         detail = f": {step['detail']}" if step["detail"] else ""
         yield _took(step["ms"], f"{step['account']} {step['result']}{status}{detail}")

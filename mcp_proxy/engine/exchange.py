@@ -184,7 +184,11 @@ class Exchange:
     async def _attempt(self, candidate: Candidate, host: int) -> Answering:
         runtime, account = self._runtime, candidate.account
         place = provider(account.provider)
-        token = await runtime.tokens.fresh(account)
+        steps = self.outcome.steps
+        known = len(steps)
+        token = await runtime.tokens.fresh(account, steps)
+        if len(steps) > known:
+            self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = await runtime.projects.of(account, token)
         ask = self._ask(candidate, place, token, project, host)
         prepared = self._held_for(ask) or await self._prepare(candidate, ask)

@@ -7,6 +7,8 @@ from mcp_proxy.events import NO_USAGE, Usage
 from mcp_proxy.policy.attempts import AttemptPlan
 
 ANSWERED = "answered"
+REFRESHED = "refreshed"
+"""The result of a step that is neither an attempt nor a wait: an access token was got first."""
 
 
 class Step(NamedTuple):
@@ -14,7 +16,7 @@ class Step(NamedTuple):
 
     seconds: float
     result: str
-    """ANSWERED, the kind of failure, or the reason of a wait."""
+    """ANSWERED, REFRESHED, the kind of failure, or the reason of a wait."""
     account: str = ""
     """Empty for a wait."""
     model: str = ""

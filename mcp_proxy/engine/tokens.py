@@ -7,6 +7,8 @@ signed in anew since.
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from math import inf
 from pathlib import Path
 
 from mcp_proxy.account import Account, Secret
+from mcp_proxy.engine.outcome import REFRESHED, Step
 from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, FailureKind, UserError
 from mcp_proxy.events import UpstreamBroke
@@ -92,9 +95,14 @@ class Tokens:
         self._clock = clock
         self._held: dict[str, _Held] = {}
         self._running: dict[str, asyncio.Task[Secret]] = {}
+        self.refreshes: Counter[tuple[str, str]] = Counter()
+        """How often tokens were got anew, by provider and how it ended."""
 
-    async def fresh(self, account: Account) -> Secret:
-        """A token that is good for now. Raises UpstreamBroke when there is none to be had."""
+    async def fresh(self, account: Account, steps: list[Step] | None = None) -> Secret:
+        """A token that is good for now. Raises UpstreamBroke when there is none to be had.
+
+        A refresh that had to be waited for is noted among the `steps`.
+        """
         if _is_keyed(account):
             return account.credential.api_key or NO_TOKEN
         held = self._of(account)
@@ -109,7 +117,11 @@ class Tokens:
             return held.token
         if is_pausing and held.failure is not None:
             raise UpstreamBroke(held.failure)
-        return await self._renew(account)
+        began = time.perf_counter()
+        token = await self._renew(account)
+        if steps is not None:
+            steps.append(Step(time.perf_counter() - began, REFRESHED, account.id))
+        return token
 
     def hosts(self, account: Account) -> tuple[str, ...]:
         """The addresses that its token is good for; none when any of the provider's is."""
@@ -200,7 +212,9 @@ class Tokens:
                     got = await self._refresh(account, held)
         except UpstreamBroke as broke:
             held.failure, held.failed_at = broke.failure, self._clock()
+            self.refreshes[account.provider, broke.failure.kind] += 1
             raise
+        self.refreshes[account.provider, REFRESHED] += 1
         self._keep(held, got)
         return got.token
 

@@ -98,7 +98,7 @@ class Server:
         self._metrics = Metrics()
         self._routes: Routes = {**ROUTES, METRICS: {"GET": self._scraped}}
         self._log = AccessLog(Decisions(runtime).keep, self._metrics.count)
-        self._busy: set[asyncio.Task[object]] = set()
+        self._busy: dict[asyncio.Task[object], Call] = {}
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -187,9 +187,9 @@ class Server:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("requests are handled in tasks")
-        self._busy.add(task)
-        self._idle.clear()
         call = self._call(request)
+        self._busy[task] = call
+        self._idle.clear()
         status = CLIENT_CLOSED
         try:
             response = await self._answer(call)
@@ -201,7 +201,7 @@ class Server:
         else:
             return response
         finally:
-            self._busy.discard(task)
+            del self._busy[task]
             if not self._busy:
                 self._idle.set()
             self._log.add(call, status)
@@ -250,7 +250,8 @@ class Server:
     async def _scraped(self, runtime: Runtime, call: Call) -> web.StreamResponse:
         self._log.flush()
         # The scrape itself is not counted among those that it counts.
-        return scraped(self._metrics, runtime, call, active=len(self._busy) - 1)
+        others = [each for each in self._busy.values() if each is not call]
+        return scraped(self._metrics, runtime, call, others)
 
     async def _preflight(self, _runtime: Runtime, call: Call) -> web.StreamResponse:
         allowed = self._door.cors.preflight_for(call.request.headers.get("Origin"))

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from mcp_proxy.engine.outcome import Outcome, Step
+from mcp_proxy.engine.outcome import REFRESHED, Outcome, Step
 from mcp_proxy.engine.report import moment
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.answers import Call
@@ -96,7 +96,7 @@ def _asked_a_model(call: Call) -> bool:
 
 def _step(step: Step) -> JsonObject:
     return {
-        "kind": "attempt" if step.account else "wait",
+        "kind": _kind(step),
         "account": step.account or None,
         "model": step.model or None,
         "result": step.result,
@@ -104,6 +104,12 @@ def _step(step: Step) -> JsonObject:
         "detail": _cut(step.detail),
         "ms": round(step.seconds * 1000, 1),
     }
+
+
+def _kind(step: Step) -> str:
+    if step.result == REFRESHED:
+        return "refresh"
+    return "attempt" if step.account else "wait"
 
 
 def _milliseconds(finished: Finished, outcome: Outcome) -> JsonObject:

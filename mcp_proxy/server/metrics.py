@@ -130,18 +130,20 @@ class Metrics:
         if outcome.first_event_at is not None:
             self._first_events.observe(call.dialect, outcome.first_event_at - call.started)
         for step in outcome.steps:
-            if step.account:
+            if step.model:
                 self._attempts[step.account, step.result] += 1
         if outcome.fallback_from is not None:
             self._fallbacks[outcome.fallback_from, outcome.model] += 1
 
-    def text(self, runtime: Runtime, *, active: int) -> str:
+    def text(self, runtime: Runtime, active: Sequence[Call]) -> str:
         """Everything, as it is now. `active`: requests that are being answered."""
         self._provider_of.update({each.id: each.provider for each in runtime.accounts})
         under_way = sum(runtime.gates.load(each.id) for each in runtime.accounts)
-        lines = [*self._counted(), *_accounts(runtime), *_process(self._began)]
+        lines = [*self._counted(runtime), *_accounts(runtime), *_process(self._began)]
+        held = sum(call.request.content_length or 0 for call in active)
         for name, text, value in (
-            ("active_requests", "Requests being answered.", active),
+            ("active_requests", "Requests being answered.", len(active)),
+            ("inflight_bytes", "Bodies of requests being answered.", held),
             ("active_streams", "Calls to upstreams that go on or wait for a place.", under_way),
             ("event_loop_lag_seconds", "The worst since the last scrape.", self._lag.worst()),
         ):
@@ -163,7 +165,7 @@ class Metrics:
                     found[provider, model, kind] += tokens
         return found
 
-    def _counted(self) -> Iterator[str]:
+    def _counted(self, runtime: Runtime) -> Iterator[str]:
         yield from _family(
             "mcproxy_build_info",
             "gauge",
@@ -175,6 +177,7 @@ class Metrics:
             ("upstream_attempts", "Calls to upstreams.", _ATTEMPT, self._attempts_by_provider()),
             ("tokens", "Tokens as upstreams counted them.", _TOKENS, self._tokens()),
             ("fallbacks", "Answers by a stand-in.", ("from", "to"), self._fallbacks),
+            ("refresh", "Access tokens got anew.", _ATTEMPT, runtime.tokens.refreshes),
             ("auth_failures", "Requests turned away.", ("reason",), self._refusals),
         ):
             full = f"mcproxy_{name}_total"
@@ -205,11 +208,11 @@ _TOKENS: Final = ("provider", "model", "type")
 _REFUSED: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN})
 
 
-def scraped(metrics: Metrics, runtime: Runtime, call: Call, *, active: int) -> web.Response:
-    """The answer to a scrape."""
+def scraped(metrics: Metrics, runtime: Runtime, call: Call, active: Sequence[Call]) -> web.Response:
+    """The answer to a scrape. `active`: the other requests that are being answered."""
     call.status = 200
     headers = {**call.headers(), "Content-Type": CONTENT_TYPE}
-    return web.Response(body=metrics.text(runtime, active=active).encode(), headers=headers)
+    return web.Response(body=metrics.text(runtime, active).encode(), headers=headers)
 
 
 def _accounts(runtime: Runtime) -> Iterator[str]:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from served import CLAUDE, GEMINI, Rig, serve, settings_with, until
+from served import CLAUDE, GEMINI, ONE, Rig, serve, settings_with, until
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.demo import DemoUpstream, demo_accounts
@@ -20,6 +20,7 @@ FAMILIES = {
     "mcproxy_tokens",
     "mcproxy_fallbacks",
     "mcproxy_auth_failures",
+    "mcproxy_refresh",
     "mcproxy_client_disconnects",
     "mcproxy_request_duration_seconds",
     "mcproxy_time_to_first_event_seconds",
@@ -28,6 +29,7 @@ FAMILIES = {
     "mcproxy_account_state",
     "mcproxy_active_requests",
     "mcproxy_active_streams",
+    "mcproxy_inflight_bytes",
     "mcproxy_event_loop_lag_seconds",
     "process_cpu_seconds",
     "process_start_time_seconds",
@@ -108,6 +110,21 @@ async def test_names_that_lead_nowhere_are_counted_without_their_name(tmp_path):
     assert not any("no-such-model" in str(labels) for _, labels in found)
 
 
+async def test_refreshes_are_counted_as_they_end(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        await rig.messages()
+        found = await scraped(rig)
+        name = "mcproxy_refresh_total"
+        assert value(found, name, provider="antigravity", outcome="refreshed") == 1
+        attempts = {"provider": "antigravity", "outcome": "refreshed"}
+        assert value(found, "mcproxy_upstream_attempts_total", **attempts) is None
+        rig.upstream.play(Fault(FaultKind.SERVER_ERROR, path="/token"))
+        rig.upstream.play(Fault(FaultKind.UNAUTHORIZED))
+        await rig.messages()
+        found = await scraped(rig)
+        assert value(found, name, provider="antigravity", outcome="network") == 1
+
+
 async def test_an_answer_under_way_is_an_active_stream(tmp_path):
     async with serve(tmp_path) as rig:
         rig.upstream.play(Fault(FaultKind.HANG, seconds=0.5))
@@ -116,6 +133,7 @@ async def test_an_answer_under_way_is_an_active_stream(tmp_path):
         found = await scraped(rig)
         assert value(found, "mcproxy_active_streams") == 1
         assert value(found, "mcproxy_active_requests") == 1
+        assert (value(found, "mcproxy_inflight_bytes") or 0) > 50
         await asking
 
 
