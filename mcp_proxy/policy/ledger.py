@@ -245,7 +245,7 @@ class Ledger:
 
     def anybody_rests(self, now: float) -> bool:
         """Whether it is worth asking `resting` of each account."""
-        return any(self.resting(account_id, now) for account_id in self._faults)
+        return bool(self._faults) and any(self.resting(each, now) for each in self._faults)
 
     def resting(self, account_id: str, now: float) -> bool:
         """Whether it broke so often in the last minute that others should be asked first."""
