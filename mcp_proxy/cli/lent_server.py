@@ -25,6 +25,7 @@ _LAST_LINES = 5
 def lent_server(config: Path | None, *, demo: bool) -> Iterator[str]:
     """Its URL. UserError with its own last words when it does not start."""
     command = [sys.executable, "-m", "mcp_proxy", "serve", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--log-format", "text"]  # its last words are quoted when it does not start
     command += ["--demo"] if demo else []
     command += ["--config", str(config)] if config is not None else []
     server = subprocess.Popen(  # noqa: S603
