@@ -109,6 +109,7 @@ class Ledger:
         self._windows: dict[str, tuple[Window, ...]] = {}
         """Spans over which an account's figures are counted, by account id; few have any."""
         self._marks: dict[str, Mark] = {}
+        self._touched: set[str] = set()
         self._faults: dict[str, deque[float]] = {}
         self._lacking: dict[tuple[str, str], float] = {}
         """(account id, model id) -> until when its upstream is believed to lack the model."""
@@ -301,10 +302,12 @@ class Ledger:
         """Takes an account out until its owner acts."""
         if self._marks.get(account_id) != mark:
             self._marks[account_id] = mark
+            self._touched.add(account_id)
             self._on_change("marks", account_id, mark_to_json(mark))
 
     def clear_mark(self, account_id: str) -> None:
         if self._marks.pop(account_id, None) is not None:
+            self._touched.add(account_id)
             self._on_change("marks", account_id, None)
 
     def mark_of(self, account: Account) -> Mark | None:
@@ -315,6 +318,11 @@ class Ledger:
         return mark
 
     # ------------------------------------------------------------------ keeping
+
+    def take_touched(self) -> set[str]:
+        """Ids of the accounts of which anything was learned since the last call."""
+        touched, self._touched = self._touched, set()
+        return touched
 
     def restore(
         self,
@@ -334,7 +342,10 @@ class Ledger:
                 self._hold(account_id, name, stored)
         if marks is not None:
             read = {account_id: mark_from_json(row) for account_id, row in marks.items()}
-            self._marks = {account_id: mark for account_id, mark in read.items() if mark}
+            known = {account_id: mark for account_id, mark in read.items() if mark}
+            either = self._marks.keys() | known.keys()
+            self._touched |= {each for each in either if self._marks.get(each) != known.get(each)}
+            self._marks = known
 
     def forget(self, account_id: str) -> None:
         """Drops everything about an account that has been removed."""
@@ -463,6 +474,7 @@ class Ledger:
 
     def _hold(self, account_id: str, name: str, standing: Standing) -> None:
         self._standings.setdefault(account_id, {})[name] = standing
+        self._touched.add(account_id)
         if name.startswith(_WINDOW):
             window, _, bucket = name.removeprefix(_WINDOW).partition("@")
             held = Window(window, bucket or None)

@@ -1,7 +1,7 @@
 """Says in the log when an account is limited, needs its owner, or is back, once for each event.
 
-Looks at what the ledger believes, from time to time: no request pays for it, and what another
-process has noted is told as well.
+Looks from time to time at what the ledger has learned: no request pays for it, what another process
+has noted is told as well, and accounts of which nothing is new cost nothing.
 """
 
 import asyncio
@@ -46,15 +46,21 @@ class AccountWatch:
         """Account id -> kind and reason of the mark that was told last."""
         self._limits: dict[tuple[str, str], float] = {}
         """(account id, model id) -> the end of the limit that was told last."""
+        self._seen: tuple[Account, ...] = ()
 
     def look(self) -> None:
         """Tells what is new; at the first look, whatever is the case."""
-        known = {account.id for account in self._runtime.accounts}
-        self._marks = {each: told for each, told in self._marks.items() if each in known}
+        touched = self._runtime.ledger.take_touched()
+        if self._seen is not self._runtime.accounts:
+            self._seen = self._runtime.accounts
+            touched = {account.id for account in self._seen}
+            self._marks = {each: told for each, told in self._marks.items() if each in touched}
+        if not touched:
+            return
         now = self._runtime.clock()
         self._limits = {key: until for key, until in self._limits.items() if until > now}
         for account in self._runtime.usable_accounts():
-            if account.enabled:
+            if account.enabled and account.id in touched:
                 self._look_at_mark(account)
                 self._look_at_limits(account, now)
 

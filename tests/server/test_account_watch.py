@@ -13,7 +13,7 @@ from mcp_proxy.demo import DemoUpstream
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy.models import info
-from mcp_proxy.policy.standing import Mark
+from mcp_proxy.policy.standing import Mark, mark_to_json
 from mcp_proxy.server.account_watch import AccountWatch
 
 CLAUDE = info("claude-sonnet-4-6", "antigravity")
@@ -158,3 +158,16 @@ async def test_a_disabled_account_is_nobodys_concern(watched: Watched) -> None:
     watched.mark("ada")
     watched.limit("ada", 3600)
     assert watched.news() == []
+
+
+async def test_what_another_process_has_noted_is_told_too(watched: Watched) -> None:
+    assert watched.news() == []
+    ledger, (account, *_) = watched.runtime.ledger, watched.runtime.accounts
+    mark = Mark("invalid", "revoked", watched.clock.now, ledger.credential_id(account))
+    ledger.restore(marks={account.id: mark_to_json(mark)})
+    ((level, message),) = watched.news()
+    assert level == "WARNING"
+    assert message.startswith(f"{account.id} ({account.provider}) is out (invalid): revoked")
+    assert ledger.take_touched() == set(), "the next look has nothing to look at"
+    ledger.restore(marks={})
+    assert [level for level, _ in watched.news()] == ["INFO"]
