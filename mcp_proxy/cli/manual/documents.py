@@ -183,7 +183,7 @@ DOCUMENTS: Final[Mapping[str, Shape]] = {
         "requests[].considered[].account": "text",
         "requests[].considered[].model": "text",
         "requests[].considered[].why_not": "text",
-        "requests[].steps[].kind": '"attempt" | "wait"',
+        "requests[].steps[].kind": '"attempt" | "refresh" | "wait"',
         "requests[].steps[].account": "text?",
         "requests[].steps[].model": "text?",
         "requests[].steps[].result": "text",
