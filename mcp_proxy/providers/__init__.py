@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.conversation import Conversation
 from mcp_proxy.errors import Failure
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.values import value
+
+if TYPE_CHECKING:
+    # Verbs that need a provider's settings only would wait for all the parts of a conversation.
+    from mcp_proxy.conversation import Conversation
 
 JsonObject = dict[str, Any]
 
@@ -119,7 +122,7 @@ class Ask:
     model: ModelInfo
     dialect: str
     """The upstream dialect that the body is in."""
-    conversation: Conversation
+    conversation: "Conversation"
     host: str
     settings: ProviderSettings
     project: str | None = None
