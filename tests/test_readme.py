@@ -81,9 +81,18 @@ def test_the_distribution_of_a_stranger_is_never_installed() -> None:
 
 
 ADDING = [quoted(row[1])[0] for row in rows_of("providers")]
+PROSE = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+PASSING = sorted(
+    {
+        each.replace("CLIENT", "claude-code")
+        for each in quoted(PROSE)
+        if each.startswith("mcproxy ") and not each.endswith(("--help", "--from"))
+    }
+)
+"""Commands in the text."""
 
 
-@pytest.mark.parametrize("line", [*MCPROXY, *ADDING])
+@pytest.mark.parametrize("line", [*MCPROXY, *ADDING, *PASSING])
 def test_a_command_is_one_that_exists(line: str) -> None:
     command: click.Command = mcproxy
     words = shlex.split(line)[1:]
