@@ -32,7 +32,9 @@ _ELSEWHERE = {
     "the user's own. MCPROXY_STATE_DIR, ACCOUNTS_CONFIG_PATH and MCPROXY_CONFIG beat them.",
     "CREDENTIALS_DIRECTORY": "Credentials of a systemd service; api-key stands for PROXY_API_KEY.",
     "NO_COLOR": "Set to anything: no colours.",
-    "COLUMNS": "Width of tables.",
+    "FORCE_COLOR, CLICOLOR_FORCE": "Set to 1: colours in a pipe, too. CLICOLOR=0 is like NO_COLOR.",
+    "COLUMNS": "Width of what is shown; in a pipe it has none, and every row is one line.",
+    "LC_ALL, LC_CTYPE, LANG": "C or POSIX: nothing but ASCII is shown.",
 }
 
 FILES = (
