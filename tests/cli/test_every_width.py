@@ -7,6 +7,7 @@ that are two columns wide, accounts in all states.
 
 import re
 import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -136,6 +137,7 @@ class Stage:
     full: Home
     bare: Path
     spare: Path
+    unused_port: str
     usual: Forks
     ascii_only: Forks
 
@@ -145,12 +147,16 @@ class Stage:
             return self._anew(empty=scene.empty)
         return self.bare if scene.empty else self.full.root
 
+    def variables(self, scene: Scene) -> dict[str, str]:
+        """What keeps it from finding a server that somebody runs on this machine."""
+        return {"PORT": self.unused_port} if scene.empty or scene.changes else {}
+
     def _anew(self, *, empty: bool) -> Path:
         shutil.rmtree(self.spare, ignore_errors=True)
         home = home_at(self.spare)
         if not empty:
             home.add(Account("work", "openai", Credential(api_key=Secret("sk-not-a-key"))))
-            home.configure("[server]\nport = 8090\n")
+            home.configure("[limits]\nsoft_limit = 0.1\n")
         return home.root
 
 
@@ -164,7 +170,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         # Python itself would take this C for UTF-8; what it is told by others, it must obey.
         forks(LC_ALL="C", PYTHONCOERCECLOCALE="0") as ascii_only,
     ):
-        yield Stage(full, bare, place / "spare", usual, ascii_only)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            unused_port = str(taken.getsockname()[1])
+        yield Stage(full, bare, place / "spare", unused_port, usual, ascii_only)
 
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -191,7 +199,9 @@ def test_everything_fits_a_terminal(stage: Stage, scene: Scene, columns: int) ->
         pytest.skip("looked at once")
     # Each width stands for a kind of terminal, too.
     kind = {40: {"TERM": "dumb"}, 80: {"NO_COLOR": "1"}, 200: {}}[columns]
-    printed = stage.usual.at_terminal(columns, *scene.words.split(), home=stage.home(scene), **kind)
+    printed = stage.usual.at_terminal(
+        columns, *scene.words.split(), home=stage.home(scene), **stage.variables(scene), **kind
+    )
     assert not (kind and COLOURS.search(printed.stdout))
     lines = seen(printed)
     assert_tidy(lines)
@@ -203,7 +213,9 @@ def test_everything_fits_a_terminal(stage: Stage, scene: Scene, columns: int) ->
 
 @scenes
 def test_nothing_is_cut_or_coloured_in_a_pipe(stage: Stage, scene: Scene) -> None:
-    printed = stage.usual.piped(*scene.words.split(), home=stage.home(scene))
+    printed = stage.usual.piped(
+        *scene.words.split(), home=stage.home(scene), **stage.variables(scene)
+    )
     lines = [*seen(printed), *printed.stderr.splitlines()]
     assert "\x1b" not in printed.stdout + printed.stderr
     assert_tidy(lines)
@@ -215,7 +227,9 @@ def test_nothing_is_cut_or_coloured_in_a_pipe(stage: Stage, scene: Scene) -> Non
 @quick_scenes
 def test_a_c_locale_is_given_ascii(stage: Stage, scene: Scene) -> None:
     words = scene.words.split()
-    printed = stage.ascii_only.at_terminal(60, *words, home=stage.home(scene))
+    printed = stage.ascii_only.at_terminal(
+        60, *words, home=stage.home(scene), **stage.variables(scene)
+    )
     lines = seen(printed)
     assert printed.stdout.isascii()
     assert_tidy(lines)
