@@ -94,7 +94,7 @@ SCENES = (
     Scene("route claude-sonet-4-6", ("claude-sonnet-4-6",)),
     Scene("explain", ("considered", "what took the time")),
     Scene("explain --last 1000", ("gpt-4o-mini", "claude-sonnet-4-6", "404"), table=True),
-    Scene("explain", ("mcproxy serve",), empty=True),
+    Scene("explain", ("no request",), empty=True),
     Scene("test", ("openai-responses", "8 of 8"), table=True),
     Scene("test", ("mcproxy serve",), empty=True),
     Scene("doctor", (LONG_ID, "mcproxy accounts add --provider antigravity --id gone")),
