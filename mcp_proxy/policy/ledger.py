@@ -160,12 +160,14 @@ class Ledger:
         self.health.add(account_id, health.ANSWER, now)
         self._faults.pop(account_id, None)
         self._lacking.pop((account_id, model.id), None)
-        rows = self._standings.get(account_id)
-        if rows is not None:
-            for name in self._row_names(account_id, model):
-                standing = rows.get(name)
-                if standing is not None:
-                    self._succeed(account_id, name, standing, now)
+        rows = self._standings.get(account_id, _NO_ROWS)
+        for name in self._row_names(account_id, model):
+            standing = rows.get(name)
+            if standing is not None:
+                self._succeed(account_id, name, standing, now)
+        if model.id not in rows:
+            # Where nobody tells what is left, an answer is all that shows that it serves.
+            self._succeed(account_id, model.id, _NOTHING, now)
 
     # ------------------------------------------------------------------ what is believed now
 
@@ -281,7 +283,9 @@ class Ledger:
         if self.limited_until(account.id, model, now) or self.resting(account.id, now):
             return State.COOLING_DOWN
         if remaining is None:
-            return State.UNKNOWN
+            held = self._held(account.id, model.id)
+            has_served = held.last_success_at is not None and held.remaining_at is None
+            return State.READY if has_served else State.UNKNOWN
         soft = self.soft_limited(account, model, soft_limit, now)
         return State.SOFT_LIMITED if soft else State.READY
 
@@ -496,7 +500,8 @@ def soft_threshold(account: Account, soft_limit: float | None) -> float | None:
     return account.soft_limit
 
 
-_NOTHING = Standing()
+_NOTHING: Final = Standing()
+_NO_ROWS: Final[Mapping[str, Standing]] = {}
 
 
 def _scope_key(scope: Scope, model: ModelInfo) -> str:

@@ -147,7 +147,7 @@ def test_a_hint_of_days_is_believed_for_six_hours_and_then_probed(ledger: Ledger
     assert cooled_for(ledger, now=probed_at) is None
     assert state(ledger, now=probed_at) is State.EXHAUSTED
     ledger.observe_success("a", OPUS_INFO, probed_at)
-    assert state(ledger, now=probed_at) is State.UNKNOWN
+    assert state(ledger, now=probed_at) is State.READY, "it serves; how long, nobody has said"
 
 
 def test_quota_without_a_hint_backs_off_further_with_every_strike(ledger: Ledger) -> None:
@@ -552,3 +552,12 @@ def test_a_mark_with_another_credential_is_not_this_accounts(ledger: Ledger) -> 
     assert ledger.mark_of(account("a")) is None
     ledger.mark("a", replace(mark, credential_id=fingerprint(account("a"))))
     assert ledger.mark_of(account("a")) is not None
+
+
+def test_an_answer_shows_that_an_account_serves_where_nobody_tells_what_is_left(
+    ledger: Ledger,
+) -> None:
+    assert state(ledger) is State.UNKNOWN
+    ledger.observe_success("a", OPUS_INFO, NOW)
+    assert state(ledger) is State.READY
+    assert ledger.remaining("a", OPUS_INFO, NOW) is None
