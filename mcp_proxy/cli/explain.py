@@ -1,6 +1,8 @@
-"""`mcproxy explain`: what became of a request, and why. Read from the state; no server is asked."""
+"""`mcproxy explain`: what became of a request, and why. Read from what servers wrote down."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import click
 from mcp_proxy.cli import times
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.render import column, facts, indented, json_option, show, table, text
+from mcp_proxy.cli.running_server import NoServer, running_server
 from mcp_proxy.errors import UserError
 from mcp_proxy.spelling import did_you_mean
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "mcproxy.explain/1"
 INDENT = 2
+WRITTEN_WITHIN = 0.5
+"""Seconds after an answer in which a server writes down what it did; see `store.state`."""
+
 UNNAMED = "-"
 """What the server calls clients that do not say who they are."""
 
@@ -43,7 +49,7 @@ def explain(app: App, /, *, request_id: str | None, last: int | None, as_json: b
     """Tell what was decided for a request: the latest one, or one by its id."""
     if request_id is not None and last is not None:
         raise click.UsageError("REQUEST-ID and --last exclude each other")
-    rows = list(app.state_reader().items("decisions").values())
+    rows = _kept(app)
     rows.sort(key=lambda row: str(row.get("at")))
     if last is not None:
         show({"schema": SCHEMA, "requests": rows[-last:]}, _list_view, as_json=as_json)
@@ -51,12 +57,20 @@ def explain(app: App, /, *, request_id: str | None, last: int | None, as_json: b
     show({"schema": SCHEMA, "requests": [_chosen(rows, request_id)]}, _view, as_json=as_json)
 
 
+def _kept(app: App) -> list[dict[str, Any]]:
+    """Everything that is kept, with what a server that runs answered a moment ago."""
+    with suppress(NoServer, UserError):
+        running_server(app).health()
+        time.sleep(WRITTEN_WITHIN)
+    return list(app.state_reader().items("decisions").values())
+
+
 def _chosen(rows: list[dict[str, Any]], request_id: str | None) -> Row:
     if request_id is None:
         if not rows:
             raise UserError(
-                "no request has been answered yet (of `serve --demo` none is kept). "
-                "Start the server: mcproxy serve"
+                "no request for a model has been answered yet; of those to `serve --demo` none is "
+                "kept. See whether all works: mcproxy test"
             )
         return rows[-1]
     wanted = _bare(request_id)

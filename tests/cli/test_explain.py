@@ -123,7 +123,7 @@ async def test_an_id_that_was_mistyped_is_told_the_nearest(cli, asked):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        ((), 1, "no request has been answered yet"),
+        ((), 1, "no request for a model has been answered yet"),
         (("req_none",), 1, "explain --last 20"),
         (("req_none", "--last", "3"), 2, "exclude each other"),
     ],
