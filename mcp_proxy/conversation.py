@@ -16,6 +16,7 @@ UNKNOWN_ORIGIN = ""
 _LONGEST_NAME: Final = 512
 """Characters of a first message that a conversation is recognised by."""
 
+
 @value
 class Seal:
     """A thought signature: opaque, and worth something only to the model family that made it."""
