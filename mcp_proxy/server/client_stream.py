@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 
 from aiohttp import web
 
@@ -46,6 +46,18 @@ class ClientStream:
             raise RuntimeError("the stream is not committed yet")
         return self._response
 
+    def commit_after(self, seconds: float, headers: Mapping[str, str], content_type: str) -> None:
+        """Commits by itself then, with a sign of life, unless `decide` is called before."""
+        self._timer = self._loop.call_later(seconds, self._begin_early, headers, content_type)
+
+    async def decide(self) -> bool:
+        """Ends `commit_after`. Whether it has committed."""
+        if self._ping is not None:
+            await self._ping
+        if self._response is None:
+            self.stop()
+        return self.committed
+
     async def commit(self, headers: Mapping[str, str], content_type: str) -> None:
         """Decides for a 200; its headers go out with the first `write`."""
         response = _LateHeaders(
@@ -69,11 +81,6 @@ class ClientStream:
         await self._committed.write(data)
         self._last_write = time.monotonic()
         self._writing_since = None
-
-    async def keep_alive(self) -> None:
-        """One sign of life at once, where the dialect has one."""
-        if self._sign:
-            await self.write(self._sign)
 
     def hand_over(self) -> None:
         """From here on the bytes are another server's: no sign of life may come between them."""
@@ -102,8 +109,21 @@ class ClientStream:
                 # The client does not read: waiting longer would hold an account's place for it.
                 self._request.transport.abort()
         elif now - self._last_write >= PING_AFTER and self._sign and self._ping is None:
-            self._ping = self._loop.create_task(self._send_ping())
-            self._ping.add_done_callback(self._ping_done)
+            self._start(self._send_ping())
+
+    def _begin_early(self, headers: Mapping[str, str], content_type: str) -> None:
+        self._start(self._commit_early(headers, content_type))
+
+    async def _commit_early(self, headers: Mapping[str, str], content_type: str) -> None:
+        if self._timer is None:
+            return  # stopped in the moment in which this began
+        await self.commit(headers, content_type)
+        if self._sign:
+            await self._send_ping()
+
+    def _start(self, sign_of_life: Coroutine[None, None, None]) -> None:
+        self._ping = self._loop.create_task(sign_of_life)
+        self._ping.add_done_callback(self._ping_done)
 
     async def _send_ping(self) -> None:
         self._last_write = time.monotonic()

@@ -145,7 +145,7 @@ async def _stream(
     try:
         return await _stream_to(client, call, exchange, renderer, keeper)
     except ProxyError as error:
-        if not client.committed:
+        if not await client.decide():
             raise
         return await _fail(client, renderer, error, call)
     except asyncio.CancelledError:
@@ -165,8 +165,9 @@ async def _stream_to(
     renderer: StreamRenderer,
     keeper: _Keeper | None,
 ) -> web.StreamResponse:
-    answering = await _begun(client, call, exchange, renderer.content_type)
-    if not client.committed:
+    client.commit_after(COMMIT_AFTER, call.headers(), renderer.content_type)
+    answering = await exchange.stream()
+    if not await client.decide():
         headers = {**call.headers(), **exchange.relayed, **facts(exchange)}
         await client.commit(headers, renderer.content_type)
     call.status = 200
@@ -221,29 +222,10 @@ async def _forward_to(
     return await client.end(answering.take_bytes())
 
 
-async def _begun(
-    client: ClientStream, call: Call, exchange: Exchange, content_type: str
-) -> Answering:
-    """The answer once it has content; a long wait commits the stream so that it can ping."""
-    opening = asyncio.ensure_future(exchange.stream())
-    try:
-        done, _ = await asyncio.wait((opening,), timeout=COMMIT_AFTER)
-        if not done:
-            await client.commit(call.headers(), content_type)
-            await client.keep_alive()
-            call.status = 200
-        return await opening
-    finally:
-        if not opening.done():
-            # The client left: the attempt must be over before its resources are given back.
-            opening.cancel()
-            await asyncio.wait((opening,))
-
-
 async def _fail(
     client: ClientStream, renderer: StreamRenderer, error: ProxyError, call: Call
 ) -> web.StreamResponse:
-    call.error = error
+    call.status, call.error = 200, error
     return await client.end(renderer.fail(error, call.id))
 
 
