@@ -72,6 +72,9 @@ class Contents:
     # The user's side: results first and together, in the order of their calls
 
     def _user_parts(self, messages: Sequence[Message]) -> list[JsonObject]:
+        parts = messages[0].parts
+        if len(messages) == len(parts) == 1 and type(parts[0]) is ToolResult:
+            return [self._result(parts[0])]  # most of a long tool loop
         results: list[ToolResult] = []
         others: list[JsonObject] = []
         for message in messages:
