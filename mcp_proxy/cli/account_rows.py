@@ -225,7 +225,8 @@ def models_view(row: Mapping[str, Any]) -> "Iterable[Shown]":
 def _model_rows(verdict: "Verdict") -> list[Row]:
     """The account's models, each with its own figure where it has one."""
     figures = {each.model: _figure_row(each) for each in verdict.figures if each.model}
-    listed = [model.id for model in verdict.models] or list(figures)
+    named = verdict.account.models if verdict.ok else ()
+    listed = [model.id for model in verdict.models] or list(figures or named)
     return [
         figures.get(model, {"id": model, "remaining": None, "resets_at": None}) for model in listed
     ]

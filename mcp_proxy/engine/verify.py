@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.live_models import stored_models
@@ -69,6 +69,9 @@ MARKS: Mapping[FailureKind, MarkKind] = {
     FailureKind.SUSPENDED: "suspended",
 }
 """Failures that only the account's owner can mend; they are remembered."""
+
+
+_SILENCE: Final = frozenset({FailureKind.NETWORK, FailureKind.SLOW})
 
 
 class Renewed(NamedTuple):
@@ -230,6 +233,7 @@ class Verifier:
 
     def _read_at(self, place: Provider, polls: tuple[Poll, ...]) -> list[Reading] | Failure:
         readings: list[Reading] = []
+        silence: Failure | None = None
         for poll in polls:
             read = poll.read
             answer = asked(place, poll.call, self._send, lambda body: read(body, self._clock()))  # noqa: B023 - called at once
@@ -237,7 +241,10 @@ class Verifier:
                 readings.append(answer)
             elif poll.required or answer.kind in MARKS:
                 return answer
-        return readings
+            elif answer.kind in _SILENCE:
+                silence = answer
+        # Who lacks an endpoint works without it; where nobody answers at all, nothing does.
+        return silence if silence is not None and not readings else readings
 
     def _save(self, table: str, key: str, row: JsonObject | None) -> None:
         if row is None:

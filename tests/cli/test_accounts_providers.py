@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from harness import Cli, Home, Ran
 
 from mcp_proxy.account import Account, Credential, Secret
@@ -317,3 +318,29 @@ def test_an_environment_without_keys_is_told(cli: Cli, home: Home) -> None:
     ran = cli("accounts", "add", "--from", "env")
     assert (ran.code, ran.stdout) == (1, "")
     assert "env has no login that could be used" in ran.stderr
+
+
+def test_models_that_are_named_help_nobody_where_no_server_listens(
+    cli: Cli, unused_port: int
+) -> None:
+    url = f"http://127.0.0.1:{unused_port}/v1"
+    add = ("accounts", "add", "--provider", "openai-compatible", "--base-url", url)
+    ran = cli(*add, "--model", "mine")
+    assert ran.code == 1, ran.stdout
+    assert "127.0.0.1 failed at models: 127.0.0.1" in ran.stdout
+
+
+async def test_models_that_are_named_are_shown_where_a_server_has_no_list(cli: Cli) -> None:
+    async def nothing(_request: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    server = web.Server(nothing)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    add = ("accounts", "add", "--provider", "openai-compatible", "--base-url", url)
+    ran = await cli.beside(*add, "--model", "mine")
+    listening.close()
+    await server.shutdown(0.0)
+    assert ran.code == 0, ran.stderr
+    assert "works: 1 model" in ran.stdout
+    assert "mine" in ran.stdout
