@@ -16,8 +16,10 @@ from mcp_proxy.server.answers import Call
 JsonObject = dict[str, Any]
 
 MOST_KEPT: Final = 5_000
-MOST_AT_ONCE: Final = 10
-"""Of one batch; under load every single request is of little interest, and failures go first."""
+MOST_AT_ONCE: Final = 100
+PER_SECOND: Final = 40.0
+"""Kept of a burst, and from then on. Under load every single request is of little interest; those
+go first that failed, and then those that did not go the usual way."""
 
 _LONGEST_TEXT: Final = 500
 
@@ -38,13 +40,19 @@ class Decisions:
         self._runtime = runtime
         kept = runtime.state.items("decisions")
         self._ids = deque(sorted(kept, key=lambda each: str(kept[each].get("at"))))
+        self._room = float(MOST_AT_ONCE)
+        self._kept_at = time.perf_counter()
 
     def keep(self, finished: Sequence[Finished]) -> None:
         """Takes in a batch of requests; those that asked no model are passed over."""
         told = [each for each in finished if _asked_a_model(each.call)]
-        if len(told) > MOST_AT_ONCE:
-            told.sort(key=lambda each: each.status < 400)
-            told = told[:MOST_AT_ONCE]
+        now = time.perf_counter()
+        self._room = min(MOST_AT_ONCE, self._room + (now - self._kept_at) * PER_SECOND)
+        self._kept_at = now
+        if len(told) > self._room:
+            told.sort(key=_interest)
+            told = told[: int(self._room)]
+        self._room -= len(told)
         for each in told:
             self._ids.append(each.call.id)
             self._runtime.state.put("decisions", each.call.id, self._row(each))
@@ -87,6 +95,14 @@ class Decisions:
             },
             "ms": _milliseconds(finished, outcome),
         }
+
+
+def _interest(finished: Finished) -> int:
+    """The lower, the more there is to tell of a request."""
+    if finished.status >= 400:
+        return 0
+    outcome = finished.call.outcome
+    return 1 if outcome is not None and (len(outcome.steps) > 1 or outcome.notes) else 2
 
 
 def _asked_a_model(call: Call) -> bool:

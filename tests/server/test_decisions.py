@@ -4,7 +4,7 @@ import pytest
 from placed import Clock
 from served import Rig, serve, until
 
-from mcp_proxy.demo import DemoUpstream, demo_accounts
+from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.demo.setup import demo_settings
 from mcp_proxy.engine.runtime import DAY, Runtime
 from mcp_proxy.server import access_log, decisions
@@ -47,6 +47,18 @@ async def test_of_a_burst_the_failures_are_kept_first(tmp_path, monkeypatch):
         found = await kept(rig)
     assert len(found) == 2
     assert ids[3] in found
+
+
+async def test_of_a_burst_those_that_went_another_way_are_kept_before_the_usual(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(decisions, "MOST_AT_ONCE", 2)
+    async with serve(tmp_path) as rig:
+        signed_in, _ = await ids_of(rig, "gemini-3-flash", "gemini-3-flash")
+        rig.upstream.play(Fault(FaultKind.SERVER_ERROR))
+        (odd,) = await ids_of(rig, "gemini-3-flash")
+        await ids_of(rig, "gemini-3-flash")
+        assert await kept(rig) == sorted([signed_in, odd])
 
 
 async def test_after_a_week_they_are_gone(tmp_path):
