@@ -168,6 +168,13 @@ def unused_port() -> int:
 
 
 @pytest.fixture
+def unserved(home: Home, unused_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The port where a server is looked for, and none is: the usual one may well be in use."""
+    monkeypatch.setenv("PORT", str(unused_port))
+    return unused_port
+
+
+@pytest.fixture
 def cli(home: Home) -> Cli:
     return Cli(home)
 

@@ -126,15 +126,16 @@ def test_a_server_that_gives_no_answer_is_told(cli: Cli, monkeypatch: pytest.Mon
 WRONG = {
     "settings that cannot be read": ("[server", None, "config.toml: line 1", "config validate"),
     "a setting that is wrong": (
-        '[server]\nport = "many"\n',
+        "[limits]\nsoft_limit = 7\n",
         None,
-        "server.port",
+        "limits.soft_limit",
         "config validate",
     ),
     "accounts that cannot be read": ("", "[[accounts", "accounts.toml: line 1", "doctor"),
 }
 
 
+@pytest.mark.usefixtures("unserved")
 @pytest.mark.parametrize("what", WRONG)
 def test_a_file_that_is_wrong_is_told_once_with_what_mends_it(
     what: str, cli: Cli, home: Home

@@ -38,6 +38,7 @@ def test_help_of_the_whole_says_what_the_verb_says_itself(name: str) -> None:
     assert command.get_short_help_str(limit=100) == verb.summary
 
 
+@pytest.mark.usefixtures("unserved")
 def test_alone_it_says_what_comes_next(cli: "Cli") -> None:
     ran = cli()
     assert ran.code == 0

@@ -173,13 +173,14 @@ def test_the_shell_is_the_user_s(shell: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_printed_can_be_evaluated(cli: Cli, home: Home, client: str) -> None:
+def test_what_is_printed_can_be_evaluated(cli: Cli, unserved: int, client: str) -> None:
     ran = cli("env", client, "--shell", "bash", env={"PROXY_API_KEY": KEY})
     assert ran.code == 0
-    known = CLIENTS[client]
-    asked = "\n".join(f'printf "%s\\0" "${name}"' for name in known.variables(place()))
+    there = Place(f"http://127.0.0.1:{unserved}", Secret(KEY), None, ())
+    known = CLIENTS[client].variables(there)
+    asked = "\n".join(f'printf "%s\\0" "${name}"' for name in known)
     said = read_back("/bin/bash", ran.stdout.splitlines(), asked).split("\0")[:-1]
-    assert dict(zip(known.variables(place()), said, strict=True)) == known.variables(place())
+    assert dict(zip(known, said, strict=True)) == known
     assert "no server runs" in ran.stderr
 
 

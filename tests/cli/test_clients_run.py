@@ -146,6 +146,7 @@ async def test_without_one_a_server_on_the_user_s_accounts_is_started(
     assert found["env"]["ANTHROPIC_AUTH_TOKEN"] == KEY
 
 
+@pytest.mark.usefixtures("unserved")
 def test_without_an_account_no_server_is_started(
     cli: Cli, home: Home, install: Callable[..., None]
 ) -> None:

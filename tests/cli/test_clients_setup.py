@@ -373,8 +373,8 @@ def test_why_a_file_with_comments_would_be_of_no_use_is_said(cli: Here, own_plac
     assert json.loads(shown)["env"]["ANTHROPIC_BASE_URL"] == URL
 
 
-def test_llm_needs_the_names_of_models(cli: Here) -> None:
-    ran = cli("setup", "llm", "--yes")
+def test_llm_needs_the_names_of_models(cli: Here, unused_port: int) -> None:
+    ran = cli("setup", "llm", "--yes", env={"PORT": str(unused_port)})
     assert ran.code == 1
     assert "mcproxy accounts add" in ran.stderr
 

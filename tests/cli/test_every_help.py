@@ -183,6 +183,7 @@ MISTYPED = {
 
 
 @pytest.mark.parametrize("what", MISTYPED)
+@pytest.mark.usefixtures("unserved")
 def test_a_mistyped_word_is_told_the_right_one(
     what: str, home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
