@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from mcp_proxy import __version__
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.health import health_report
 from mcp_proxy.cli.probes import DONE, PROBES, Probe, WrongAnswer, error_text, text_of
@@ -151,7 +152,7 @@ def _tried(place: Place, probe: Probe, model: str, stream: bool) -> JsonObject:
         why = error_text(answered.records[0]) if answered.records else None
         return {**row, "problem": f"status {answered.status}: {why or 'without a message'}"}
     try:
-        said = text_of(probe, answered.records, model, stream=stream)
+        said = text_of(probe, answered.records, stream=stream)
     except WrongAnswer as wrong:
         return {**row, "problem": str(wrong)}
     return {**row, "ok": True, "text": said.strip()[:LONGEST_SHOWN]}
@@ -164,7 +165,11 @@ def _ask(place: Place, probe: Probe, model: str, stream: bool) -> Answered:
             "POST",
             probe.path(quote(model, safe="/:@"), stream),
             encode(probe.body(model, stream)),
-            {"Content-Type": "application/json", **probe.headers(place.key)},
+            {
+                "Content-Type": "application/json",
+                "User-Agent": f"mcproxy/{__version__} (test)",
+                **probe.headers(place.key),
+            },
         )
         response = connection.getresponse()
         records, first_after = [], None
