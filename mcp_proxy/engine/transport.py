@@ -179,7 +179,7 @@ class Transport:
             response = await self._session.request(
                 call.method,
                 call.url,
-                data=call.body,
+                data=aiohttp.BytesPayload(call.body),  # else the library would look for its kind
                 headers=call.headers,
                 allow_redirects=False,
                 proxy=call.proxy or self._proxy_for(call.url),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 from aiohttp import web
 
@@ -46,7 +46,9 @@ class ClientStream:
             raise RuntimeError("the stream is not committed yet")
         return self._response
 
-    def commit_after(self, seconds: float, headers: Mapping[str, str], content_type: str) -> None:
+    def commit_after(
+        self, seconds: float, headers: Callable[[], Mapping[str, str]], content_type: str
+    ) -> None:
         """Commits by itself then, with a sign of life, unless `decide` is called before."""
         self._timer = self._loop.call_later(seconds, self._begin_early, headers, content_type)
 
@@ -111,8 +113,8 @@ class ClientStream:
         elif now - self._last_write >= PING_AFTER and self._sign and self._ping is None:
             self._start(self._send_ping())
 
-    def _begin_early(self, headers: Mapping[str, str], content_type: str) -> None:
-        self._start(self._commit_early(headers, content_type))
+    def _begin_early(self, headers: Callable[[], Mapping[str, str]], content_type: str) -> None:
+        self._start(self._commit_early(headers(), content_type))
 
     async def _commit_early(self, headers: Mapping[str, str], content_type: str) -> None:
         if self._timer is None:

@@ -165,7 +165,7 @@ async def _stream_to(
     renderer: StreamRenderer,
     keeper: _Keeper | None,
 ) -> web.StreamResponse:
-    client.commit_after(COMMIT_AFTER, call.headers(), renderer.content_type)
+    client.commit_after(COMMIT_AFTER, call.headers, renderer.content_type)
     answering = await exchange.stream()
     if not await client.decide():
         headers = {**call.headers(), **exchange.relayed, **facts(exchange)}

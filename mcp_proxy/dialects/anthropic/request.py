@@ -194,7 +194,12 @@ def _stop(body: JsonObject) -> tuple[str, ...]:
     return tuple(sequence for sequence in sequences if sequence)
 
 
+_NOTHING_SAID = Reasoning(by_default=False)
+
+
 def _reasoning(body: JsonObject) -> Reasoning:
+    if "thinking" not in body and "output_config" not in body:
+        return _NOTHING_SAID
     effort = get(get(body, "output_config", dict, (), {}), "effort", str, ("output_config",), None)
     thinking = get(body, "thinking", dict, (), {})
     where = ("thinking",)
@@ -212,6 +217,8 @@ def _reasoning(body: JsonObject) -> Reasoning:
 
 def _output(body: JsonObject) -> OutputFormat | None:
     """`output_config.format`, or `output_format` as the beta spelled it."""
+    if "output_config" not in body and "output_format" not in body:
+        return None
     where: Where = ("output_config", "format")
     wanted = get(get(body, "output_config", dict, (), {}), "format", dict, where[:1], None)
     if wanted is None:
