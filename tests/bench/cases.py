@@ -28,9 +28,10 @@ MS = 1e3
 class Plan:
     """How much of everything."""
 
-    rounds: int = 3
-    seconds: float = 2.0
-    """Of one run against one target."""
+    rounds: int = 12
+    seconds: float = 0.5
+    """Of one run against one target. Many short runs in turn, for what else the machine does comes
+    and goes within seconds, and would meet one target more than another."""
     streams: int = 1000
     """Open at once in the memory case."""
     settle: float = 1.5 * SLOW

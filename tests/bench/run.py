@@ -21,8 +21,8 @@ DESCRIPTION = """\
 Measures the program beside two yardsticks in one go: `direct`, the client talking to the upstream
 itself, and `floor`, a bare pass-through on the same stack. Targets are ratios to the floor.
 
-  python -m tests.bench                            everything, three rounds (some minutes)
-  python -m tests.bench --case stream --rounds 5   one case
+  python -m tests.bench                            everything, a dozen rounds (some minutes)
+  python -m tests.bench --case stream --rounds 30  one case
   python -m tests.bench --profile stream           where the program's time goes in one case: the 25
                                                    functions, and then those of its own, that
                                                    cost most under cProfile
@@ -98,7 +98,7 @@ async def _measure(options: argparse.Namespace, home: Path, console: Console) ->
 async def _profile(case: str, home: Path, options: argparse.Namespace) -> None:
     file = options.profile_to or home / "profile"
     # Several times a usual run, so that what is done once at the start does not lead the list.
-    seconds = 4 * _plan(options).seconds
+    seconds = 16 * _plan(options).seconds
     with processes.upstream(home) as upstream:
         with processes.mcproxy(home, upstream.url):
             """Compiles byte code, which is no part of what is asked here."""
