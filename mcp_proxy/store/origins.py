@@ -133,12 +133,24 @@ def shown(value: Any) -> Any:
     match value:
         case Secret():
             return MASKED
+        case str() if "://" in value:
+            return _shown_address(value)
         case tuple() | list():
             return [shown(each) for each in value]
         case Mapping():
             return {key: shown(each) for key, each in value.items()}
         case _:
             return value
+
+
+def _shown_address(address: str) -> str:
+    """Who signs in by an address has the secret in its query, or before its host."""
+    start, scheme, rest = address.partition("://")
+    rest, asks, _ = rest.partition("?")
+    place, slash, path = rest.partition("/")
+    _, signs_in, host = place.rpartition("@")
+    person = f"{MASKED}@" if signs_in else ""
+    return f"{start}{scheme}{person}{host}{slash}{path}" + (f"?{MASKED}" if asks else "")
 
 
 def document(row: Sourced) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from harness import Cli, Home
 
 from mcp_proxy.store.config_template import config_template
+from mcp_proxy.store.origins import shown
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.settings import SETTINGS, Settings, load_settings
 
@@ -207,3 +208,23 @@ def test_a_wrong_variable_is_a_wrong_configuration_too(cli: Cli) -> None:
     ran = cli("config", "validate", env={"PORT": "many"})
     assert ran.code == 78
     assert "PORT" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        ("https://h.example/v1", "https://h.example/v1"),
+        ("https://h.example/v1?key=abc", "https://h.example/v1?(secret)"),
+        ("https://me:word@h.example:1/v1", "https://(secret)@h.example:1/v1"),
+        ("https://h?a=b@c/d", "https://h?(secret)"),
+    ],
+)
+def test_what_signs_in_by_an_address_is_masked(address: str, masked: str) -> None:
+    assert shown((address,)) == [masked]
+
+
+def test_a_key_in_an_address_is_not_shown(cli: Cli, home: Home) -> None:
+    home.configure('[providers.anthropic]\nbase_url = "https://h.example/v1?key=abcdef"\n')
+    rows = settings_shown(cli)
+    assert rows["providers.anthropic.base_urls"]["value"] == ["https://h.example/v1?(secret)"]
+    assert "abcdef" not in cli("config", "show", "--origin").stdout
