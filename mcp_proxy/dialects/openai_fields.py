@@ -10,7 +10,7 @@ import orjson
 
 from mcp_proxy.conversation import Effort, JsonObject, Message, OutputFormat, Reasoning, Role, Text
 from mcp_proxy.dialects.effort import LEVELS
-from mcp_proxy.dialects.session_headers import session_in
+from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, kind_of, one_of, spell
 
@@ -72,7 +72,7 @@ def read_format(wanted: JsonObject, where: Where, *, inside: str = "") -> Output
 
 def read_session(body: JsonObject, headers: Mapping[str, str], *more_headers: str) -> str | None:
     """The client's session, by a header or by the key that it wants its prompts kept under."""
-    named = session_in(headers, *more_headers)
+    named = session_in(headers, *ANYBODYS, *more_headers)
     return named or get(body, "prompt_cache_key", str, default=None) or None
 
 

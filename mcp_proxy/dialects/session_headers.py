@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-_ANYBODYS: Final = ("x-session-id", "x-session-affinity")
+ANYBODYS: Final = ("x-session-id", "x-session-affinity")
+"""Those that belong to no dialect."""
 
 
-def session_in(headers: Mapping[str, str], *more: str) -> str | None:
-    """The first that says something; `more` are a dialect's own."""
-    return next((named for name in (*_ANYBODYS, *more) if (named := headers.get(name))), None)
+def session_in(headers: Mapping[str, str], *names: str) -> str | None:
+    """What the first of these headers says that says something.
+
+    What cannot be shown is no name: bytes that are no text would end in a key of the state.
+    """
+    said = (headers.get(name) for name in names)
+    return next((named for named in said if named and named.isprintable()), None)

@@ -22,6 +22,7 @@ PER_SECOND: Final = 40.0
 go first that failed, and then those that did not go the usual way."""
 
 _LONGEST_TEXT: Final = 500
+_LONGEST_NAME: Final = 128
 
 
 class Finished(NamedTuple):
@@ -67,10 +68,10 @@ class Decisions:
         return {
             "id": call.id,
             "at": moment(now - (time.perf_counter() - call.started)),
-            "client": call.request.headers.get("User-Agent", "-")[:120],
+            "client": _cut(call.request.headers.get("User-Agent", "-"), _LONGEST_NAME),
             "dialect": call.dialect,
-            "path": call.path[:128],
-            "asked": call.model[:128],
+            "path": _cut(call.path, _LONGEST_NAME),
+            "asked": _cut(call.model, _LONGEST_NAME),
             "leads_to": list(plan.leads_to) if plan is not None else [],
             "considered": [
                 {"account": each.account, "model": each.model, "why_not": _cut(each.reason)}
@@ -145,5 +146,7 @@ def _milliseconds(finished: Finished, outcome: Outcome) -> JsonObject:
     return {name: None if s is None else round(s * 1000, 1) for name, s in seconds.items()}
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+def _cut(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """As much as is kept of words of strangers, with nothing in it that is no text."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= longest else text[: longest - 1] + "…"

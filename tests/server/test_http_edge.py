@@ -266,3 +266,29 @@ async def raw(rig: Rig, sent: bytes) -> bytes:
     finally:
         writer.close()
     return said
+
+
+@pytest.mark.parametrize(
+    "name", ["x-claude-code-session-id", "x-session-id", "session_id", "user-agent", "origin"]
+)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
+async def test_headers_that_are_no_text_are_survived(tmp_path, name, path):
+    asked = {"model": "gemini-3-flash", "max_tokens": 99, "input": "say hi"}
+    body = json.dumps({**asked, "messages": [{"role": "user", "content": "say hi"}]}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
+    async with serve(tmp_path) as rig:
+        said = await raw(rig, head + name.encode() + b": \xff\xfe\r\n\r\n" + body)
+        refused = name == "origin"
+        assert said.startswith(b"HTTP/1.1 403" if refused else b"HTTP/1.1 200"), said
+        figures = (await rig.call("GET", "/metrics")).body.decode()
+        assert ('code="200"' in figures) is not refused
+        assert bool(rig.runtime.state.items("decisions")) is not refused
+
+
+async def test_a_path_that_is_no_text_is_survived(tmp_path):
+    body = b'{"contents": [{"parts": [{"text": "say hi"}]}]}'
+    line = b"POST /v1beta/models/%ff%fe:generateContent HTTP/1.1\r\nHost: localhost\r\n"
+    async with serve(tmp_path) as rig:
+        said = await raw(rig, line + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        assert said.startswith(b"HTTP/1.1 404"), said
+        assert len(rig.runtime.state.items("decisions")) <= 1

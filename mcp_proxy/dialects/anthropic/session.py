@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from mcp_proxy.dialects.session_headers import session_in
+from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.strict_json import JsonObject, decode, get
 
 _CLAUDE_CODES = "x-claude-code-session-id"
@@ -14,7 +14,7 @@ _OLD_USER_ID = re.compile(r".*_session_([0-9a-fA-F-]{36})")
 
 def session_of(body: JsonObject, headers: Mapping[str, str]) -> str | None:
     """The session id; None when the client names none (a bare user id is not one)."""
-    if session := headers.get(_CLAUDE_CODES) or session_in(headers):
+    if session := session_in(headers, _CLAUDE_CODES, *ANYBODYS):
         return session
     metadata = get(body, "metadata", dict, (), {})
     return _session_in(get(metadata, "user_id", str, ("metadata",), ""))
