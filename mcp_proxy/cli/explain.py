@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 SCHEMA = "mcproxy.explain/1"
 INDENT = 2
 WRITTEN_WITHIN = 0.5
-"""Seconds after an answer in which a server writes down what it did; see `store.state`."""
+"""Seconds after an answer in which a server writes down what it did.
+
+Lines of the access log are gathered for 0.25 s (`server.access_log`), rows of the state for 0.2 s
+(`store.state`); one comes after the other.
+"""
 
 UNNAMED = "-"
 """What the server calls clients that do not say who they are."""

@@ -483,8 +483,9 @@ def session_key(conversation: Conversation) -> str:
     """What a conversation is recognised by: the client's session id, else a digest."""
     if conversation.session is not None:
         return conversation.session
-    named = conversation.identity().encode("utf-8", "replace")
-    return blake2b(named, digest_size=12).hexdigest()
+    named = conversation.identity()
+    # Without a text it is nobody's: all that begin with a picture are not one conversation.
+    return blake2b(named.encode("utf-8", "replace"), digest_size=12).hexdigest() if named else ""
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

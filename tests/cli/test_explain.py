@@ -64,6 +64,12 @@ async def test_a_request_is_told_from_the_name_to_the_milliseconds(cli, asked):
     assert 0 <= row["ms"]["own"] <= row["ms"]["first"] <= row["ms"]["total"]
 
 
+async def test_what_was_answered_a_moment_ago_is_there(cli, asked):
+    (_, _, third), _ = asked
+    (row,) = await explained(cli)
+    assert row["id"] == third
+
+
 async def until_kept(cli, request_id: str) -> list[dict]:
     for _ in range(20):
         ran = await cli.beside("explain", "--json", request_id)

@@ -10,9 +10,10 @@ from running import file_of, running, signed_in_anew
 from served import ONE, TWO, message_body, serve, settings_with, strict_records, until
 
 from mcp_proxy.account import Secret
+from mcp_proxy.conversation import Conversation, Media, Message, Text
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_settings
 from mcp_proxy.engine import runtime as runtime_module
-from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.engine.runtime import Runtime, session_key
 from mcp_proxy.errors import UnknownModel
 from mcp_proxy.server.app import Server
 from mcp_proxy.store.paths import Paths
@@ -204,3 +205,21 @@ async def test_nothing_is_left_running_when_a_server_has_ended(tmp_path):
             assert said[-1][0] == "error", "the stream was ended, and in due form"
         await until(lambda: asyncio.all_tasks() <= upstream_only)
     assert asyncio.all_tasks() == before
+
+
+# -------------------------------------------------------------------------- whose conversation
+
+
+def asked(*parts: Text | Media, session: str | None = None) -> Conversation:
+    return Conversation(
+        dialect="anthropic", model="m", messages=(Message("user", parts),), session=session
+    )
+
+
+def test_a_conversation_is_known_by_its_session_or_by_how_it_begins():
+    picture = Media("image/png", "AAAA")
+    assert session_key(asked(Text("hi"), session="s")) == "s"
+    assert session_key(asked(Text("hi"))) == session_key(asked(picture, Text("hi")))
+    assert session_key(asked(Text("hi"))) != session_key(asked(Text("ho")))
+    # Nobody's: they must not all be held to the account that the first of them came to.
+    assert session_key(asked(picture)) == session_key(asked()) == ""
