@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +20,12 @@ from mcp_proxy.store.settings import SETTINGS
 if TYPE_CHECKING:
     # Imported where they are used: suites of pure code start without aiohttp.
     from mcp_proxy.demo.cloudcode import DemoUpstream
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script that starts the tests in its background has them ignore Ctrl-C, and every program
+    # that they start would inherit that, those too that are tested for what Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 # ---------------------------------------------------------------------------------- no network
 
