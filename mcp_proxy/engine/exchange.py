@@ -17,7 +17,7 @@ from mcp_proxy.engine.outcome import ANSWERED, Outcome, Step
 from mcp_proxy.engine.rendering import (
     Incoming,
     Prepared,
-    call_for,
+    call_again,
     dialect_of,
     explained,
     prepare,
@@ -29,7 +29,7 @@ from mcp_proxy.events import Folder, Reply, UpstreamBroke
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
-from mcp_proxy.providers import Ask, Provider, provider
+from mcp_proxy.providers import Ask, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import FORWARDING
 
 log = logging.getLogger(__name__)
@@ -191,8 +191,7 @@ class Exchange:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = await runtime.projects.of(account, token)
         ask = self._ask(candidate, place, token, project, host)
-        prepared = self._held_for(ask) or await self._prepare(candidate, ask)
-        call = call_for(prepared, self._incoming, ask)
+        prepared, call = await self._prepare(candidate, ask)
         self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
         whole = forwarded and not self._conversation.wants_stream
@@ -233,20 +232,17 @@ class Exchange:
             avoided=avoided,
         )
 
-    def _held_for(self, ask: Ask) -> Prepared | None:
-        """What was rendered for an earlier attempt, if it is what this one would be sent."""
+    async def _prepare(self, candidate: Candidate, ask: Ask) -> tuple[Prepared, UpstreamCall]:
         held = self._prepared
-        fits = (
+        if (
             held is not None
             and not held.forwarded
             and held.model == ask.model
             and held.dialect == ask.dialect
             and held.stripped == self._plan.strip_thinking
-        )
-        return held if fits else None
-
-    async def _prepare(self, candidate: Candidate, ask: Ask) -> Prepared:
-        self._prepared = await prepare(
+        ):
+            return held, call_again(held, ask)
+        self._prepared, call = await prepare(
             self._runtime,
             self._incoming,
             candidate,
@@ -255,7 +251,7 @@ class Exchange:
             has_media=self._has_media,
             may_forward=self._may_forward,
         )
-        return self._prepared
+        return self._prepared, call
 
     async def _refusal(
         self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer

@@ -51,22 +51,22 @@ class Incoming:
 
 @value
 class Prepared:
-    """A request for one model of one provider, and what it was made of."""
+    """What a request was made into for one model of one provider.
+
+    Without the body: that of a long history is thousands of objects, which are let go as soon as
+    they are encoded. Another attempt that wants the same renders them again.
+    """
 
     model: ModelInfo
     dialect: str
     conversation: Conversation
-    body: JsonObject | bytes = field(repr=False)
-    """Bytes: the client's own. An object: rendered."""
-    stripped: bool
+    """Settled, repaired and with its media, unless it was forwarded."""
+    stripped: bool = False
     """Whether all thinking was taken out of the history."""
-    avoided: frozenset[str]
+    forwarded: bool = False
+    """The client's own bytes are sent."""
     notes: tuple[str, ...] = ()
     """What was repaired or left out, in words."""
-
-    @property
-    def forwarded(self) -> bool:
-        return isinstance(self.body, bytes)
 
     def parser(self) -> StreamParser:
         return upstream_dialect(self.dialect).stream_parser(self.conversation, self.model)
@@ -81,7 +81,7 @@ async def prepare(
     strip_thinking: bool,
     has_media: bool,
     may_forward: bool,
-) -> Prepared:
+) -> tuple[Prepared, UpstreamCall]:
     """The request as the candidate can take it. Raises BadRequest for what it cannot.
 
     `ask.dialect` is the dialect it will be in; see `dialect_of`.
@@ -92,7 +92,10 @@ async def prepare(
     if incoming.body and alike and not (has_media and _would_fetch_here(conversation, ask.host)):
         body = _forwarded(runtime, incoming, ask, place)
         if body is not None:
-            return Prepared(ask.model, ask.dialect, conversation, body, False, ask.avoided)
+            wants_stream = conversation.wants_stream
+            ask = replace(ask, stream=wants_stream, client_headers=incoming.headers)
+            call = place.build_call(body, ask)
+            return Prepared(ask.model, ask.dialect, conversation, forwarded=True), call
     if has_media:
         conversation = await runtime.media.inline(conversation)
     return _rendered(runtime, conversation, ask, strip_thinking=strip_thinking)
@@ -107,14 +110,16 @@ def dialect_of(
     return conversation.dialect if conversation.dialect in spoken else spoken[0]
 
 
-def call_for(prepared: Prepared, incoming: Incoming, ask: Ask) -> UpstreamCall:
-    """The HTTP call that asks for it."""
-    if prepared.forwarded:
-        wants_stream = prepared.conversation.wants_stream
-        ask = replace(ask, stream=wants_stream, client_headers=incoming.headers)
-    elif prepared.conversation is not ask.conversation:
-        ask = replace(ask, conversation=prepared.conversation)
-    return provider(ask.account.provider).build_call(prepared.body, ask)
+def call_again(prepared: Prepared, ask: Ask) -> UpstreamCall:
+    """The call for what was rendered for an earlier attempt."""
+    body = upstream_dialect(prepared.dialect).render_request(prepared.conversation, prepared.model)
+    return _call(prepared.conversation, body, ask)
+
+
+def _call(conversation: Conversation, body: JsonObject, ask: Ask) -> UpstreamCall:
+    if conversation is not ask.conversation:
+        ask = replace(ask, conversation=conversation)
+    return provider(ask.account.provider).build_call(body, ask)
 
 
 def _forwarded(runtime: Runtime, incoming: Incoming, ask: Ask, place: Provider) -> bytes | None:
@@ -209,7 +214,7 @@ def _end_of_string(raw: bytes, start: int) -> int:
 
 def _rendered(
     runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool
-) -> Prepared:
+) -> tuple[Prepared, UpstreamCall]:
     model = ask.model
     if strip_thinking:
         conversation = without_thinking(conversation)
@@ -223,7 +228,8 @@ def _rendered(
     notes = (*dropped, *repaired)
     if conversation.server_tools and not _searches(body):
         notes += ("web search is left out: this model has none, or none beside other tools",)
-    return Prepared(model, ask.dialect, conversation, body, strip_thinking, ask.avoided, notes)
+    prepared = Prepared(model, ask.dialect, conversation, stripped=strip_thinking, notes=notes)
+    return prepared, _call(conversation, body, ask)
 
 
 def _searches(body: JsonObject) -> bool:

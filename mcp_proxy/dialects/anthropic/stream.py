@@ -69,14 +69,14 @@ class MessageStream:
 
     def render(self, events: Sequence[Event]) -> bytes:
         """Bytes of a batch of events; may be empty. Never called after `Finished`."""
-        out = b""
+        out: list[bytes] = []
         for event in events:
             if type(event) is TextDelta or type(event) is ThinkingDelta:
                 if self._delta_head is not None:
-                    out += self._delta_head + encode(event.text) + _DELTA_TAIL
+                    out += self._delta_head, encode(event.text), _DELTA_TAIL
             else:
-                out += self._RENDER[type(event)](self, event)
-        return out
+                out.append(self._RENDER[type(event)](self, event))
+        return b"".join(out)
 
     def fail(self, error: ProxyError, request_id: str) -> bytes:
         """The in-stream error, in place of message_delta and message_stop."""
