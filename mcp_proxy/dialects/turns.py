@@ -7,11 +7,14 @@ from mcp_proxy.conversation import Message
 
 def runs(messages: Sequence[Message]) -> Iterator[tuple[bool, Sequence[Message]]]:
     """Neighbours of one side, and whether it is the model's; nearly always just one message."""
-    start, end = 0, len(messages)
-    while start < end:
-        is_model = messages[start].role == "assistant"
-        stop = start + 1
-        while stop < end and (messages[stop].role == "assistant") is is_model:
-            stop += 1
-        yield is_model, messages[start:stop]
-        start = stop
+    run: list[Message] = []
+    was_model = False
+    for message in messages:
+        is_model = message.role == "assistant"
+        if run and is_model is not was_model:
+            yield was_model, run
+            run = []
+        run.append(message)
+        was_model = is_model
+    if run:
+        yield was_model, run

@@ -36,15 +36,20 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     for index, block in enumerate(_blocks(content, where)):
         # A long history is these three kinds of block, a thousand times over: what is as it
         # should be takes the short way, whatever is not goes on to a reader that says so.
-        kind = block.get("type") if type(block) is dict else None
-        if kind == "text" and type(text := block.get("text")) is str:
-            parts.append(Text(text))
-            continue
-        if kind == "tool_use" and (call := _plain_call(block)) is not None:
-            parts.append(call)
-            continue
-        if kind == "tool_result" and (result := _plain_result(block)) is not None:
-            parts.append(result)
+        part: Part | None = None
+        try:
+            kind = block["type"]
+            if kind == "text":
+                if type(text := block["text"]) is str:
+                    part = Text(text)
+            elif kind == "tool_use":
+                part = _plain_call(block)
+            elif kind == "tool_result":
+                part = _plain_result(block)
+        except (KeyError, TypeError):
+            pass
+        if part is not None:
+            parts.append(part)
             continue
         at = (*where, index)
         read = _READERS.get(block_type(block, at))
@@ -56,8 +61,8 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
 
 
 def _plain_call(block: JsonObject) -> ToolCall | None:
-    """A tool_use without peculiarities; None for any other, and for one that is wrong."""
-    call_id, name, arguments = block.get("id"), block.get("name"), block.get("input")
+    """A tool_use without peculiarities; None or KeyError for any other, and for a wrong one."""
+    call_id, name, arguments = block["id"], block["name"], block["input"]
     if type(call_id) is not str or type(name) is not str or type(arguments) is not dict:
         return None
     if "thoughtSignature" in block or "thought_signature" in block:
@@ -66,8 +71,8 @@ def _plain_call(block: JsonObject) -> ToolCall | None:
 
 
 def _plain_result(block: JsonObject) -> ToolResult | None:
-    """A tool_result of text; None for any other, and for one that is wrong."""
-    call_id, content = block.get("tool_use_id"), block.get("content")
+    """A tool_result of text; None or KeyError for any other, and for a wrong one."""
+    call_id, content = block["tool_use_id"], block["content"]
     is_error = block.get("is_error", False)
     if type(call_id) is not str or type(content) is not str or type(is_error) is not bool:
         return None

@@ -53,21 +53,24 @@ class Contents:
 
     def of(self, conversation: Conversation) -> list[JsonObject]:
         """Never empty, and no content in it is."""
-        turns: list[tuple[str, list[JsonObject]]] = []
+        turns: list[JsonObject] = []
+        spoken: str | None = None
         for is_model, messages in runs(conversation.messages):
             role = "model" if is_model else "user"
             parts = self._model_parts(messages) if is_model else self._user_parts(messages)
-            if parts and turns and turns[-1][0] == role:
-                turns[-1][1].extend(parts)
-            elif parts:
-                turns.append((role, parts))
-        if not turns or (self._is_gemini and turns[0][0] == "model"):
+            if not parts:
+                continue
+            if role == spoken:
+                turns[-1]["parts"] += parts
+            else:
+                turns.append({"role": role, "parts": parts})
+                spoken = role
+        if not turns or (self._is_gemini and turns[0]["role"] == "model"):
             # The last resort (pitfalls 26, 27): nothing may be empty, and Gemini's first is a user.
-            turns.insert(0, ("user", [{"text": "."}]))
-        role, parts = turns[-1]
-        if self._is_claude and role == "model":
-            _trim_prefill(parts)
-        return [{"role": role, "parts": parts} for role, parts in turns]
+            turns.insert(0, {"role": "user", "parts": [{"text": "."}]})
+        if self._is_claude and spoken == "model":
+            _trim_prefill(turns[-1]["parts"])
+        return turns
 
     # The user's side: results first and together, in the order of their calls
 
@@ -154,7 +157,8 @@ class Contents:
                     thoughts.append(_thought(part.text, part.seal.value))
             else:
                 self._add(part, texts)
-        return thoughts + texts + calls
+        texts += calls
+        return thoughts + texts if thoughts else texts
 
     def _call(self, call: ToolCall, *, is_first: bool) -> JsonObject:
         sent_id, sent_name = legal_id(call.id), self._toolbox.sent_name(call.name)
