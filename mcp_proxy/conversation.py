@@ -4,7 +4,7 @@ Pure values. Lists keep the order of the wire. Parts are frozen; a repair makes 
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Final, Literal
 
 from mcp_proxy.values import value
@@ -221,6 +221,10 @@ class Conversation:
                         if type(inner) is Media:
                             return True
         return False
+
+    def without_history(self) -> "Conversation":
+        """What its answer is read and written by: everything but what has been said."""
+        return replace(self, messages=(), system=())
 
     def identity(self) -> str:
         """The same for every turn of a conversation: the client's session id, else how its first

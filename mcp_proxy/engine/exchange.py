@@ -62,6 +62,7 @@ class Exchange:
         self._wire_size = (
             quick_units(conversation, incoming.size) if self._has_media else incoming.size
         )
+        self._units: int | None = None
         self._plan: AttemptPlan = runtime.plan(conversation)
         self.outcome = Outcome(self._plan)
         self._may_forward = True
@@ -94,9 +95,11 @@ class Exchange:
             answering = await self._next()
             if answering is not None:
                 self._plan.succeeded(self._runtime.clock())
+                self._measure()
                 # A stream may last for minutes; what it was asked with is of no more use.
                 self._prepared = None
-                self._incoming = replace(self._incoming, body=b"", parsed={})
+                self._conversation = self._conversation.without_history()
+                self._incoming = Incoming(self._conversation, self._incoming.size)
                 return answering
 
     async def reply(self) -> tuple[Reply, bytes]:
@@ -118,6 +121,7 @@ class Exchange:
                 self._failed(broke.failure)
                 continue
             self._plan.succeeded(self._runtime.clock())
+            self._measure()
             self.completed(answering)
             return reply, answering.take_bytes()
 
@@ -126,7 +130,7 @@ class Exchange:
         self._keep_seals(answering)
         self.outcome.usage = answering.usage
         self._runtime.estimates.learn(
-            self.outcome.model, self._conversation, self._wire_size, answering.usage
+            self.outcome.model, self._wire_size, self._units, answering.usage
         )
 
     def broke(self, answering: Answering, failure: Failure) -> ProxyError:
@@ -280,6 +284,9 @@ class Exchange:
                 return replace(failure, kind=FailureKind.UNSUPPORTED, feature=FORWARDING)
             return explained(failure, self._prepared)
         return failure
+
+    def _measure(self) -> None:
+        self._units = self._runtime.estimates.measured(self.outcome.model, self._conversation)
 
     def _failed(self, failure: Failure) -> None:
         self.close()

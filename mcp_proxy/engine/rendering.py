@@ -69,7 +69,11 @@ class Prepared:
     """What was repaired or left out, in words."""
 
     def parser(self) -> StreamParser:
-        return upstream_dialect(self.dialect).stream_parser(self.conversation, self.model)
+        """Of the answer. It holds no history, for it lasts as long as the answer does."""
+        conversation = self.conversation
+        if conversation.wants_stream:
+            conversation = conversation.without_history()
+        return upstream_dialect(self.dialect).stream_parser(conversation, self.model)
 
 
 async def prepare(

@@ -35,16 +35,23 @@ class TokenEstimates:
             self._served_as(conversation.model), raw_units(conversation)
         )
 
-    def learn(self, model: str, conversation: Conversation, wire_size: int, usage: Usage) -> None:
-        """An upstream has counted a prompt."""
+    def measured(self, model: str, conversation: Conversation) -> int | None:
+        """The prompt's size part by part, for `learn`; None when that is not worth it.
+
+        Measuring costs as much as translating: after the first few prompts it is sampled.
+        """
+        lessons = self._lessons.get(model, 0)
+        wanted = lessons < FIRST_LESSONS or lessons % LESSON_EVERY == 0
+        return raw_units(conversation) if wanted else None
+
+    def learn(self, model: str, wire_size: int, units: int | None, usage: Usage) -> None:
+        """An upstream has counted a prompt. `units`: what `measured` said of it."""
         if usage.prompt <= 0:
             return
         self._calibration.observe(_by_wire(model), wire_size, usage.prompt)
-        lessons = self._lessons.get(model, 0)
-        self._lessons[model] = lessons + 1
-        # Measuring part by part costs as much as translating: after the first few it is sampled.
-        if lessons < FIRST_LESSONS or lessons % LESSON_EVERY == 0:
-            self._calibration.observe(model, raw_units(conversation), usage.prompt)
+        self._lessons[model] = self._lessons.get(model, 0) + 1
+        if units is not None:
+            self._calibration.observe(model, units, usage.prompt)
 
     def to_json(self) -> Any:
         """To be kept."""

@@ -47,6 +47,10 @@ async def generate(
     dialect, incoming, thread = await _received(runtime, call, target)
     conversation = incoming.conversation
     exchange = Exchange(runtime, incoming)
+    del incoming
+    if conversation.wants_stream:
+        # A stream may last for minutes, in which nobody but `exchange` should hold the history.
+        conversation = conversation.without_history()
     call.outcome = exchange.outcome
     frame = ReplyFrame(
         id=new_id(),

@@ -1,17 +1,32 @@
 """The stream a client sees: its order, when it begins, how it is kept alive and how it ends."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from itertools import groupby
 
+import aiohttp
 import pytest
-from served import GEMINI, ONE, THINKER, TWO, Answer, serve, settings_with, until
+from served import (
+    CLAUDE,
+    GEMINI,
+    ONE,
+    THINKER,
+    TWO,
+    Answer,
+    message_body,
+    serve,
+    settings_with,
+    until,
+)
 
+from mcp_proxy.conversation import Text
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.server import client_stream, generate
 
 TOOL = {"name": "run_command", "input_schema": {"type": "object", "properties": {}}}
 THINKING = {"type": "enabled", "budget_tokens": 2000}
+CANARY = "canary in the prompt"
 
 
 @pytest.fixture
@@ -121,6 +136,25 @@ async def test_silence_in_the_middle_is_filled_with_pings(tmp_path):
     between = names(answer)
     assert "ping" in between[between.index("content_block_delta") :]
     assert between[-1] == "message_stop"
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+async def test_an_open_stream_does_not_hold_what_was_asked(tmp_path, model):
+    """A conversation takes a megabyte, and its answer may go on for minutes."""
+    asked = f"say one two three {CANARY}"
+
+    def held() -> int:
+        gc.collect()
+        found = (each for each in gc.get_objects() if type(each) is Text)
+        return sum(CANARY in text.text for text in found)
+
+    async with serve(tmp_path, people=ONE) as rig, aiohttp.ClientSession() as http:
+        rig.upstream.play(Fault(FaultKind.STALL, after=1, seconds=0.3))
+        body = message_body(asked, model, stream=True, system=[{"type": "text", "text": asked}])
+        async with http.post(f"{rig.url}/v1/messages", json=body) as answer:
+            await answer.content.readany()
+            assert held() == 0
+            assert b"message_stop" in await answer.content.read()
 
 
 @pytest.mark.usefixtures("impatient")
