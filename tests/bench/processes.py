@@ -101,6 +101,15 @@ def mcproxy(home: Path, upstream_url: str, *, profile: Path | None = None) -> It
         yield target
 
 
+def pin(targets: Sequence[Target], *, apart_from: Target) -> None:
+    """The targets share the first core; `apart_from` and this process have the others."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, others)
+    for target, cores in ((apart_from, others), *((each, [first]) for each in targets)):
+        for thread in target.process.threads():
+            os.sched_setaffinity(thread.id, cores)
+
+
 @contextmanager
 def _running(name: str, command: Sequence[str], place: Path) -> Iterator[Target]:
     """The process from its ready line on; SIGTERM ends it, so that a profile is written."""

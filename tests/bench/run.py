@@ -30,6 +30,10 @@ itself, and `floor`, a bare pass-through on the same stack. Targets are ratios t
 `--profile-to FILE` keeps the profile for pstats, snakeviz and others.
 """
 
+PIN = """\
+give floor and mcproxy a core of their own, away from who asks and who answers them, as they have
+on a machine with more cores (Linux, two cores or more)"""
+
 QUICK = Plan(rounds=1, seconds=0.05, streams=5, settle=0.0, starts=1)
 PROFILE_CLIENTS = 16
 PROFILE_LINES = 25
@@ -62,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help=f"[{plan.rounds}]")
     parser.add_argument("--seconds", type=float, help=f"of one run [{plan.seconds:g}]")
     parser.add_argument("--streams", type=int, help=f"open in the memory case [{plan.streams}]")
+    parser.add_argument("--pin", action="store_true", help=PIN)
     parser.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--profile", choices=PROFILED, help="profile the program in this case")
@@ -85,6 +90,8 @@ async def _measure(options: argparse.Namespace, home: Path, console: Console) ->
         }
         starters = {name: start for name, start in starters.items() if name in wanted}
         started = [running.enter_context(start()) for start in starters.values()]
+        if options.pin:
+            processes.pin(started, apart_from=upstream)
         targets = [upstream, *started] if DIRECT in wanted else started
         for target in targets:
             await check(target)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import pstats
 import subprocess
 import sys
@@ -30,6 +31,15 @@ def test_a_quick_run_has_every_figure_that_has_a_target():
         assert math.isfinite(figures[name][PROXY])
         assert math.isfinite(figures[name][FLOOR])
         assert figures[name]["met"] in {True, False}
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="cores can be told apart on Linux, where there are two",
+)
+def test_measured_processes_can_have_a_core_of_their_own():
+    figures = json.loads(bench("--json", "--pin", "--case", "small"))["figures"]
+    assert all(math.isfinite(figure[PROXY]) for figure in figures if PROXY in figure)
 
 
 def test_a_profile_is_of_the_program(tmp_path):
