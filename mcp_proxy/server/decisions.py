@@ -39,8 +39,7 @@ class Decisions:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        kept = runtime.state.items("decisions")
-        self._ids = deque(sorted(kept, key=lambda each: str(kept[each].get("at"))))
+        self._ids = deque(runtime.state.keys("decisions"))
         self._room = float(MOST_AT_ONCE)
         self._kept_at = time.perf_counter()
 

@@ -45,6 +45,7 @@ def _per_table(statement: str) -> dict[str, str]:
 
 _GET = _per_table("SELECT value FROM {table} WHERE key = ?")
 _ITEMS = _per_table("SELECT key, value FROM {table}")
+_KEYS = _per_table("SELECT key FROM {table} ORDER BY at, rowid")
 _PUT = _per_table("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)")
 _DELETE = _per_table("DELETE FROM {table} WHERE key = ?")
 _PRUNE = _per_table("DELETE FROM {table} WHERE at < ?")
@@ -145,6 +146,18 @@ class StateStore:
                 values.update({key: note.value for (of, key), note in notes.items() if of == table})
         decoded = {key: _decoded(value) for key, value in values.items()}
         return {key: value for key, value in decoded.items() if value is not None}
+
+    def keys(self, table: str) -> list[str]:
+        """Every key in the table, in the order in which they were put. Reads no value."""
+        keys = dict.fromkeys(key for (key,) in self._read(_KEYS[table], ()))
+        with self._settled:
+            for notes in (self._writing, self._notes):
+                for (of, key), note in notes.items():
+                    if of == table:
+                        keys.pop(key, None)
+                        if note.value is not None:
+                            keys[key] = None
+        return list(keys)
 
     def put(self, table: str, key: str, value: JsonObject) -> None:
         """Note the value. The latest one wins; it is on the disk within a second."""

@@ -72,6 +72,25 @@ def test_a_deleted_key_is_gone_at_once_and_on_the_disk(directory: Path) -> None:
         assert StateReader(directory).items("seals") == {}
 
 
+def test_keys_come_in_the_order_in_which_they_were_put(directory: Path) -> None:
+    with StateStore.open(directory) as state:
+        for key in ("b", "c", "a", "d"):
+            state.put("decisions", key, {})
+        state.delete("decisions", "c")
+        assert state.keys("decisions") == ["b", "a", "d"]
+        state.flush()
+        assert state.keys("decisions") == ["b", "a", "d"]
+        state.put("decisions", "b", {"again": True})
+        assert state.keys("decisions") == ["a", "d", "b"]
+        state.flush()
+    with StateStore.open(directory) as state:
+        state.put("decisions", "c", {})
+        assert state.keys("decisions") == ["a", "d", "b", "c"]
+        state.delete("decisions", "d")
+        assert state.keys("decisions") == ["a", "b", "c"]
+        assert state.keys("marks") == []
+
+
 def test_pruning_forgets_what_is_older(directory: Path) -> None:
     now = [100.0]
     with StateStore.open(directory, clock=lambda: now[0]) as state:
