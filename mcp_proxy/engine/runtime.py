@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -485,7 +486,13 @@ def session_key(conversation: Conversation) -> str:
         return conversation.session
     named = conversation.identity()
     # Without a text it is nobody's: all that begin with a picture are not one conversation.
-    return blake2b(named.encode("utf-8", "replace"), digest_size=12).hexdigest() if named else ""
+    return _digest(named) if named else ""
+
+
+@lru_cache(maxsize=256)
+def _digest(name: str) -> str:
+    """Kept, because every turn of a conversation has the same name."""
+    return blake2b(name.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -8,6 +8,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -260,8 +261,12 @@ def _session_id(account: Account, conversation: Conversation) -> str:
 
     The account is in it so that equal conversations on two accounts cannot be linked.
     """
-    named = f"{account.id}\0{conversation.identity()}".encode()
-    digest = hashlib.blake2b(named, digest_size=8).digest()
+    return _session_number(account.id, conversation.identity())
+
+
+@lru_cache(maxsize=256)
+def _session_number(account_id: str, name: str) -> str:
+    digest = hashlib.blake2b(f"{account_id}\0{name}".encode(), digest_size=8).digest()
     return f"-{int.from_bytes(digest, 'big') & 0x7FFF_FFFF_FFFF_FFFF}"
 
 
