@@ -5,16 +5,48 @@ import time
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 from served import CLAUDE, GEMINI, ONE, TWO, Rig, serve, settings_with, until
 
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.engine.media import MediaFetcher
 
+TOOL = {"name": "run_command", "input_schema": {"type": "object", "properties": {}}}
 VERIFY = "https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=demo"
 
 
 def empty(rig: Rig, account: str, bucket: str = "claude", *, for_seconds: float) -> None:
     """The upstream refuses the account's calls for that long."""
     rig.upstream.quota.set_left(account, bucket, 0, time.time() + for_seconds)
+
+
+# ------------------------------------------------------------------------------ another attempt
+
+
+async def test_the_next_account_is_sent_the_same_with_a_picture_fetched_once(tmp_path):
+    fetches = []
+
+    async def picture(request: web.BaseRequest) -> web.Response:
+        fetches.append(request.path)
+        return web.Response(body=b"\x89PNG\r\n\x1a\n", content_type="image/png")
+
+    async with serve(tmp_path, people=TWO) as rig, RawTestServer(picture) as site:
+        rig.runtime.media = MediaFetcher(allow=lambda _: True)
+        rig.upstream.play(Fault(FaultKind.QUOTA, account="ada", seconds=900))
+        rig.upstream.play(Fault(FaultKind.QUOTA, account="grace", seconds=0.01))
+        source = {"type": "url", "url": f"http://127.0.0.1:{site.port}/cat.png"}
+        content = [{"type": "image", "source": source}, {"type": "text", "text": "say what it is"}]
+        messages = [{"role": "user", "content": content}]
+        answer = await rig.messages(messages=messages, system="Be brief.", tools=[TOOL])
+        assert answer.status == 200, answer.body
+        sent = [call.body["request"] for call in rig.generations]
+    assert set(rig.asked) == {"ada", "grace"}
+    assert fetches == ["/cat.png"]
+    for request in sent:
+        del request["sessionId"]  # the account's own
+    assert sent[0]["contents"][0]["parts"][0]["inlineData"]["mimeType"] == "image/png"
+    assert all(request == sent[0] for request in sent)
 
 
 # ------------------------------------------------------------------------------------ limits
