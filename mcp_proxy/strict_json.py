@@ -48,6 +48,18 @@ def read_object(body: bytes) -> JsonObject:
     return value
 
 
+def json_text(value: object, where: Where) -> str:
+    """A value that a client sent, as JSON text again.
+
+    BadRequest when it nests more deeply than orjson writes: 254 levels, while it reads 1,024.
+    """
+    try:
+        return encode(value).decode()
+    except orjson.JSONEncodeError as cause:
+        param = spell(where)
+        raise BadRequest("expected a value that nests less deeply", param=param) from cause
+
+
 def spell(where: Where) -> str:
     """("messages", 3, "role") -> "messages[3].role"."""
     text = ""

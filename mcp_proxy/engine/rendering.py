@@ -25,7 +25,7 @@ from mcp_proxy.dialects import StreamParser, upstream_dialect
 from mcp_proxy.dialects.gemini.tools import explain_bad_request
 from mcp_proxy.engine.public_addresses import is_public
 from mcp_proxy.engine.runtime import Runtime
-from mcp_proxy.errors import Failure
+from mcp_proxy.errors import BadRequest, Failure
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.repair import repair
@@ -123,7 +123,11 @@ def call_again(prepared: Prepared, ask: Ask) -> UpstreamCall:
 def _call(conversation: Conversation, body: JsonObject, ask: Ask) -> UpstreamCall:
     if conversation is not ask.conversation:
         ask = replace(ask, conversation=conversation)
-    return provider(ask.account.provider).build_call(body, ask)
+    try:
+        return provider(ask.account.provider).build_call(body, ask)
+    except orjson.JSONEncodeError as cause:
+        # Of what goes on unread, a block of a kind that is not known here: see `json_text`.
+        raise BadRequest(f"the request cannot be sent on: {cause}") from cause
 
 
 def _forwarded(runtime: Runtime, incoming: Incoming, ask: Ask, place: Provider) -> bytes | None:

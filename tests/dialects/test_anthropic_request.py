@@ -526,3 +526,12 @@ def test_whatever_is_sent_either_parses_or_is_a_refusal_that_names_the_field(fie
     except BadRequest as refused:
         fault = refused.param
     assert fault
+
+
+def test_a_call_whose_input_nests_without_end_is_refused_by_its_path():
+    deep: Any = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    with pytest.raises(BadRequest) as refused:
+        parts({"type": "tool_use", "id": "toolu_1", "name": "f", "input": deep}, role="assistant")
+    assert refused.value.param == "messages[0].content[0].input"

@@ -292,3 +292,14 @@ async def test_a_path_that_is_no_text_is_survived(tmp_path):
         said = await raw(rig, line + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         assert said.startswith(b"HTTP/1.1 404"), said
         assert len(rig.runtime.state.items("decisions")) <= 1
+
+
+async def test_what_goes_on_unread_and_nests_without_end_is_a_400(tmp_path):
+    """JSON is read four times as deep as it is written."""
+    body = b'{"contents": [{"parts": [{"text": "say hi"}, {"younger": %b}]}]}'
+    async with serve(tmp_path) as rig:
+        path = "/v1beta/models/gemini-3-flash:generateContent"
+        answer = await rig.call("POST", path, body % (b'{"a":' * 300 + b"1" + b"}" * 300))
+        assert answer.status == 400, answer.body
+        assert "cannot be sent on" in answer.json["error"]["message"]
+        assert not rig.generations

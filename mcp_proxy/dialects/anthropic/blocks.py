@@ -21,7 +21,16 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.inline_data import media_at, read_base64
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, kind_of, spell
+from mcp_proxy.strict_json import (
+    JsonObject,
+    Where,
+    check,
+    encode,
+    get,
+    json_text,
+    kind_of,
+    spell,
+)
 
 _Readable = Text | Media
 _ANY_IMAGE = "image/*"
@@ -47,7 +56,7 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
             elif kind == "tool_result":
                 part = _plain_result(block)
         except (KeyError, TypeError):
-            pass
+            pass  # also what cannot be encoded, orjson.JSONEncodeError
         if part is not None:
             parts.append(part)
             continue
@@ -195,7 +204,7 @@ def _tool_use(block: JsonObject, where: Where) -> tuple[ToolCall]:
         ToolCall(
             get(block, "id", str, where),
             get(block, "name", str, where),
-            encode(arguments).decode() if arguments else "{}",
+            json_text(arguments, (*where, "input")) if arguments else "{}",
             _seal(signature) if type(signature) is str else None,
         ),
     )

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from mcp_proxy.conversation import (
     Media,
     Message,
@@ -30,7 +28,7 @@ from mcp_proxy.dialects.gemini.client_media import read_blob, read_file
 from mcp_proxy.dialects.gemini.client_signatures import NO_SIGNATURE, Signature, read_signature
 from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, one_of, spell
+from mcp_proxy.strict_json import JsonObject, Where, check, get, json_text, one_of, spell
 
 _ROLES: Final[dict[str, Role]] = {"user": "user", "model": "assistant", "function": "user"}
 
@@ -161,7 +159,7 @@ class _Transcript:
         self._calls += 1
         self._waiting[name].append(call_id)
         arguments = get(call, "args", dict, where, None)
-        text = _json_text(arguments, where, "args") if arguments else "{}"
+        text = json_text(arguments, (*where, "args")) if arguments else "{}"
         turn.add(ToolCall(call_id, name, text, _signature(part, where).seal))
 
     def result(self, turn: _Turn, _part: JsonObject, result: JsonObject, where: Where) -> None:
@@ -271,12 +269,4 @@ def _said(response: JsonObject, where: Where) -> str:
     if len(response) == 1:
         ((key, inner),) = response.items()
         value = inner if key in _WRAPPERS else response
-    return value if type(value) is str else _json_text(value, where, "response")
-
-
-def _json_text(value: Any, where: Where, key: str) -> str:
-    try:
-        return encode(value).decode()
-    except orjson.JSONEncodeError as cause:
-        param = spell((*where, key))
-        raise BadRequest("expected a value that nests less deeply", param=param) from cause
+    return value if type(value) is str else json_text(value, (*where, "response"))
