@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import bodies
+from bench import bodies, processes
 from bench.figures import DIRECT, FLOOR, GOALS, PROXY, Figures
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,9 +37,18 @@ def test_a_quick_run_has_every_figure_that_has_a_target():
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="cores can be told apart on Linux, where there are two",
 )
-def test_measured_processes_can_have_a_core_of_their_own():
-    figures = json.loads(bench("--json", "--pin", "--case", "small"))["figures"]
-    assert all(math.isfinite(figure[PROXY]) for figure in figures if PROXY in figure)
+def test_measured_processes_can_have_a_core_of_their_own(tmp_path):
+    cores = os.sched_getaffinity(0)
+    try:
+        with (
+            processes.upstream(tmp_path) as upstream,
+            processes.floor(tmp_path, upstream.url) as floor,
+        ):
+            processes.pin([floor], apart_from=upstream)
+            assert floor.process.cpu_affinity() == [min(cores)]
+            assert set(upstream.process.cpu_affinity()) == cores - {min(cores)}
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_a_profile_is_of_the_program(tmp_path):
