@@ -41,6 +41,7 @@ class Terminal:
 
     fd: int
     process: Process
+    columns: int
     lines: int
     raw: bytes = b""
 
@@ -51,9 +52,10 @@ class Terminal:
         return [each.split("\r\n") for each in plain]
 
     def picture(self) -> str:
-        """The last one, if it is complete."""
+        """The last one, if it is complete: a read can end in the middle of its last line."""
         last = self.pictures[-1] if self.pictures else []
-        return "\n".join(last) if len(last) == self.lines else ""
+        complete = len(last) == self.lines and len(last[-1]) == self.columns
+        return "\n".join(last) if complete else ""
 
     async def shows(self, wanted: Callable[[str], object]) -> str:
         """The first picture of which this holds."""
@@ -76,7 +78,7 @@ class Terminal:
                 self.raw += os.read(self.fd, 1 << 16)
 
     def resize(self, columns: int, lines: int) -> None:
-        self.lines = lines
+        self.columns, self.lines = columns, lines
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     async def ends(self) -> int:
@@ -112,7 +114,7 @@ def watching(cli: Cli) -> Watching:
         )
         os.close(theirs)
         try:
-            yield Terminal(ours, process, lines)
+            yield Terminal(ours, process, columns, lines)
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
