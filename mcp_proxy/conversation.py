@@ -239,12 +239,11 @@ class Conversation:
             if message.role == "user":
                 texts = [part.text for part in message.parts if type(part) is Text and part.text]
                 if texts:
-                    return _ends(texts[0] if len(texts) == 1 else "\n".join(texts))
+                    text = texts[0] if len(texts) == 1 else "\n".join(texts)
+                    return text if len(text) <= _LONGEST_NAME else _ends(text)
         return ""
 
 
 def _ends(text: str) -> str:
-    if len(text) <= _LONGEST_NAME:
-        return text
     half = _LONGEST_NAME // 2
     return f"{len(text)}:{text[:half]}{text[-half:]}"

@@ -171,6 +171,9 @@ class UpstreamSaidError(Exception):
         self.record = record
 
 
+_NOT_STARTED: Final = Started()
+
+
 @dataclass(slots=True)
 class Folder:
     """`fold` with a memory, for callers that get events in pieces."""
@@ -179,7 +182,7 @@ class Folder:
     usage: Usage = NO_USAGE
     _opened: PartOpened | None = None
     _pieces: list[str] = field(default_factory=list)
-    _started: Started = field(default_factory=Started)
+    _started: Started = _NOT_STARTED
     _finished: Finished | None = None
 
     def add(self, events: Iterable[Event]) -> None:

@@ -5,7 +5,10 @@ from mcp_proxy.conversation import Conversation, Verbatim
 
 def search_tool(conversation: Conversation) -> Verbatim | None:
     """The declaration in its client's own spelling; None when no web search is asked for."""
-    return next((tool for tool in conversation.server_tools if _is_search(tool)), None)
+    for tool in conversation.server_tools:
+        if _is_search(tool):
+            return tool
+    return None
 
 
 def _is_search(tool: Verbatim) -> bool:

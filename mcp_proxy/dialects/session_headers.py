@@ -12,5 +12,8 @@ def session_in(headers: Mapping[str, str], *names: str) -> str | None:
 
     What cannot be shown is no name: bytes that are no text would end in a key of the state.
     """
-    said = (headers.get(name) for name in names)
-    return next((named for named in said if named and named.isprintable()), None)
+    for name in names:
+        named = headers.get(name)
+        if named and named.isprintable():
+            return named
+    return None

@@ -75,7 +75,7 @@ class Exchange:
     @property
     def prompt_estimate(self) -> int:
         """Tokens that the prompt will probably have."""
-        return self._runtime.estimates.quick(self._conversation.model, self._wire_size)
+        return self._runtime.estimates.quick(self._plan.asked, self._wire_size)
 
     @property
     def relayed(self) -> dict[str, str]:
@@ -220,8 +220,8 @@ class Exchange:
         self, candidate: Candidate, place: Provider, token: Secret, project: str | None, host: int
     ) -> Ask:
         runtime, account = self._runtime, candidate.account
-        settings = runtime.provider_settings(account.provider)
-        model = runtime.model_of(candidate)
+        settings = runtime.settings.provider(account.provider)
+        model = runtime.models.of(candidate)
         avoided = runtime.models.avoided(account, model)
         hosts = runtime.tokens.hosts(account) or place.hosts(account, settings)
         return Ask(

@@ -69,4 +69,5 @@ class Gates:
     def leave(self, account_id: str) -> None:
         gate = self._gates[account_id]
         gate.inside -= 1
-        gate.admit(self._limit)
+        if gate.waiting:
+            gate.admit(self._limit)

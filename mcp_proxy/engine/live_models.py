@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from mcp_proxy.account import Account
+from mcp_proxy.account import Account, Candidate
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 from mcp_proxy.policy.models import info
 from mcp_proxy.store.state import StateStore
@@ -47,6 +47,12 @@ class LiveModels:
         models = self._models.get(account.id)
         found = models.get(model_id) if models is not None else None
         return found if found is not None else info(model_id, account.provider)
+
+    def of(self, candidate: Candidate) -> ModelInfo:
+        """A candidate's model, as `get` has it."""
+        models = self._models.get(candidate.account.id)
+        found = models.get(candidate.model) if models is not None else None
+        return found if found is not None else info(candidate.model, candidate.account.provider)
 
     def seen(self, account: Account, models: Sequence[ModelInfo]) -> bool:
         """Takes in a list; True when it says something new. An empty list says nothing."""

@@ -109,8 +109,9 @@ def dialect_of(
     place: Provider, model: ModelInfo, conversation: Conversation, avoided: frozenset[str]
 ) -> str:
     """The client's own dialect where the place speaks it, else the place's first."""
-    spoken = [name for name in place.dialects(model) if DIALECT + name not in avoided]
-    spoken = spoken or list(place.dialects(model))
+    spoken = place.dialects(model)
+    if avoided:
+        spoken = tuple(name for name in spoken if DIALECT + name not in avoided) or spoken
     return conversation.dialect if conversation.dialect in spoken else spoken[0]
 
 

@@ -80,7 +80,7 @@ def _stage_rows(runtime: Runtime, stage: Stage, now: float) -> Iterator[_Row]:
     limited: list[tuple[float, Candidate]] = []
     for candidate in stage.candidates:
         mark = ledger.mark_of(candidate.account)
-        until = ledger.limited_until(candidate.account.id, runtime.model_of(candidate), now)
+        until = ledger.limited_until(candidate.account.id, runtime.models.of(candidate), now)
         if mark is None and until is None:
             usable.append(candidate)
         elif mark is None and until is not None:
@@ -105,7 +105,7 @@ def _in_order(
     situation = Situation(
         NO_CONVERSATION,
         info(stage.model),
-        runtime.model_of,
+        runtime.models.of,
         runtime.ledger,
         runtime.gates.load,
         runtime.settings.limits.soft_limit,
@@ -119,7 +119,7 @@ def _in_order(
 
 
 def _comes_last(runtime: Runtime, candidate: Candidate, now: float) -> bool:
-    model = runtime.model_of(candidate)
+    model = runtime.models.of(candidate)
     return runtime.ledger.comes_last(candidate.account.id, model, now)
 
 
@@ -140,7 +140,7 @@ def _standing(runtime: Runtime, candidate: Candidate, now: float) -> str:
     account = candidate.account
     if runtime.ledger.resting(account.id, now):
         return "it failed three times within a minute, so others go first"
-    if runtime.ledger.lacks(account.id, runtime.model_of(candidate), now):
+    if runtime.ledger.lacks(account.id, runtime.models.of(candidate), now):
         return "its upstream said lately that it lacks the model, so others go first"
     remaining = _remaining(runtime, candidate, now)
     if remaining is None:
@@ -152,7 +152,7 @@ def _standing(runtime: Runtime, candidate: Candidate, now: float) -> str:
 
 
 def _limited_row(runtime: Runtime, candidate: Candidate, until: float, now: float) -> _Row:
-    evidence = runtime.ledger.evidence(candidate.account.id, runtime.model_of(candidate)).evidence
+    evidence = runtime.ledger.evidence(candidate.account.id, runtime.models.of(candidate)).evidence
     told = f" ({evidence})" if evidence else ""
     return _Row(
         candidate.account,
@@ -256,11 +256,11 @@ def _numbered(rows: Sequence[_Row]) -> Iterator[JsonObject]:
 def _state(runtime: Runtime, candidate: Candidate, now: float) -> State:
     return runtime.ledger.state_of(
         candidate.account,
-        runtime.model_of(candidate),
+        runtime.models.of(candidate),
         now,
         runtime.settings.limits.soft_limit,
     )
 
 
 def _remaining(runtime: Runtime, candidate: Candidate, now: float) -> float | None:
-    return runtime.ledger.remaining(candidate.account.id, runtime.model_of(candidate), now)
+    return runtime.ledger.remaining(candidate.account.id, runtime.models.of(candidate), now)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from mcp_proxy.account import Account, Candidate, Secret
+from mcp_proxy.account import Account, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.gates import Gates
 from mcp_proxy.engine.live_models import LiveModels
@@ -208,7 +208,7 @@ class Runtime:
             session_key=session_key(conversation),
             busy=self.gates.load,
             now=self.clock(),
-            info=self.model_of,
+            info=self.models.of,
             can_move=self._can_move,
         )
 
@@ -217,10 +217,6 @@ class Runtime:
         place = provider(account.provider)
         hosts = place.hosts(account, self.provider_settings(account.provider))
         return len(hosts) > 1 or place.sign_in is SignIn.GOOGLE
-
-    def model_of(self, candidate: Candidate) -> ModelInfo:
-        """A candidate's model as its own upstream describes it, else as the catalogue does."""
-        return self.models.get(candidate.account, candidate.model)
 
     def forwards(self, dialect: str) -> bool:
         """Whether some account's upstream takes requests of this dialect as they come."""

@@ -15,6 +15,9 @@ FIRST_LESSONS = 8
 LESSON_EVERY = 32
 """Answers whose prompts are measured part by part: the first of each model, then one in so many."""
 
+_BY_WIRE = "wire:"
+"""Before a model's id: its other row in the calibration, tokens per byte of request body."""
+
 
 class TokenEstimates:
     """Estimates for every model, calibrated by its own answers."""
@@ -26,8 +29,8 @@ class TokenEstimates:
         self._lessons: dict[str, int] = {}
 
     def quick(self, model: str, wire_size: int) -> int:
-        """Tokens that a prompt of that size will probably have."""
-        return self._calibration.estimate(_by_wire(self._served_as(model)), wire_size)
+        """Tokens that a prompt of that size will probably have. `model`: the id that answers."""
+        return self._calibration.estimate(_BY_WIRE + model, wire_size)
 
     def count(self, conversation: Conversation) -> int:
         """Tokens of a prompt, measured part by part."""
@@ -46,18 +49,14 @@ class TokenEstimates:
 
     def learn(self, model: str, wire_size: int, units: int | None, usage: Usage) -> None:
         """An upstream has counted a prompt. `units`: what `measured` said of it."""
-        if usage.prompt <= 0:
+        prompt = usage.prompt
+        if prompt <= 0:
             return
-        self._calibration.observe(_by_wire(model), wire_size, usage.prompt)
+        self._calibration.observe(_BY_WIRE + model, wire_size, prompt)
         self._lessons[model] = self._lessons.get(model, 0) + 1
         if units is not None:
-            self._calibration.observe(model, units, usage.prompt)
+            self._calibration.observe(model, units, prompt)
 
     def to_json(self) -> Any:
         """To be kept."""
         return self._calibration.to_json()
-
-
-def _by_wire(model: str) -> str:
-    """The model's other row in the calibration: tokens per byte of request body."""
-    return f"wire:{model}"

@@ -286,7 +286,7 @@ class Tokens:
 
 def _is_keyed(account: Account) -> bool:
     """Whether it is its key, or nothing, that is sent: there is no token to be had for it."""
-    return not account.credential.is_borrowed and not provider(account.provider).makes_tokens
+    return not provider(account.provider).makes_tokens and not account.credential.is_borrowed
 
 
 def _revoked(account: Account) -> Failure:

@@ -196,7 +196,10 @@ class AttemptPlan:
             if self._pause is not None:
                 pause, self._pause = self._pause, None
                 return pause
-            candidate = self._same_again(now) or self._choose(now)
+            candidate = None
+            if self._again is not None:
+                candidate = self._same_again(self._again, now)
+            candidate = candidate or self._choose(now)
             if candidate is not None:
                 return self._try(candidate, now)
             wait = self._wait_for_opening(now)
@@ -266,12 +269,13 @@ class AttemptPlan:
         self._last = candidate
         self.attempts += 1
         self._chooser.picked(candidate.account.id, now)
-        return Try(candidate, self._trail(candidate).host)
+        trail = self._trails.get((candidate.account.id, candidate.model))
+        return Try(candidate, 0 if trail is None else trail.host)
 
-    def _same_again(self, now: float) -> Candidate | None:
+    def _same_again(self, again: _Again, now: float) -> Candidate | None:
         """The account that a rule wants to ask again, unless others have spoilt it meanwhile."""
-        again, self._again = self._again, None
-        if again is None or self._ledger.mark_of(again.candidate.account) is not None:
+        self._again = None
+        if self._ledger.mark_of(again.candidate.account) is not None:
             return None
         until = self._limited_until(again.candidate, now)
         return again.candidate if until is None or until - now < again.despite else None

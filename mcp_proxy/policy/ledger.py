@@ -181,9 +181,12 @@ class Ledger:
 
     def limited_until(self, account_id: str, model: ModelInfo, now: float) -> float | None:
         """When the account may be asked for the model again; None: now."""
+        rows = self._standings.get(account_id)
+        if rows is None:
+            return None
         latest: float | None = None
-        for standing in self._rows(account_id, model):
-            until = standing.limited_until
+        for name in self._row_names(account_id, model):
+            until = rows[name].limited_until if name in rows else None
             if until is not None and until > now and (latest is None or until > latest):
                 latest = until
         return latest
@@ -259,7 +262,7 @@ class Ledger:
 
     def anybody_comes_last(self, now: float) -> bool:
         """Whether it is worth asking `comes_last` of each account."""
-        return bool(self._lacking) or self.anybody_rests(now)
+        return bool(self._lacking) or (bool(self._faults) and self.anybody_rests(now))
 
     def comes_last(self, account_id: str, model: ModelInfo, now: float) -> bool:
         """Whether others should be asked for the model first: it rests, or it lacks the model."""

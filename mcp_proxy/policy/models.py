@@ -163,11 +163,6 @@ def info(model_id: str, provider: str = "antigravity") -> ModelInfo:
     return catalogues.derived(model_id, catalogues.ISSUERS.get(provider, ""))
 
 
-def quota_bucket(model: ModelInfo) -> str:
-    """Names the quota that a model draws on; a model without a shared bucket is its own."""
-    return model.bucket or model.id
-
-
 def _derived(model_id: str) -> ModelInfo:
     family = Family.of(model_id)
     if family is Family.CLAUDE:

@@ -63,13 +63,18 @@ def settle(
     too, where the upstream's dialect has none.
     """
     work = _Settling(model, lookup, keeps_unsigned=keeps_unsigned)
-    open_from = 0 if model.family is Family.GEMINI else _open_loop(conversation.messages)
+    messages = conversation.messages
+    # Where thinking is signed, that of the open loop has to be there.
+    restores_from = len(messages) if model.family is Family.GEMINI else _open_loop(messages)
     settled: list[Message] | None = None
-    for index, message in enumerate(conversation.messages):
+    for index, message in enumerate(messages):
         if message.role == "assistant":
-            fitting = work.message(message, in_open_loop=index >= open_from)
+            restores = index >= restores_from
+            if not restores and work.is_plain(message.parts):
+                continue
+            fitting = work.message(message, restores=restores)
             if fitting is not message:
-                settled = settled or list(conversation.messages)
+                settled = settled or list(messages)
                 settled[index] = fitting
     if settled is None:
         return conversation, []
@@ -102,8 +107,10 @@ def _open_loop(messages: Sequence[Message]) -> int:
     """
     for index in range(len(messages) - 1, -1, -1):
         message = messages[index]
-        if message.role == "user" and any(type(p) is not ToolResult for p in message.parts):
-            return index + 1
+        if message.role == "user":
+            for part in message.parts:
+                if type(part) is not ToolResult:
+                    return index + 1
     return 0
 
 
@@ -128,14 +135,10 @@ class _Settling:
         )
         return [f"{text} ({count})" for count, text in counts if count]
 
-    def message(self, message: Message, *, in_open_loop: bool) -> Message:
+    def message(self, message: Message, *, restores: bool) -> Message:
         """An assistant's message; the same object when it may stay as it is."""
-        restores = in_open_loop and not self._signs_calls
-        plain = self._is_plain(message.parts)
-        if plain and not restores:
-            return message
         parts = list(message.parts)
-        if not plain:
+        if not self.is_plain(message.parts):
             parts = [fits for part in parts if (fits := self._part(part)) is not None]
         if restores:
             self._restore_thinking(parts)
@@ -143,7 +146,7 @@ class _Settling:
             return message
         return Message(message.role, tuple(parts))
 
-    def _is_plain(self, parts: tuple[Part, ...]) -> bool:
+    def is_plain(self, parts: tuple[Part, ...]) -> bool:
         """Whether there is only text and calls without seals, as in nearly all of a history."""
         for part in parts:
             if type(part) is ToolCall:

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 from mcp_proxy.account import Candidate
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Ledger, OnChange, soft_threshold
-from mcp_proxy.policy.models import quota_bucket
 
 Busy = Callable[[str], int]
 """Account id -> calls in flight."""
@@ -264,4 +263,4 @@ def _reserve(candidate: Candidate, at: Situation) -> tuple[int, float]:
 
 
 def _row_key(session_key: str, model: ModelInfo) -> str:
-    return f"{session_key}|{quota_bucket(model)}"
+    return f"{session_key}|{model.bucket or model.id}"

@@ -67,15 +67,15 @@ class Door:
 
     def check_host(self, headers: CIMultiDictProxy[str], target: str) -> None:
         """Refuses a request that was addressed to another name (DNS rebinding)."""
-        if not self.on_loopback:
+        if self.bound_host not in LOOPBACK_ADDRESSES:
             return
         hosts = headers.getall("Host", [])
-        if len(hosts) != 1 or not self._is_own(hosts[0]):
+        if len(hosts) != 1 or not _is_own(hosts[0], self.bound_host):
             raise _forbidden("the Host header names another machine")
         if (
             not target.startswith("/")
             and target != "*"
-            and not self._is_own(urlsplit(target).netloc)
+            and not _is_own(urlsplit(target).netloc, self.bound_host)
         ):
             raise _forbidden("the request is addressed to another machine")
 
@@ -110,12 +110,10 @@ class Door:
                 "config.toml) as x-api-key or Authorization: Bearer",
             )
 
-    def _is_own(self, authority: str) -> bool:
-        return _is_own(authority, self.bound_host)
-
     def _is_own_origin(self, origin: str) -> bool:
         parts = urlsplit(origin)
-        return parts.scheme == "http" and self.on_loopback and self._is_own(parts.netloc)
+        own = _is_own(parts.netloc, self.bound_host)
+        return parts.scheme == "http" and self.on_loopback and own
 
 
 @lru_cache(maxsize=64)

@@ -89,7 +89,10 @@ async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> 
         raise _too_large(limit)
     content = request.content
     if content.is_eof():
-        return _bounded(content.read_nowait(), limit)
+        body = content.read_nowait()
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
     chunks: list[bytes] = []
     left = limit
     _invite(request)
@@ -110,12 +113,6 @@ def _invite(request: web.BaseRequest) -> None:
     expected = request.headers.get("Expect", "").lower() == "100-continue"
     if expected and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def _bounded(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
 
 
 def _too_large(limit: int) -> ProxyError:

@@ -189,7 +189,8 @@ class Server:
             raise RuntimeError("requests are handled in tasks")
         call = self._call(request)
         self._busy[task] = call
-        self._idle.clear()
+        if len(self._busy) == 1:
+            self._idle.clear()
         status = CLIENT_CLOSED
         try:
             response = await self._answer(call)

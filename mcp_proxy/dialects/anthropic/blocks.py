@@ -42,7 +42,8 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     if type(content) is str:
         return (Text(content),) if content else ()
     parts: list[Part] = []
-    for index, block in enumerate(_blocks(content, where)):
+    blocks = content if type(content) is list else _blocks(content, where)
+    for index, block in enumerate(blocks):
         # A long history is these three kinds of block, a thousand times over: what is as it
         # should be takes the short way, whatever is not goes on to a reader that says so.
         part: Part | None = None

@@ -36,13 +36,13 @@ _REFUSAL_DETAILS: JsonObject = {"type": "refusal", "category": None, "explanatio
 def render_reply(reply: Reply, frame: ReplyFrame) -> JsonObject:
     """The whole answer as one message."""
     reasoning = frame.conversation.reasoning
-    blocks = (block for part in reply.parts for block in _blocks(part, reasoning))
+    blocks = [block for part in reply.parts for block in _blocks(part, reasoning)]
     return {
         "id": message_id(frame),
         "type": "message",
         "role": "assistant",
         "model": frame.model,
-        "content": list(blocks),
+        "content": blocks,
         "stop_details": None,
         **stop_fields(reply.stop, reply.stop_sequence),
         "container": None,

@@ -105,7 +105,7 @@ def parse_request(
         wants_stream=get(body, "stream", bool, (), False),
         session=session_of(body, headers),
         extras=extras,
-        ignored=tuple(name for name in extras if name in _ADVISORY),
+        ignored=tuple([name for name in extras if name in _ADVISORY]) if extras else (),
     )
 
 
@@ -120,16 +120,16 @@ def _messages(body: JsonObject) -> tuple[Message, ...]:
     messages = get(body, "messages", list)
     if not messages:
         raise BadRequest("must have at least one message", param="messages")
-    return tuple([_message(message, index) for index, message in enumerate(messages)])
-
-
-def _message(message: Any, index: int) -> Message:
-    role: Any = message.get("role") if type(message) is dict else None
-    if role not in _ROLES:
-        # Now it pays to build the path: one of these lines names what is wrong.
-        at = ("messages", index)
-        role = one_of(get(check(message, dict, at), "role", str, at), _ROLES, (*at, "role"))
-    return Message(role, read_content(message.get("content"), ("messages", index, "content")))
+    read: list[Message] = []
+    for index, message in enumerate(messages):
+        role: Any = message.get("role") if type(message) is dict else None
+        if role not in _ROLES:
+            # Now it pays to build the path: one of these lines names what is wrong.
+            at = ("messages", index)
+            role = one_of(get(check(message, dict, at), "role", str, at), _ROLES, (*at, "role"))
+        parts = read_content(message.get("content"), ("messages", index, "content"))
+        read.append(Message(role, parts))
+    return tuple(read)
 
 
 def _system(value: Any) -> tuple[Text, ...]:
@@ -139,7 +139,7 @@ def _system(value: Any) -> tuple[Text, ...]:
     texts = [value] if type(value) is str else _system_texts(value)
     if texts:
         texts[0] = _ATTRIBUTION.sub("", texts[0])
-    return tuple(Text(text) for text in texts if text)
+    return tuple([Text(text) for text in texts if text])
 
 
 def _system_texts(value: Any) -> list[str]:
@@ -166,14 +166,17 @@ def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
 
 
 def _max_tokens(body: JsonObject, *, counting: bool) -> int | None:
-    if not counting:
-        get(body, "max_tokens", int)
-    return _whole(body, "max_tokens")
+    limit = _whole(body, "max_tokens")
+    if limit is None and not counting:
+        get(body, "max_tokens", int)  # says that it is required
+    return limit
 
 
 def _whole(body: JsonObject, name: str, where: Where = ()) -> int | None:
-    value: int | None = get(body, name, int, where, None)
-    if value is not None and value < 0:
+    if body.get(name) is None:
+        return None
+    value: int = get(body, name, int, where)
+    if value < 0:
         raise BadRequest(
             f"expected a whole number of at least 0, got {value}", param=spell((*where, name))
         )
@@ -181,17 +184,21 @@ def _whole(body: JsonObject, name: str, where: Where = ()) -> int | None:
 
 
 def _within(body: JsonObject, name: str, highest: float) -> float | None:
-    value: float | None = get(body, name, float, (), None)
-    if value is not None and not 0.0 <= value <= highest:
+    if body.get(name) is None:
+        return None
+    value: float = get(body, name, float)
+    if not 0.0 <= value <= highest:
         raise BadRequest(f"expected a number from 0 to {highest:g}, got {value:g}", param=name)
     return value
 
 
 def _stop(body: JsonObject) -> tuple[str, ...]:
-    sequences = get(body, "stop_sequences", list, (), ())
+    if body.get("stop_sequences") is None:
+        return ()
+    sequences = get(body, "stop_sequences", list)
     for index, sequence in enumerate(sequences):
         check(sequence, str, ("stop_sequences", index))
-    return tuple(sequence for sequence in sequences if sequence)
+    return tuple([sequence for sequence in sequences if sequence])
 
 
 _NOTHING_SAID = Reasoning(by_default=False)

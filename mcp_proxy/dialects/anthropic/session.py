@@ -14,7 +14,8 @@ _OLD_USER_ID = re.compile(r".*_session_([0-9a-fA-F-]{36})")
 
 def session_of(body: JsonObject, headers: Mapping[str, str]) -> str | None:
     """The session id; None when the client names none (a bare user id is not one)."""
-    if session := session_in(headers, _CLAUDE_CODES, *ANYBODYS):
+    session = session_in(headers, _CLAUDE_CODES, *ANYBODYS)
+    if session is not None or "metadata" not in body:
         return session
     metadata = get(body, "metadata", dict, (), {})
     return _session_in(get(metadata, "user_id", str, ("metadata",), ""))

@@ -6,7 +6,7 @@ Tools that Anthropic defines itself come without a schema, under a type with a d
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.anthropic.names import NAME
@@ -38,8 +38,14 @@ class ToolBox:
         return any(tool.value.get("name") == name for tool in self.server_tools)
 
 
+_NO_TOOLS: Final = ToolBox()
+_FREE_CHOICE: Final = ToolChoice()
+
+
 def read_tools(body: JsonObject) -> ToolBox:
     """The declared tools in order. Of several with one name the first counts."""
+    if "tools" not in body:
+        return _NO_TOOLS
     tools: dict[str, Tool] = {}
     server_tools = []
     for index, declared in enumerate(get(body, "tools", list, (), ())):
@@ -73,9 +79,9 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
 def read_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
     """BadRequest when it names a tool that is not declared."""
     where = ("tool_choice",)
-    choice: Any = get(body, "tool_choice", dict, (), None)
+    choice: Any = get(body, "tool_choice", dict, (), None) if "tool_choice" in body else None
     if choice is None:
-        return ToolChoice()
+        return _FREE_CHOICE
     kind = one_of(get(choice, "type", str, where), tuple(_MODES), (*where, "type"))
     parallel = not get(choice, "disable_parallel_tool_use", bool, where, False)
     if kind != "tool":

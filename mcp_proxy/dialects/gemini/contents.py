@@ -88,6 +88,8 @@ class Contents:
                     others.append({"text": REMINDER + part.text})
                 else:
                     self._add(part, others)
+        if not results:
+            return others
         if len(results) > 1:
             results.sort(key=self._place)
         return [self._result(result) for result in results] + others

@@ -96,7 +96,8 @@ def tool_config(choice: ToolChoice, toolbox: Toolbox, model: ModelInfo) -> JsonO
 
 def searches_the_web(conversation: Conversation) -> bool:
     """Whether web search is the only tool: upstreams refuse it beside functions (3.4)."""
-    return not conversation.tools and search_tool(conversation) is not None
+    alone = bool(conversation.server_tools) and not conversation.tools
+    return alone and search_tool(conversation) is not None
 
 
 _TOOL_PATH: Final = re.compile(
