@@ -41,26 +41,14 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     """The parts of a message's `content`, which is text or a list of blocks."""
     if type(content) is str:
         return (Text(content),) if content else ()
+    try:
+        plain = _plain_parts(content) if type(content) is list else None
+    except (KeyError, TypeError):
+        plain = None  # also for what cannot be encoded, orjson.JSONEncodeError
+    if plain is not None:
+        return tuple(plain)
     parts: list[Part] = []
-    blocks = content if type(content) is list else _blocks(content, where)
-    for index, block in enumerate(blocks):
-        # A long history is these three kinds of block, a thousand times over: what is as it
-        # should be takes the short way, whatever is not goes on to a reader that says so.
-        part: Part | None = None
-        try:
-            kind = block["type"]
-            if kind == "text":
-                if type(text := block["text"]) is str:
-                    part = Text(text)
-            elif kind == "tool_use":
-                part = _plain_call(block)
-            elif kind == "tool_result":
-                part = _plain_result(block)
-        except (KeyError, TypeError):
-            pass  # also what cannot be encoded, orjson.JSONEncodeError
-        if part is not None:
-            parts.append(part)
-            continue
+    for index, block in enumerate(_blocks(content, where)):
         at = (*where, index)
         read = _READERS.get(block_type(block, at))
         if read is None:
@@ -70,23 +58,42 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _plain_call(block: JsonObject) -> ToolCall | None:
-    """A tool_use without peculiarities; None or KeyError for any other, and for a wrong one."""
-    call_id, name, arguments = block["id"], block["name"], block["input"]
-    if type(call_id) is not str or type(name) is not str or type(arguments) is not dict:
-        return None
-    if "thoughtSignature" in block or "thought_signature" in block:
-        return None
-    return ToolCall(call_id, name, encode(arguments).decode())
+def _plain_parts(blocks: list[Any]) -> list[Part] | None:
+    """The parts of blocks that are as they should be and of the kinds that a history is made of.
 
-
-def _plain_result(block: JsonObject) -> ToolResult | None:
-    """A tool_result of text; None or KeyError for any other, and for a wrong one."""
-    call_id, content = block["tool_use_id"], block["content"]
-    is_error = block.get("is_error", False)
-    if type(call_id) is not str or type(content) is not str or type(is_error) is not bool:
-        return None
-    return ToolResult(call_id, (Text(content),) if content else (), is_error)
+    None, KeyError or TypeError when there is any other: then all of them go to the readers, which
+    know more kinds and say what is wrong. A long history is a thousand times this.
+    """
+    parts: list[Part] = []
+    for block in blocks:
+        kind = block["type"]
+        if kind == "text":
+            text = block["text"]
+            if type(text) is not str:
+                return None
+            parts.append(Text(text))
+        elif kind == "tool_use":
+            call_id, name, arguments = block["id"], block["name"], block["input"]
+            if type(call_id) is not str or type(name) is not str or type(arguments) is not dict:
+                return None
+            if "thoughtSignature" in block or "thought_signature" in block:
+                return None
+            parts.append(ToolCall(call_id, name, encode(arguments).decode()))
+        elif kind == "tool_result":
+            call_id, content, is_error = block["tool_use_id"], block["content"], False
+            if "is_error" in block:
+                is_error = block["is_error"]
+            if type(call_id) is not str or type(content) is not str or type(is_error) is not bool:
+                return None
+            parts.append(ToolResult(call_id, (Text(content),) if content else (), is_error))
+        elif kind == "thinking":
+            thought, signature = block["thinking"], block["signature"]
+            if type(thought) is not str or type(signature) is not str:
+                return None
+            parts.append(Thinking(thought, _seal(signature)))
+        else:
+            return None
+    return parts
 
 
 def block_type(block: Any, where: Where) -> str:

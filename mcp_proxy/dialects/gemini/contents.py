@@ -153,7 +153,11 @@ class Contents:
         calls: list[JsonObject] = []
         for part in parts:
             if type(part) is ToolCall:
-                calls.append(self._call(part, is_first=not calls))
+                calls.append(self._call(part, not calls))
+            elif type(part) is Text and part.seal is None:
+                text = part.text
+                if text and not text.isspace():
+                    texts.append({"text": text})
             elif type(part) is Thinking:
                 if self._keeps_thoughts and part.seal is not None and not part.redacted:
                     thoughts.append(_thought(part.text, part.seal.value))
@@ -162,7 +166,7 @@ class Contents:
         texts += calls
         return thoughts + texts if thoughts else texts
 
-    def _call(self, call: ToolCall, *, is_first: bool) -> JsonObject:
+    def _call(self, call: ToolCall, is_first: bool) -> JsonObject:
         sent_id, sent_name = legal_id(call.id), self._toolbox.sent_name(call.name)
         self._called[call.id] = len(self._called), sent_id, sent_name
         # The arguments are JSON already, and nothing in them is anybody's business here (10).
