@@ -8,10 +8,12 @@ failure ends it, and is never mended by splicing in a second answer.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 
 from mcp_proxy.account import Account, Candidate, Secret
+from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.outcome import ANSWERED, Outcome, Step
 from mcp_proxy.engine.rendering import (
@@ -51,13 +53,23 @@ BROKEN_STREAM = {
 class Exchange:
     """One client request on its way through the upstreams. Has to be closed."""
 
-    def __init__(self, runtime: Runtime, incoming: Incoming) -> None:
-        """Raises UnknownModel when nothing of that name can be asked for."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        incoming: Incoming,
+        again: Callable[[], Incoming] | None = None,
+    ) -> None:
+        """Raises UnknownModel when nothing of that name can be asked for.
+
+        `again` reads the request anew: with it, what was asked need not be held all the time.
+        """
         conversation = incoming.conversation
         self._runtime = runtime
-        self._incoming = incoming
-        self._conversation = conversation
+        self._incoming: Incoming | None = incoming
+        self._wants_stream = conversation.wants_stream
         self._has_media = conversation.has_media()
+        # Pictures stay: some are fetched, and that only once.
+        self._again = None if self._has_media else again
         # The bytes of media say little about their tokens.
         self._wire_size = (
             quick_units(conversation, incoming.size) if self._has_media else incoming.size
@@ -95,11 +107,8 @@ class Exchange:
             answering = await self._next()
             if answering is not None:
                 self._plan.succeeded(self._runtime.clock())
-                self._measure()
                 # A stream may last for minutes; what it was asked with is of no more use.
-                self._prepared = None
-                self._conversation = self._conversation.without_history()
-                self._incoming = Incoming(self._conversation, self._incoming.size)
+                self._prepared = self._incoming = self._again = None
                 return answering
 
     async def reply(self) -> tuple[Reply, bytes]:
@@ -121,7 +130,6 @@ class Exchange:
                 self._failed(broke.failure)
                 continue
             self._plan.succeeded(self._runtime.clock())
-            self._measure()
             self.completed(answering)
             return reply, answering.take_bytes()
 
@@ -194,13 +202,14 @@ class Exchange:
         if len(steps) > known:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = await runtime.projects.of(account, token)
-        ask = self._ask(candidate, place, token, project, host)
-        prepared, call = await self._prepare(candidate, ask)
+        call = await self._prepare(candidate, place, token, project, host)
+        prepared = self._prepared = self._put_away(candidate.model)
         self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
-        whole = forwarded and not self._conversation.wants_stream
+        whole = forwarded and not self._wants_stream
         self._sent_at = time.perf_counter()
         answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
+        del call  # with a body as long as the history
         runtime.read_headers(account, prepared.model, answer.headers)
         if answer.status != HTTPStatus.OK:
             raise UpstreamBroke(await self._refusal(place, account, token, answer))
@@ -217,7 +226,13 @@ class Exchange:
         return self._answering
 
     def _ask(
-        self, candidate: Candidate, place: Provider, token: Secret, project: str | None, host: int
+        self,
+        conversation: Conversation,
+        candidate: Candidate,
+        place: Provider,
+        token: Secret,
+        project: str | None,
+        host: int,
     ) -> Ask:
         runtime, account = self._runtime, candidate.account
         settings = runtime.settings.provider(account.provider)
@@ -228,16 +243,25 @@ class Exchange:
             account=account,
             token=token,
             model=model,
-            dialect=dialect_of(place, model, self._conversation, avoided),
-            conversation=self._conversation,
+            dialect=dialect_of(place, model, conversation, avoided),
+            conversation=conversation,
             host=hosts[host % len(hosts)],
             settings=settings,
             project=project,
             avoided=avoided,
         )
 
-    async def _prepare(self, candidate: Candidate, ask: Ask) -> tuple[Prepared, UpstreamCall]:
-        held = self._prepared
+    async def _prepare(
+        self, candidate: Candidate, place: Provider, token: Secret, project: str | None, host: int
+    ) -> UpstreamCall:
+        """The call that asks the candidate; what it was made of is in `_prepared`."""
+        held = self._prepared if self._incoming is not None else None
+        if self._incoming is None and self._again is not None:
+            self._incoming = self._again()
+        incoming = self._incoming
+        if incoming is None:
+            raise RuntimeError("nothing is asked any more: the answer has begun")
+        ask = self._ask(incoming.conversation, candidate, place, token, project, host)
         if (
             held is not None
             and not held.forwarded
@@ -245,17 +269,32 @@ class Exchange:
             and held.dialect == ask.dialect
             and held.stripped == self._plan.strip_thinking
         ):
-            return held, call_again(held, ask)
+            return call_again(held, ask)
         self._prepared, call = await prepare(
             self._runtime,
-            self._incoming,
+            incoming,
             candidate,
             ask,
             strip_thinking=self._plan.strip_thinking,
             has_media=self._has_media,
             may_forward=self._may_forward,
         )
-        return self._prepared, call
+        return call
+
+    def _put_away(self, model: str) -> Prepared:
+        """What was prepared, with what was asked let go of until another attempt needs it.
+
+        So memory holds one request's thousands of objects at a time, instead of those of all that
+        wait for their answers.
+        """
+        incoming, prepared = self._incoming, self._prepared
+        if incoming is None or prepared is None:
+            raise RuntimeError("nothing was prepared")
+        self._units = self._runtime.estimates.measured(model, incoming.conversation)
+        if self._again is None:
+            return prepared
+        self._incoming = None
+        return replace(prepared, conversation=prepared.conversation.without_history())
 
     async def _refusal(
         self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer
@@ -284,9 +323,6 @@ class Exchange:
                 return replace(failure, kind=FailureKind.UNSUPPORTED, feature=FORWARDING)
             return explained(failure, self._prepared)
         return failure
-
-    def _measure(self) -> None:
-        self._units = self._runtime.estimates.measured(self.outcome.model, self._conversation)
 
     def _failed(self, failure: Failure) -> None:
         self.close()

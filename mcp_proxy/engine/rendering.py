@@ -71,7 +71,7 @@ class Prepared:
     def parser(self) -> StreamParser:
         """Of the answer. It holds no history, for it lasts as long as the answer does."""
         conversation = self.conversation
-        if conversation.wants_stream:
+        if conversation.messages:
             conversation = conversation.without_history()
         return upstream_dialect(self.dialect).stream_parser(conversation, self.model)
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from mcp_proxy.conversation import (
     Conversation,
     Media,
@@ -68,7 +70,7 @@ ESCAPED: Final = 1.03
 
 def raw_units(conversation: Conversation) -> int:
     """The prompt's size, from its parts. Encodes every tool's schema."""
-    schemas = sum(len(encode(tool.schema)) for tool in conversation.tools)
+    schemas = sum(_json_size(tool.schema) for tool in conversation.tools)
     return PROMPT_UNITS + _said(conversation).units + _tool_texts(conversation) + schemas
 
 
@@ -206,4 +208,14 @@ def _add(parts: Iterable[Part], size: _Size) -> None:
             case Media():
                 size.media(part)
             case Verbatim():
-                size.text(encode(part.value).decode())
+                units = _json_size(part.value)
+                size.units += units + PART_UNITS
+                size.wire += units
+
+
+def _json_size(value: JsonObject) -> int:
+    """Bytes of JSON; 0 of what nests too deeply to be written, which is little."""
+    try:
+        return len(encode(value))
+    except orjson.JSONEncodeError:
+        return 0

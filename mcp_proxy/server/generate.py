@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -26,7 +27,7 @@ from mcp_proxy.server.answers import Call, json_answer, raw_answer, read_body
 from mcp_proxy.server.client_stream import ClientStream
 from mcp_proxy.server.debug_log import shown
 from mcp_proxy.server.threads import Thread, thread_of
-from mcp_proxy.strict_json import read_object
+from mcp_proxy.strict_json import JsonObject, read_object
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,11 @@ async def generate(
 
     `target`: what the path says, in dialects that name the model there.
     """
-    dialect, incoming, thread = await _received(runtime, call, target)
-    conversation = incoming.conversation
-    exchange = Exchange(runtime, incoming)
-    del incoming
-    if conversation.wants_stream:
-        # A stream may last for minutes, in which nobody but `exchange` should hold the history.
-        conversation = conversation.without_history()
+    dialect, incoming, thread, again = await _received(runtime, call, target)
+    # An answer may take minutes, in which nobody but `exchange` should hold the history.
+    conversation = incoming.conversation.without_history()
+    exchange = Exchange(runtime, incoming, again)
+    del incoming, again
     call.outcome = exchange.outcome
     frame = ReplyFrame(
         id=new_id(),
@@ -108,10 +107,15 @@ async def _whole(
     return json_answer(call, rendered, headers=told)
 
 
-async def _received(
-    runtime: Runtime, call: Call, target: PathTarget | None
-) -> tuple[ClientDialect, Incoming, Thread | None]:
-    """The request; its bytes are let go unless somebody may take them as they are."""
+class _Received(NamedTuple):
+    dialect: ClientDialect
+    incoming: Incoming
+    thread: Thread | None
+    again: Callable[[], Incoming] | None
+    """Reads the body once more; None when the request is more than its body."""
+
+
+async def _received(runtime: Runtime, call: Call, target: PathTarget | None) -> _Received:
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
@@ -126,10 +130,20 @@ async def _received(
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
     await runtime.look_for(conversation.model)  # it may show who takes the bytes as they are
-    if thread is not None or not runtime.forwards(call.dialect):
-        return dialect, Incoming(conversation, len(body)), thread
-    incoming = Incoming(conversation, len(body), body, parsed, call.request.headers)
-    return dialect, incoming, None
+    if thread is not None:
+        return _Received(dialect, Incoming(conversation, len(body)), thread, None)
+    headers = call.request.headers
+
+    def incoming(parsed: JsonObject, conversation: Conversation) -> Incoming:
+        if not runtime.forwards(dialect.name):
+            return Incoming(conversation, len(body))
+        return Incoming(conversation, len(body), body, parsed, headers)
+
+    def again() -> Incoming:
+        parsed = read_object(body)
+        return incoming(parsed, dialect.parse_request(parsed, headers, target))
+
+    return _Received(dialect, incoming(parsed, conversation), None, again)
 
 
 async def _stream(

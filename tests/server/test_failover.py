@@ -49,6 +49,30 @@ async def test_the_next_account_is_sent_the_same_with_a_picture_fetched_once(tmp
     assert all(request == sent[0] for request in sent)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+async def test_the_next_account_is_sent_the_same_history(tmp_path, model, stream):
+    """It is read again from the client's bytes, for in between it is not held."""
+    calls = [{"type": "tool_use", "id": "toolu_1", "name": TOOL["name"], "input": {"deep": [1]}}]
+    results = [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "it is 21\u00b0"}]
+    messages = [
+        {"role": "user", "content": "say what the tool says"},
+        {"role": "assistant", "content": [{"type": "text", "text": "I look."}, *calls]},
+        {"role": "user", "content": results},
+    ]
+    fields = {"system": "Be brief.", "tools": [TOOL], "temperature": 0.5}
+    async with serve(tmp_path, people=TWO) as rig:
+        rig.upstream.play(Fault(FaultKind.CAPACITY), Fault(FaultKind.SERVER_ERROR))
+        answer = await rig.messages(model=model, messages=messages, stream=stream, **fields)
+        assert answer.status == 200, answer.body
+        sent = [call.body["request"] for call in rig.generations]
+    assert len(sent) == 3
+    for request in sent:
+        del request["sessionId"]  # the account's own
+    assert sent[0]["contents"][1]["parts"][1]["functionCall"]["args"] == {"deep": [1]}
+    assert all(request == sent[0] for request in sent)
+
+
 # ------------------------------------------------------------------------------------ limits
 
 
