@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from served import Answer, Rig, message_body, serve, settings_with
+from served import CLAUDE, Answer, Rig, message_body, serve, settings_with
 
 from mcp_proxy.account import Secret
 from mcp_proxy.server.app import OPEN_PATHS, PREFIXES, ROUTES
@@ -303,3 +303,15 @@ async def test_what_goes_on_unread_and_nests_without_end_is_a_400(tmp_path):
         assert answer.status == 400, answer.body
         assert "cannot be sent on" in answer.json["error"]["message"]
         assert not rig.generations
+
+
+async def test_what_nests_without_end_has_a_size_all_the_same(tmp_path):
+    deep = b'{"a":' * 300 + b"1" + b"}" * 300
+    block = b'{"type": "younger", "value": %b}' % deep
+    tool = b'{"name": "run", "input_schema": {"type": "object", "properties": %b}}' % deep
+    body = b'{"model": "%b", "messages": [{"role": "user", "content": [%b]}], "tools": [%b]}'
+    async with serve(tmp_path) as rig:
+        path = "/v1/messages/count_tokens"
+        answer = await rig.call("POST", path, body % (CLAUDE.encode(), block, tool))
+        assert answer.status == 200, answer.body
+        assert answer.json["input_tokens"] > 0

@@ -164,8 +164,7 @@ async def test_a_request_whose_answer_has_not_begun_does_not_hold_what_was_asked
     async with serve(tmp_path, people=ONE) as rig:
         rig.upstream.play(Fault(FaultKind.STALL, after=0, seconds=30))
         asking = asyncio.create_task(rig.messages(f"say one {CANARY}", stream=stream))
-        while not rig.generations:
-            await asyncio.sleep(0.01)
+        await until(lambda: rig.generations)
         assert texts_held() == 0
         assert not asking.done()
         asking.cancel()
