@@ -14,6 +14,7 @@ from mcp_proxy.conversation import Conversation, Tool, ToolChoice
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.call_names import SentNames
 from mcp_proxy.dialects.offered_tools import by_name
+from mcp_proxy.dialects.recent_tools import LONGEST, Recent
 from mcp_proxy.dialects.search_tools import search_tool
 from mcp_proxy.dialects.sent_schemas import MAX_KEPT
 from mcp_proxy.dialects.wording import bad_tool_schema
@@ -51,9 +52,18 @@ class Toolbox:
         self.sent_name = names.sent
         self.original_name = names.original
 
-    def declarations(self) -> list[orjson.Fragment]:
-        """Raises BadRequest for a schema that cannot be narrowed within bounds."""
-        return [self._declaration(tool).json for tool in self._tools.values()]
+    def declarations(self) -> orjson.Fragment:
+        """A list. Raises BadRequest for a schema that cannot be narrowed within bounds."""
+        # The tools of the turn before are the same objects, where their reader saw to that.
+        key = self._validated, *map(id, self._tools.values())
+        kept = _recent.get(key)
+        if kept is not None:
+            return kept[0]
+        text = orjson.dumps([self._declaration(tool).json for tool in self._tools.values()])
+        made = orjson.Fragment(text)
+        if len(text) <= LONGEST:
+            _recent.keep(key, (made, self._tools))
+        return made
 
     def placeholders(self, name: str) -> tuple[Path, ...]:
         """What was added to the schema of the client's tool of this name."""
@@ -68,6 +78,10 @@ class Toolbox:
             return declare(self.sent_name(tool.name), tool.description, schema, self._validated)
         except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
             raise bad_tool_schema(tool, cause) from cause
+
+
+_recent: Final = Recent[tuple[int, ...], tuple[orjson.Fragment, dict[str, Tool]]]()
+"""Declarations, with the tools that they are of: while these are kept, no other has their id."""
 
 
 @lru_cache(maxsize=512)
