@@ -1,6 +1,11 @@
 """What was made of the last few lists of tools: clients declare the same ones with every turn."""
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
+
+import orjson
+
+from mcp_proxy.strict_json import encode
 
 _Key = TypeVar("_Key")
 _Made = TypeVar("_Made")
@@ -34,3 +39,26 @@ class Recent(Generic[_Key, _Made]):
     def keep(self, key: _Key, made: _Made) -> None:
         self._kept.insert(0, (key, made))
         del self._kept[MOST:]
+
+
+class ReadTools(Generic[_Made]):
+    """What a client dialect reads of lists of tools; the same list is read once."""
+
+    __slots__ = ("_recent",)
+
+    def __init__(self) -> None:
+        self._recent = Recent[bytes, _Made]()
+
+    def of(self, declared: object, read: Callable[[], _Made]) -> _Made:
+        """`declared`: all that `read` makes of, as JSON. What it raises is raised each time."""
+        try:
+            # By their JSON: to Python's dictionaries 1, 1.0 and true are the same.
+            key = encode(declared)
+        except orjson.JSONEncodeError:
+            return read()  # a schema that nests beyond what can be written
+        made = self._recent.get(key)
+        if made is None:
+            made = read()
+            if len(key) <= LONGEST:
+                self._recent.keep(key, made)
+        return made

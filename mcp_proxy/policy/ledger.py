@@ -262,7 +262,7 @@ class Ledger:
 
     def anybody_comes_last(self, now: float) -> bool:
         """Whether it is worth asking `comes_last` of each account."""
-        return bool(self._lacking) or (bool(self._faults) and self.anybody_rests(now))
+        return bool(self._lacking) or self.anybody_rests(now)
 
     def comes_last(self, account_id: str, model: ModelInfo, now: float) -> bool:
         """Whether others should be asked for the model first: it rests, or it lacks the model."""

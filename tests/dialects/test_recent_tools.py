@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from talking import talk, user
 
 from mcp_proxy.conversation import Conversation, Tool
-from mcp_proxy.dialects import client_dialect, upstream_dialect
+from mcp_proxy.dialects import PathTarget, client_dialect, upstream_dialect
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.dialects.recent_tools import LONGEST, MOST, Recent
 from mcp_proxy.errors import BadRequest
@@ -25,10 +25,32 @@ def declared(name: str, default: Any = 1, **fields: Any) -> dict[str, Any]:
     return {"name": name, "description": "counts", "input_schema": schema, **fields}
 
 
-def read(*tools: dict[str, Any]) -> Conversation:
-    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
-    wire = orjson.loads(orjson.dumps({**body, "tools": list(tools)}))
-    return client_dialect("anthropic").parse_request(wire, CIMultiDict())
+def read(*tools: dict[str, Any], dialect: str = "anthropic") -> Conversation:
+    fields = BODIES[dialect] | {"tools": [SPELLED[dialect](tool) for tool in tools]}
+    wire = orjson.loads(orjson.dumps(fields))
+    return client_dialect(dialect).parse_request(wire, CIMultiDict(), PathTarget("m", stream=False))
+
+
+def as_function(tool: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{k: v for k, v in tool.items() if k != "input_schema"},
+        "parameters": tool["input_schema"],
+    }
+
+
+SPELLED = {
+    "anthropic": lambda tool: tool,
+    "openai_chat": lambda tool: {"type": "function", "function": as_function(tool)},
+    "openai_responses": lambda tool: {"type": "function", **as_function(tool)},
+    "gemini": lambda tool: {"functionDeclarations": [as_function(tool)]},
+}
+SAID = [{"role": "user", "content": "hi"}]
+BODIES = {
+    "anthropic": {"model": "m", "max_tokens": 9, "messages": SAID},
+    "openai_chat": {"model": "m", "messages": SAID},
+    "openai_responses": {"model": "m", "input": "hi"},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+}
 
 
 def sent(tools: tuple[Tool, ...], model: Any = CLAUDE) -> list[dict[str, Any]]:
@@ -47,18 +69,23 @@ def test_the_last_few_are_found_and_the_one_unused_for_longest_goes_first():
     assert recent.get(b"new") == -1
 
 
-def test_the_same_json_is_the_same_tools():
-    first, again = read(declared("a"), declared("b")), read(declared("a"), declared("b"))
+@pytest.mark.parametrize("dialect", BODIES)
+def test_the_same_json_is_the_same_tools(dialect):
+    one, two = declared("a"), declared("b")
+    first, again = read(one, two, dialect=dialect), read(one, two, dialect=dialect)
+    assert [tool.name for tool in first.tools] == ["a", "b"]
     assert all(one is other for one, other in zip(first.tools, again.tools, strict=True))
-    assert [tool.name for tool in read(declared("b"), declared("a")).tools] == ["b", "a"]
-    assert len(read(declared("a")).tools) == 1
+    assert [tool.name for tool in read(two, one, dialect=dialect).tools] == ["b", "a"]
+    assert len(read(one, dialect=dialect).tools) == 1
+    assert read(dialect=dialect).tools == ()
 
 
+@pytest.mark.parametrize("dialect", BODIES)
 @pytest.mark.parametrize("default", [1, 1.0, True, "1", None, [1]])
-def test_what_python_takes_for_equal_is_not_the_same_json(default):
+def test_what_python_takes_for_equal_is_not_the_same_json(dialect, default):
     for other in (1, 1.0, True):
-        read(declared("same", other))
-    (tool,) = read(declared("same", default)).tools
+        read(declared("same", other), dialect=dialect)
+    (tool,) = read(declared("same", default), dialect=dialect).tools
     found = tool.schema["properties"]["count"]["default"]
     assert (type(found), found) == (type(default), default)
 
@@ -104,3 +131,30 @@ def test_nobody_changes_a_tool_that_others_will_be_sent_too(dialect, model):
     conversation = talk(user("hi"), tools=tools)
     upstream_dialect(dialect).render_request(conversation, model)
     assert tools == before
+
+
+def test_the_older_list_of_chat_clients_counts_too():
+    functions = [as_function(declared("a"))]
+    body = {**BODIES["openai_chat"], "functions": functions}
+    with_functions = client_dialect("openai_chat").parse_request(body, CIMultiDict())
+    assert [tool.name for tool in with_functions.tools] == ["a"]
+    both = client_dialect("openai_chat").parse_request(
+        {**body, "tools": [SPELLED["openai_chat"](declared("b"))]}, CIMultiDict()
+    )
+    assert [tool.name for tool in both.tools] == ["b", "a"]
+
+
+def test_tools_that_come_with_the_input_count_too():
+    def named(*input_items: dict[str, Any]) -> list[str]:
+        said = {"role": "user", "content": "hi"}
+        body = {"model": "m", "input": [said, *input_items], "tools": []}
+        asked = client_dialect("openai_responses").parse_request(body, CIMultiDict())
+        return [tool.name for tool in asked.tools]
+
+    def brought(name: str) -> dict[str, Any]:
+        tools = [SPELLED["openai_responses"](declared(name))]
+        return {"type": "additional_tools", "role": "developer", "tools": tools}
+
+    assert named(brought("a")) == ["a"]
+    assert named(brought("b"), brought("a")) == ["b", "a"]
+    assert named() == []

@@ -80,9 +80,8 @@ def _plain_parts(blocks: list[Any]) -> list[Part] | None:
                 return None
             parts.append(ToolCall(call_id, name, encode(arguments).decode()))
         elif kind == "tool_result":
-            call_id, content, is_error = block["tool_use_id"], block["content"], False
-            if "is_error" in block:
-                is_error = block["is_error"]
+            call_id, content = block["tool_use_id"], block["content"]
+            is_error = block.get("is_error", False)
             if type(call_id) is not str or type(content) is not str or type(is_error) is not bool:
                 return None
             parts.append(ToolResult(call_id, (Text(content),) if content else (), is_error))

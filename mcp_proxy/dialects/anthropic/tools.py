@@ -8,14 +8,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.anthropic.names import NAME
-from mcp_proxy.dialects.recent_tools import LONGEST, Recent
+from mcp_proxy.dialects.recent_tools import ReadTools
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
-from mcp_proxy.strict_json import JsonObject, Where, check, encode, get, one_of, spell
+from mcp_proxy.strict_json import JsonObject, Where, check, get, one_of, spell
 
 _DATED_TYPE = re.compile(r".+_\d{8}|mcp_toolset")
 
@@ -42,7 +40,7 @@ class ToolBox:
 
 
 _NO_TOOLS: Final = ToolBox()
-_recent: Final = Recent[bytes, ToolBox]()
+_read: Final = ReadTools[ToolBox]()
 _FREE_CHOICE: Final = ToolChoice()
 
 
@@ -50,20 +48,10 @@ def read_tools(body: JsonObject) -> ToolBox:
     """The declared tools in order. Of several with one name the first counts."""
     if "tools" not in body:
         return _NO_TOOLS
-    try:
-        # By their JSON: to Python's dictionaries 1, 1.0 and true are the same.
-        key = encode(body["tools"])
-    except orjson.JSONEncodeError:
-        return _read_tools(body)  # a schema that nests beyond what can be written
-    box = _recent.get(key)
-    if box is None:
-        box = _read_tools(body)
-        if len(key) <= LONGEST:
-            _recent.keep(key, box)
-    return box
+    return _read.of(body["tools"], lambda: _tools_in(body))
 
 
-def _read_tools(body: JsonObject) -> ToolBox:
+def _tools_in(body: JsonObject) -> ToolBox:
     tools: dict[str, Tool] = {}
     server_tools = []
     for index, declared in enumerate(get(body, "tools", list, (), ())):

@@ -4,13 +4,14 @@ Functions are the client's own. Of what Google itself would run only web search 
 elsewhere; the others are left out and named.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mcp_proxy.conversation import ChoiceMode, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.gemini.client_contents import read_name
 from mcp_proxy.dialects.gemini.client_fields import camel, get, listed, spelling, value_of
 from mcp_proxy.dialects.gemini.client_schemas import as_json_schema
 from mcp_proxy.dialects.gemini.names import NAME
+from mcp_proxy.dialects.recent_tools import ReadTools
 from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import JsonObject, Where, check, one_of, spell
@@ -28,12 +29,22 @@ class Declared(NamedTuple):
     """JSON paths of the tools that were left out."""
 
 
+_NONE: Final = Declared()
+_read: Final = ReadTools[Declared]()
+
+
 def read_tools(body: JsonObject, where: Where = ()) -> Declared:
     """The declared tools in order. Of several with one name the first counts."""
+    entries, where = listed(body, "tools", where)
+    if not entries:
+        return _NONE
+    return _read.of((where, entries), lambda: _tools_in(entries, where))
+
+
+def _tools_in(entries: list[Any], where: Where) -> Declared:
     tools: dict[str, Tool] = {}
     searches: list[Verbatim] = []
     ignored: list[str] = []
-    entries, where = listed(body, "tools", where)
     for at, item in enumerate(entries):
         here = (*where, at)
         entry = check(item, dict, here)

@@ -5,20 +5,29 @@ one argument `input`), and the legacy `functions` list.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_fields import read_name
 from mcp_proxy.dialects.openai_tools import ALLOWED_MODES, MODES, freeform_tool, plain_mode
+from mcp_proxy.dialects.recent_tools import ReadTools
 from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import Where, check, get, one_of, spell
 
+_read: Final = ReadTools[tuple[tuple[Tool, ...], tuple[Verbatim, ...]]]()
+
 
 def read_tools(body: JsonObject) -> tuple[tuple[Tool, ...], tuple[Verbatim, ...]]:
     """Tools the client runs, each name once (the first counts), and those a server would run."""
+    if "tools" not in body and "functions" not in body:
+        return (), ()
+    return _read.of((body.get("tools"), body.get("functions")), lambda: _tools_in(body))
+
+
+def _tools_in(body: JsonObject) -> tuple[tuple[Tool, ...], tuple[Verbatim, ...]]:
     tools: dict[str, Tool] = {}
     server_tools: list[Verbatim] = []
     for at, item in enumerate(get(body, "tools", list, default=())):

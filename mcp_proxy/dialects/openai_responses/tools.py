@@ -6,12 +6,13 @@ namespaces; web search, which an upstream may run; and others, which nobody here
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
 from mcp_proxy.dialects.openai_fields import read_name
 from mcp_proxy.dialects.openai_responses.names import NAME, flat_name
 from mcp_proxy.dialects.openai_tools import ALLOWED_MODES, MODES, freeform_tool, plain_mode
+from mcp_proxy.dialects.recent_tools import ReadTools
 from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
@@ -31,15 +32,29 @@ class Tools(NamedTuple):
     """Places and types of the tools that are left out."""
 
 
+_NONE: Final = Tools((), (), ())
+_read: Final = ReadTools[Tools]()
+
+
 def read_tools(body: JsonObject) -> Tools:
     """The tools of `tools`, and those that `additional_tools` items bring along in the input."""
+    items = body.get("input")
+    brought = [
+        (at, item)
+        for at, item in enumerate(items if isinstance(items, list) else ())
+        if isinstance(item, dict) and item.get("type") == "additional_tools"
+    ]
+    if "tools" not in body and not brought:
+        return _NONE
+    return _read.of((body.get("tools"), brought), lambda: _tools_in(body, brought))
+
+
+def _tools_in(body: JsonObject, brought: list[tuple[int, JsonObject]]) -> Tools:
     found = _Found()
     found.add_all(get(body, "tools", list, default=()), ("tools",))
-    items = body.get("input")
-    for at, item in enumerate(items if isinstance(items, list) else ()):
-        if isinstance(item, dict) and item.get("type") == "additional_tools":
-            where: Where = ("input", at)
-            found.add_all(get(item, "tools", list, where, default=()), (*where, "tools"))
+    for at, item in brought:
+        where: Where = ("input", at)
+        found.add_all(get(item, "tools", list, where, default=()), (*where, "tools"))
     return Tools(tuple(found.own.values()), tuple(found.server), tuple(found.ignored))
 
 
