@@ -3,8 +3,9 @@
 Pure values. Lists keep the order of the wire. Parts are frozen; a repair makes new ones.
 """
 
-from collections.abc import Mapping
-from dataclasses import field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import field, fields
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from mcp_proxy.values import value
@@ -224,7 +225,7 @@ class Conversation:
 
     def without_history(self) -> "Conversation":
         """What its answer is read and written by: everything but what has been said."""
-        return replace(self, messages=(), system=())
+        return Conversation(self.dialect, self.model, (), (), *_beyond_history(self))
 
     def identity(self) -> str:
         """The same for every turn of a conversation: the client's session id, else how its first
@@ -242,6 +243,12 @@ class Conversation:
                     text = texts[0] if len(texts) == 1 else "\n".join(texts)
                     return text if len(text) <= _LONGEST_NAME else _ends(text)
         return ""
+
+
+_beyond_history: Final[Callable[[Conversation], tuple[Any, ...]]] = attrgetter(
+    *(each.name for each in fields(Conversation)[4:])
+)
+"""All fields after `messages` and `system`; `replace` would look at each of them four times."""
 
 
 def _ends(text: str) -> str:

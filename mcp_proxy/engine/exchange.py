@@ -203,7 +203,7 @@ class Exchange:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = await runtime.projects.of(account, token)
         call = await self._prepare(candidate, place, token, project, host)
-        prepared = self._prepared = self._put_away(candidate.model)
+        prepared = self._put_away(candidate.model)
         self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
         whole = forwarded and not self._wants_stream
@@ -278,11 +278,12 @@ class Exchange:
             strip_thinking=self._plan.strip_thinking,
             has_media=self._has_media,
             may_forward=self._may_forward,
+            keep=self._again is None,
         )
         return call
 
     def _put_away(self, model: str) -> Prepared:
-        """What was prepared, with what was asked let go of until another attempt needs it.
+        """What was prepared; what was asked is let go of until another attempt needs it.
 
         So memory holds one request's thousands of objects at a time, instead of those of all that
         wait for their answers.
@@ -291,10 +292,9 @@ class Exchange:
         if incoming is None or prepared is None:
             raise RuntimeError("nothing was prepared")
         self._units = self._runtime.estimates.measured(model, incoming.conversation)
-        if self._again is None:
-            return prepared
-        self._incoming = None
-        return replace(prepared, conversation=prepared.conversation.without_history())
+        if self._again is not None:
+            self._incoming = None
+        return prepared
 
     async def _refusal(
         self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer

@@ -60,7 +60,8 @@ class Prepared:
     model: ModelInfo
     dialect: str
     conversation: Conversation
-    """Settled, repaired and with its media, unless it was forwarded."""
+    """Settled, repaired and with its media, unless it was forwarded; see `prepare` for how much of
+    it is held."""
     stripped: bool = False
     """Whether all thinking was taken out of the history."""
     forwarded: bool = False
@@ -85,10 +86,12 @@ async def prepare(
     strip_thinking: bool,
     has_media: bool,
     may_forward: bool,
+    keep: bool,
 ) -> tuple[Prepared, UpstreamCall]:
     """The request as the candidate can take it. Raises BadRequest for what it cannot.
 
-    `ask.dialect` is the dialect it will be in; see `dialect_of`.
+    `ask.dialect` is the dialect it will be in; see `dialect_of`. `keep`: the history is held, so
+    that another attempt can be made of what was prepared.
     """
     place = provider(candidate.account.provider)
     conversation = incoming.conversation
@@ -99,10 +102,11 @@ async def prepare(
             wants_stream = conversation.wants_stream
             ask = replace(ask, stream=wants_stream, client_headers=incoming.headers)
             call = place.build_call(body, ask)
-            return Prepared(ask.model, ask.dialect, conversation, forwarded=True), call
+            kept = conversation if keep else conversation.without_history()
+            return Prepared(ask.model, ask.dialect, kept, forwarded=True), call
     if has_media:
         conversation = await runtime.media.inline(conversation)
-    return _rendered(runtime, conversation, ask, strip_thinking=strip_thinking)
+    return _rendered(runtime, conversation, ask, strip_thinking=strip_thinking, keep=keep)
 
 
 def dialect_of(
@@ -222,7 +226,7 @@ def _end_of_string(raw: bytes, start: int) -> int:
 
 
 def _rendered(
-    runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool
+    runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool, keep: bool
 ) -> tuple[Prepared, UpstreamCall]:
     model = ask.model
     if strip_thinking:
@@ -237,7 +241,8 @@ def _rendered(
     notes = (*dropped, *repaired)
     if conversation.server_tools and not _searches(body):
         notes += ("web search is left out: this model has none, or none beside other tools",)
-    prepared = Prepared(model, ask.dialect, conversation, stripped=strip_thinking, notes=notes)
+    kept = conversation if keep else conversation.without_history()
+    prepared = Prepared(model, ask.dialect, kept, stripped=strip_thinking, notes=notes)
     return prepared, _call(conversation, body, ask)
 
 

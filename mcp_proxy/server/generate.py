@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -107,15 +106,10 @@ async def _whole(
     return json_answer(call, rendered, headers=told)
 
 
-class _Received(NamedTuple):
-    dialect: ClientDialect
-    incoming: Incoming
-    thread: Thread | None
-    again: Callable[[], Incoming] | None
-    """Reads the body once more; None when the request is more than its body."""
-
-
-async def _received(runtime: Runtime, call: Call, target: PathTarget | None) -> _Received:
+async def _received(
+    runtime: Runtime, call: Call, target: PathTarget | None
+) -> tuple[ClientDialect, Incoming, Thread | None, Callable[[], Incoming] | None]:
+    """The request, and what reads its body once more unless the request is more than its body."""
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
@@ -131,7 +125,7 @@ async def _received(runtime: Runtime, call: Call, target: PathTarget | None) -> 
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
     await runtime.look_for(conversation.model)  # it may show who takes the bytes as they are
     if thread is not None:
-        return _Received(dialect, Incoming(conversation, len(body)), thread, None)
+        return dialect, Incoming(conversation, len(body)), thread, None
     headers = call.request.headers
 
     def incoming(parsed: JsonObject, conversation: Conversation) -> Incoming:
@@ -143,7 +137,7 @@ async def _received(runtime: Runtime, call: Call, target: PathTarget | None) -> 
         parsed = read_object(body)
         return incoming(parsed, dialect.parse_request(parsed, headers, target))
 
-    return _Received(dialect, incoming(parsed, conversation), None, again)
+    return dialect, incoming(parsed, conversation), None, again
 
 
 async def _stream(
