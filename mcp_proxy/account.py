@@ -1,12 +1,14 @@
 """Accounts and candidates as plain values. Knows nothing of files, networks or policy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from mcp_proxy.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Secret:
     """A token or key. It never prints itself: not in repr, str, format, or a traceback."""
 
@@ -22,7 +24,7 @@ class Secret:
         return "…"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credential:
     """What signs an account in. Which fields are set depends on the provider."""
 
@@ -43,7 +45,7 @@ class Credential:
         return self.source is not None or self.file is not None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """One `[[accounts]]` entry of accounts.toml."""
 
@@ -74,7 +76,7 @@ class Account:
     """Keys of the entry that this version does not know; written back unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """One way to answer a request: an account and the model to ask it for."""
 

@@ -5,11 +5,12 @@ after that reads message text. Policy turns failures into another try or into on
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from mcp_proxy.account import Secret
 from mcp_proxy.spelling import suggestion
+from mcp_proxy.values import value
 
 
 class FailureKind(StrEnum):
@@ -42,7 +43,7 @@ class Scope(StrEnum):
     ACCOUNT = "account"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """One upstream call that did not give an answer."""
 

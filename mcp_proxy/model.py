@@ -1,7 +1,8 @@
 """What is known about one model. The catalogue of them is in `policy/models.py`."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from mcp_proxy.values import value
 
 
 class Family(StrEnum):
@@ -25,7 +26,7 @@ class Family(StrEnum):
         return cls.OTHER
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ThinkingSpec:
     """How a model takes instructions about thinking."""
 
@@ -38,7 +39,7 @@ class ThinkingSpec:
     can_be_off: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelInfo:
     """Facts about one model id of one provider."""
 

@@ -5,7 +5,6 @@ Hub, not pairs: every dialect knows `Conversation`, `Event` and `Reply`, and no 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -22,7 +21,7 @@ JsonObject = dict[str, Any]
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorReply:
     """An error in a dialect's own shape: status, extra headers, JSON body."""
 
@@ -46,7 +45,7 @@ class ReplyFrame:
     conversation: Conversation
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PathTarget:
     """What a dialect that names the model in the path says there (Gemini)."""
 

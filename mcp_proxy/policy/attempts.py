@@ -28,6 +28,7 @@ from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.routes import Stage
 from mcp_proxy.policy.selection import Busy, Chooser, Situation
 from mcp_proxy.policy.standing import Mark, MarkKind
+from mcp_proxy.values import value
 
 BURST_HINT: Final = 3.0
 BURST_WAITS: Final = 2
@@ -69,7 +70,7 @@ def mark_for(failure: Failure, credential_id: str, now: float) -> Mark | None:
     return Mark(kind, failure.detail, now, credential_id, failure.url) if kind else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rules:
     """Settings that an attempt obeys."""
 

@@ -7,7 +7,7 @@ any of its spellings (cloudcode.md 8.3), a class (haiku, sonnet, opus, and any c
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final
@@ -17,6 +17,7 @@ from mcp_proxy.errors import UnknownModel
 from mcp_proxy.policy.fallback import FallbackTable, fallback_models
 from mcp_proxy.policy.models import CATALOGUES, CLASS_DEFAULTS, GEMINI_KINDS
 from mcp_proxy.spelling import alike
+from mcp_proxy.values import value
 
 _ALIAS_HOPS: Final = 2
 
@@ -24,7 +25,7 @@ _LISTS_LEAVE_OUT: Final = frozenset({"antigravity"})
 """Places whose lists do not have everything that they serve; elsewhere a list is the last word."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stage:
     """One model and everybody who can be asked for it. A request may have several, in order."""
 
@@ -36,7 +37,7 @@ class Stage:
     """The candidates are to be asked in this order; else the strategy chooses among them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouteTarget:
     """One `[[routes.NAME]]` entry."""
 
@@ -45,7 +46,7 @@ class RouteTarget:
     account: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chain:
     """One `[chains."MODEL"]` section."""
 
@@ -54,7 +55,7 @@ class Chain:
     """After these every other account that serves the model, in the order they were added."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Routing:
     """The part of config.toml that gives names a meaning."""
 
@@ -217,7 +218,7 @@ def fallback_stages(model: str, directory: Directory, table: FallbackTable) -> t
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Lookup:
     directory: Directory
     routing: Routing

@@ -10,7 +10,7 @@ Knows nothing of storage: rows go out through `SealCollector.found` and come in 
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import is_
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +26,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.events import Event, PartClosed, PartKind, PartOpened, TextDelta, ThinkingDelta
 from mcp_proxy.model import Family, ModelInfo
+from mcp_proxy.values import value
 
 JsonObject = dict[str, Any]
 
@@ -260,7 +261,7 @@ class SealCollector:
         self._found.append((_call_key(call_id), row))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredSeals:
     """`SealLookup` over the rows that `SealCollector` found."""
 

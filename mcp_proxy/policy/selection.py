@@ -6,12 +6,12 @@ at or below its soft limit comes after those above it, and unknown quota never c
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from mcp_proxy.account import Candidate
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Ledger, OnChange, soft_threshold
+from mcp_proxy.values import value
 
 Busy = Callable[[str], int]
 """Account id -> calls in flight."""
@@ -25,7 +25,7 @@ LONGEST_IDLE: Final = 3600.0
 UNKNOWN_QUOTA: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Situation:
     """What a choice is made from, beside the candidates themselves."""
 

@@ -4,12 +4,13 @@ Values and their meaning at a moment; the rules that change them are in `ledger.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Literal, cast, get_args
 
 from mcp_proxy.errors import FailureKind
+from mcp_proxy.values import value
 
 JsonObject = dict[str, Any]
 
@@ -30,7 +31,7 @@ PastFigures = tuple[tuple[float, float], ...]
 """Pairs of a Unix time and the fraction that was left then."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """What is known of one account with one model, or with a bucket that models share."""
 
@@ -68,7 +69,7 @@ class Standing:
 MarkKind = Literal["invalid", "suspended", "verification", "misconfigured"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mark:
     """Why an account is out until its owner acts. Survives restarts."""
 

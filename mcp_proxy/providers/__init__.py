@@ -5,7 +5,7 @@ places with a key and one dialect have in common.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -34,7 +34,7 @@ class SignIn(StrEnum):
     ADC = "adc"  # Google's application default credentials, or a service-account file
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderSettings:
     """`[providers.NAME]` of config.toml with the environment laid over it."""
 
@@ -62,7 +62,7 @@ class UpstreamCall:
     """What is secret in headers and body, to be kept out of what is told of the answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenAnswer:
     """What a token endpoint gave. `refresh_token` is set when it rotated."""
 
@@ -73,7 +73,7 @@ class TokenAnswer:
     """Base URL that the token is good for, when the endpoint says so (Copilot)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QuotaReading:
     """One figure: how much is left of what, until when."""
 
@@ -90,7 +90,7 @@ class QuotaReading:
     """With `window`: only models of this bucket (`ModelInfo.bucket`) draw on it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reading:
     """What one poll said."""
 
@@ -101,7 +101,7 @@ class Reading:
     """Name of the subscription, for people."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Poll:
     """A question about an account: its models, its quota, or both."""
 

@@ -6,19 +6,19 @@ that needs no change is the same object.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from operator import is_
 from typing import Any, Final
 
 from mcp_proxy.providers.body_edits import JsonObject, less
 from mcp_proxy.providers.loose_json import objects
+from mcp_proxy.values import value
 
 VERSION: Final = "2023-06-01"
 """`anthropic-version` of bodies that every vendor takes."""
 INTERLEAVED: Final = "interleaved-thinking-2025-05-14"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """What a place does not take of a Messages body."""
 

@@ -7,7 +7,7 @@ rebinding its own name to 127.0.0.1 even read the answers. Its Host or Origin gi
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -16,12 +16,13 @@ from multidict import CIMultiDictProxy
 
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.values import value
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cors:
     """Cross-origin access for pages of exactly these origins; off when there are none."""
 
@@ -48,7 +49,7 @@ class Cors:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Door:
     """The rules of one listening server."""
 

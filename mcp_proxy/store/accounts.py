@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from mcp_proxy.store.entries import FIELD_NAMES, WrongEntry, entry_fields, read_
 from mcp_proxy.store.environment import NOTHING_SET, Environment
 from mcp_proxy.store.locks import FileLock
 from mcp_proxy.store.toml_text import MalformedToml, TomlTable, parse_toml
+from mcp_proxy.values import value
 
 _VERSION = 1
 _HEADER = (
@@ -35,7 +35,7 @@ _HEADER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """One entry that was passed over."""
 
@@ -47,7 +47,7 @@ class Problem:
         return f"{self.where}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Loaded:
     """What accounts.toml holds, in its order, and behind it the accounts of the environment."""
 

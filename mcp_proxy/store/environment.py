@@ -4,7 +4,6 @@ They last as long as the process and are never written down. Pure: the variables
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from mcp_proxy.store.addresses import checked_url
 from mcp_proxy.store.checks import WrongValue
 from mcp_proxy.store.entries import USUAL_SOURCE
 from mcp_proxy.store.setting import SWITCH
+from mcp_proxy.values import value
 
 Env = Mapping[str, str]
 _T = TypeVar("_T")
@@ -58,7 +58,7 @@ _CLASSES = {"opus": 0, "sonnet": 0, "haiku": 1}
 """Class name -> whether the big model (0) or the small one (1) stands for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Environment:
     """What the variables add to accounts.toml."""
 

@@ -5,15 +5,16 @@ systemd.exec(5)) stands for the platform's; a variable of ours or a flag beats b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from mcp_proxy.values import value
+
 APP = "mcproxy"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Paths:
     """A path named in a variable or flag replaces its default entirely."""
 

@@ -1,12 +1,13 @@
 """What a setting is: its name in each place it can be set, how it is read, what it is for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from mcp_proxy.account import Secret
 from mcp_proxy.store import checks
 from mcp_proxy.store.checks import WrongValue
+from mcp_proxy.values import value
 
 _SWITCH_WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -14,7 +15,7 @@ _SWITCH_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Kind:
     """A type of value: `check` takes what TOML or a flag gives, `from_text` a variable's text."""
 
@@ -22,7 +23,7 @@ class Kind:
     from_text: Callable[[str], object] = str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Setting:
     """One row of the table that help, variables and config.toml are read by."""
 

@@ -6,7 +6,7 @@ is wrong keeps the program from starting with half of it; a key that nobody know
 
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from mcp_proxy.store.setting import (
     whole,
 )
 from mcp_proxy.store.toml_text import MalformedToml, TomlTable, parse_toml
+from mcp_proxy.values import value
 
 CONFIG_EXIT = 78
 USAGE_EXIT = 2
@@ -40,7 +41,7 @@ STRATEGIES = ("sticky", "round-robin", "hybrid")
 LOG_FORMATS = ("auto", "text", "json")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerSettings:
     """`[server]`: the side that clients see."""
 
@@ -85,7 +86,7 @@ class ServerSettings:
         return self.cors_allow_origin if self.cors_enabled else ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LimitSettings:
     """`[limits]`: when an account is spared, how long a request waits."""
 
@@ -106,7 +107,7 @@ class LimitSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FallbackSettings:
     """`[fallback]`: another model family instead of a refusal."""
 
@@ -121,7 +122,7 @@ class FallbackSettings:
     """What config.toml says; it replaces the default list of the models it names."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """Everything that can be set."""
 
