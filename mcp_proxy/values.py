@@ -14,8 +14,8 @@ def value(cls: type[_T]) -> type[_T]:
 
     Freezing at run time makes construction three times as dear (0.67 against 0.20 us for four
     fields), and every turn of a client makes one of these for each block of its whole history.
-    And a dataclass writes and compiles each method of each class anew, 0.4 to 1 ms for one, when
-    there are a hundred to be made before the server can listen; these share theirs.
+    And a dataclass writes and compiles its methods for each class anew, which takes 0.4 to 1 ms,
+    and there are dozens to be made before the server can listen; these share all but `__init__`.
     """
     made = dataclass(slots=True, eq=False, repr=False)(cls)
     shared = {"__eq__": _equal, "__hash__": _hash, "__repr__": _shown, "_values": _getter(made)}
@@ -31,6 +31,7 @@ def _getter(made: type) -> Callable[[object], Any]:
 
 
 def _equal(self: Any, other: Any) -> Any:
+    """A bool, or NotImplemented for another class."""
     kind: Any = type(self)
     if type(other) is not kind:
         return NotImplemented

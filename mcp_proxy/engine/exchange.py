@@ -202,8 +202,8 @@ class Exchange:
         if len(steps) > known:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = await runtime.projects.of(account, token)
-        call = await self._prepare(candidate, place, token, project, host)
-        prepared = self._put_away(candidate.model)
+        prepared, call = await self._prepare(candidate, token, project, host)
+        self._put_away(candidate.model)
         self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
         whole = forwarded and not self._wants_stream
@@ -229,12 +229,12 @@ class Exchange:
         self,
         conversation: Conversation,
         candidate: Candidate,
-        place: Provider,
         token: Secret,
         project: str | None,
         host: int,
     ) -> Ask:
         runtime, account = self._runtime, candidate.account
+        place = provider(account.provider)
         settings = runtime.settings.provider(account.provider)
         model = runtime.models.of(candidate)
         avoided = runtime.models.avoided(account, model)
@@ -251,17 +251,20 @@ class Exchange:
             avoided=avoided,
         )
 
-    async def _prepare(
-        self, candidate: Candidate, place: Provider, token: Secret, project: str | None, host: int
-    ) -> UpstreamCall:
-        """The call that asks the candidate; what it was made of is in `_prepared`."""
-        held = self._prepared if self._incoming is not None else None
-        if self._incoming is None and self._again is not None:
+    def _asked(self) -> Incoming:
+        """What is asked, read again when it was put away."""
+        if self._incoming is None:
+            if self._again is None:
+                raise RuntimeError("nothing is asked any more: the answer has begun")
             self._incoming = self._again()
-        incoming = self._incoming
-        if incoming is None:
-            raise RuntimeError("nothing is asked any more: the answer has begun")
-        ask = self._ask(incoming.conversation, candidate, place, token, project, host)
+            self._prepared = None  # it is without the history
+        return self._incoming
+
+    async def _prepare(
+        self, candidate: Candidate, token: Secret, project: str | None, host: int
+    ) -> tuple[Prepared, UpstreamCall]:
+        incoming, held = self._asked(), self._prepared
+        ask = self._ask(incoming.conversation, candidate, token, project, host)
         if (
             held is not None
             and not held.forwarded
@@ -269,7 +272,7 @@ class Exchange:
             and held.dialect == ask.dialect
             and held.stripped == self._plan.strip_thinking
         ):
-            return call_again(held, ask)
+            return held, call_again(held, ask)
         self._prepared, call = await prepare(
             self._runtime,
             incoming,
@@ -280,21 +283,17 @@ class Exchange:
             may_forward=self._may_forward,
             keep=self._again is None,
         )
-        return call
+        return self._prepared, call
 
-    def _put_away(self, model: str) -> Prepared:
-        """What was prepared; what was asked is let go of until another attempt needs it.
+    def _put_away(self, model: str) -> None:
+        """Measures what is asked, and lets go of it until another attempt needs it.
 
         So memory holds one request's thousands of objects at a time, instead of those of all that
         wait for their answers.
         """
-        incoming, prepared = self._incoming, self._prepared
-        if incoming is None or prepared is None:
-            raise RuntimeError("nothing was prepared")
-        self._units = self._runtime.estimates.measured(model, incoming.conversation)
+        self._units = self._runtime.estimates.measured(model, self._asked().conversation)
         if self._again is not None:
             self._incoming = None
-        return prepared
 
     async def _refusal(
         self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer

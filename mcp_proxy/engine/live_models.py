@@ -50,9 +50,7 @@ class LiveModels:
 
     def of(self, candidate: Candidate) -> ModelInfo:
         """A candidate's model, as `get` has it."""
-        models = self._models.get(candidate.account.id)
-        found = models.get(candidate.model) if models is not None else None
-        return found if found is not None else info(candidate.model, candidate.account.provider)
+        return self.get(candidate.account, candidate.model)
 
     def seen(self, account: Account, models: Sequence[ModelInfo]) -> bool:
         """Takes in a list; True when it says something new. An empty list says nothing."""

@@ -44,7 +44,7 @@ class Incoming:
     size: int
     """Bytes of the body."""
     body: bytes = field(default=b"", repr=False)
-    """As it came, when an account might take it so; else it has been let go."""
+    """As it came, when an account might take it so; else empty."""
     parsed: JsonObject = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -154,10 +154,6 @@ class Contents:
         for part in parts:
             if type(part) is ToolCall:
                 calls.append(self._call(part, not calls))
-            elif type(part) is Text and part.seal is None:
-                text = part.text
-                if text and not text.isspace():
-                    texts.append({"text": text})
             elif type(part) is Thinking:
                 if self._keeps_thoughts and part.seal is not None and not part.redacted:
                     thoughts.append(_thought(part.text, part.seal.value))

@@ -164,8 +164,7 @@ class GeminiStreamParser:
     def _part(self, part: JsonObject, record: JsonObject, out: list[Event]) -> None:
         if self._finished:
             return
-        if not self._started:
-            self._start(record, out)
+        self._start(record, out)
         # Read before an empty text is passed over: Gemini signs those, too (pitfall 16).
         signature = part.get("thoughtSignature") or part.get("thought_signature")
         seal = Seal(self._model.origin, signature) if signature else None
@@ -186,8 +185,9 @@ class GeminiStreamParser:
             self._opens(PartKind.VERBATIM, None, out, whole=Verbatim(NAME, part))
 
     def _start(self, record: JsonObject, out: list[Event]) -> None:
-        self._started = True
-        out.append(Started(record.get("responseId"), record.get("modelVersion")))
+        if not self._started:
+            self._started = True
+            out.append(Started(record.get("responseId"), record.get("modelVersion")))
 
     def _thought(self, text: str, seal: Seal | None, out: list[Event]) -> None:
         # A signature ends a block of thoughts: unsigned ones after it begin another.
@@ -266,9 +266,8 @@ class GeminiStreamParser:
             raise broken(detail, _BROKEN_TURN[reason])
         if stop is Stop.END and not self._seen:
             raise empty()
-        if not self._started:
-            self._start(record, out)
-        search = read_grounding(self._grounding) if self._grounding else None
+        self._start(record, out)
+        search = read_grounding(self._grounding)
         if search is not None:
             self._opens(PartKind.SEARCH, None, out, whole=search)
         self._closes(out)
