@@ -32,6 +32,7 @@ class FailureKind(StrEnum):
     UPSTREAM = "upstream"  # a 5xx, a broken or cut answer, something that is not the API at all
     EMPTY = "empty"  # a well-formed answer without any content
     NETWORK = "network"  # no connection, DNS, TLS, reset
+    UNTRUSTED = "untrusted"  # the host's certificate is not accepted; it would not be next time
     SLOW = "slow"  # silent past the time-out
 
 

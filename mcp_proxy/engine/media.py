@@ -13,6 +13,7 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
+from mcp_proxy import trust
 from mcp_proxy.conversation import Conversation, Media, Message, Part, Text, ToolResult
 from mcp_proxy.dialects.inline_data import is_data_url, read_data_url
 from mcp_proxy.engine.public_addresses import AddressRefused, CheckedResolver, Rule, is_elsewhere
@@ -110,7 +111,10 @@ class MediaFetcher:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=self._resolver, use_dns_cache=False, force_close=True
+                    resolver=self._resolver,
+                    use_dns_cache=False,
+                    force_close=True,
+                    ssl=trust.authorities(),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=_HEADERS,

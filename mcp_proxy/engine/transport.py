@@ -18,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from mcp_proxy import trust
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import UpstreamCall
@@ -175,6 +176,8 @@ class Transport:
         limit = self._timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
         if silence is not None:
             limit = _patience(silence)
+        proxy = call.proxy or self._proxy_for(call.url)
+        is_plain = proxy is None and call.url.startswith("http:")
         try:
             response = await self._session.request(
                 call.method,
@@ -182,7 +185,8 @@ class Transport:
                 data=aiohttp.BytesPayload(call.body),  # else the library would look for its kind
                 headers=call.headers,
                 allow_redirects=False,
-                proxy=call.proxy or self._proxy_for(call.url),
+                proxy=proxy,
+                ssl=True if is_plain else trust.authorities(),
                 timeout=limit,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as cause:
@@ -225,8 +229,13 @@ def _failure_of(cause: BaseException, host: str) -> Failure:
             if "connect" in str(cause).lower():
                 return Failure(FailureKind.NETWORK, f"{host} did not accept a connection in time")
             return Failure(FailureKind.SLOW, f"{host} stayed silent for too long")
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Failure(FailureKind.NETWORK, f"the certificate or TLS of {host} is not trusted")
+        case aiohttp.ClientConnectorCertificateError():
+            refusal = trust.not_trusted(host, cause.certificate_error)
+            return Failure(FailureKind.UNTRUSTED, str(refusal))
+        case aiohttp.ClientConnectorSSLError():
+            return Failure(FailureKind.NETWORK, f"no TLS with {host}: {trust.why(cause.os_error)}")
+        case ssl.SSLError():
+            return Failure(FailureKind.NETWORK, f"TLS with {host} broke: {trust.why(cause)}")
         case aiohttp.ClientConnectorError() | OSError():
             reason = getattr(cause, "strerror", None) or type(cause).__name__
             return Failure(FailureKind.NETWORK, f"no connection to {host}: {reason}")

@@ -7,7 +7,8 @@ The caller alternates `next` with `failed` or `succeeded`. Rules, in the order t
 2. Limits: each account that can serve is asked at most once. A hint under 3 s is waited for on
    the same account, twice at most; then, and with a longer one, the next account is asked.
 3. Faults: `fault_tries` tries for a model in all, other accounts and other hosts first. An
-   overloaded model is the same for everybody, so its retries stay with the account.
+   overloaded model is the same for everybody, so its retries stay with the account. A host whose
+   certificate is not accepted is not asked again.
 4. An account that only its owner can mend is marked, and the next one asked.
 5. Nobody left but limited accounts: wait for the soonest while that is within `max_wait`.
 6. Else, with `fallback`, the stand-ins of the model asked for, by the same rules.
@@ -353,6 +354,15 @@ class AttemptPlan:
                 return
         self._pause = Wait(pause, f"{candidate.account.id}: {failure.kind}")
 
+    def _after_distrust(self, failure: Failure, now: float) -> None:
+        """Neither time nor another of its hosts would help; another account may be elsewhere."""
+        candidate = self._tried()
+        self._trail(candidate).out = failure
+        tries = self._fault_counts.get(candidate.key, 0) + 1
+        self._fault_counts[candidate.key] = tries
+        if tries >= self._rules.fault_tries:
+            self._dead[candidate.key] = failure
+
     def _after_expiry(self, failure: Failure, now: float) -> None:
         """The caller gets a fresh token; a second refusal is not a matter of age."""
         candidate = self._tried()
@@ -478,6 +488,8 @@ class AttemptPlan:
         ]
         if left_out and all(failure.kind is FailureKind.NOT_FOUND for failure in left_out):
             return refusals.not_found(self.asked, left_out[-1])
+        if left_out and all(failure.kind is FailureKind.UNTRUSTED for failure in left_out):
+            return refusals.faulty(self.asked, left_out[-1], self.attempts, now)
         return refusals.no_account(self.asked, self._reasons())
 
     def _reasons(self) -> list[tuple[Account, Mark | Failure | None]]:
@@ -539,6 +551,7 @@ _AFTER: Final[Mapping[FailureKind, Callable[[AttemptPlan, Failure, float], None]
     FailureKind.UPSTREAM: AttemptPlan._after_fault,
     FailureKind.EMPTY: AttemptPlan._after_fault,
     FailureKind.NETWORK: AttemptPlan._after_fault,
+    FailureKind.UNTRUSTED: AttemptPlan._after_distrust,
     FailureKind.SLOW: AttemptPlan._after_fault,
     FailureKind.AUTH_EXPIRED: AttemptPlan._after_expiry,
     FailureKind.AUTH_REVOKED: AttemptPlan._after_mark,

@@ -7,6 +7,7 @@ from typing import TypeVar
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.providers import Provider, UpstreamCall
 from mcp_proxy.signin.http import Answer
+from mcp_proxy.trust import NotTrusted
 
 Send = Callable[[UpstreamCall], Answer]
 _T = TypeVar("_T")
@@ -29,8 +30,10 @@ def asked(
 
 
 def exchanged(call: UpstreamCall, send: Send) -> Answer | Failure:
-    """The answer of whatever status; NETWORK when there was none."""
+    """The answer of whatever status; NETWORK or UNTRUSTED when there was none."""
     try:
         return send(call)
+    except NotTrusted as cause:
+        return Failure(FailureKind.UNTRUSTED, str(cause))
     except OSError as cause:
         return Failure(FailureKind.NETWORK, str(cause) or type(cause).__name__)

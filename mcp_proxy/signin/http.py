@@ -5,11 +5,13 @@ the quick verbs quick and runs in whatever thread calls it.
 """
 
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from mcp_proxy import trust
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers import UpstreamCall
 
@@ -25,20 +27,28 @@ class Answer(NamedTuple):
 
 
 def send(call: UpstreamCall, timeout: float = TIMEOUT) -> Answer:
-    """The answer, of whatever status; redirects are not followed. OSError when there is none."""
+    """The answer, of whatever status; redirects are not followed.
+
+    OSError when there is none; NotTrusted when that is for the certificate of the host.
+    """
     request = urllib.request.Request(  # noqa: S310 - checked_url has let http(s) through only
         call.url,
         data=call.body if call.method == "POST" else None,
         headers=dict(call.headers),
         method=call.method,
     )
-    opener = urllib.request.build_opener(_proxies(call), _AsItIs())
+    handlers: list[urllib.request.BaseHandler] = [_proxies(call), _AsItIs()]
+    if not call.url.startswith("http:"):
+        handlers.append(urllib.request.HTTPSHandler(context=trust.authorities()))
+    opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(request, timeout=timeout) as reply:
             body = reply.read(_LARGEST_ANSWER)
             headers = {name.lower(): value for name, value in reply.headers.items()}
             return Answer(reply.status, headers, body)
     except urllib.error.URLError as cause:
+        if isinstance(cause.reason, ssl.SSLCertVerificationError):
+            raise trust.not_trusted(_host(call), cause.reason) from cause
         raise OSError(f"{_host(call)}: {cause.reason}") from cause
     except http.client.HTTPException as cause:
         raise OSError(f"{_host(call)}: {cause!r}") from cause

@@ -222,6 +222,23 @@ def test_an_empty_answer_is_retried_twice_where_it_came_from() -> None:
     request.tries("a").fails(empty).gives_up(ErrorKind.UPSTREAM, "no content")
 
 
+def test_a_host_whose_certificate_is_not_accepted_is_asked_once() -> None:
+    distrusted = fault(FailureKind.UNTRUSTED, "the certificate is not accepted")
+    play(plan(["a", "b"])).tries("a").fails(distrusted).tries("b").succeeds()
+    request = play(plan(["a"])).tries("a").fails(distrusted)
+    request.gives_up(ErrorKind.UPSTREAM, "1 attempt: the certificate")
+
+
+def test_hosts_that_are_not_accepted_count_as_faults_and_lead_to_a_stand_in() -> None:
+    distrusted = fault(FailureKind.UNTRUSTED, "the certificate is not accepted")
+    request = play(plan(["a", "b", "c", "d"]))
+    for name in "abc":
+        request.tries(name).fails(distrusted)
+    request.gives_up(ErrorKind.UPSTREAM, "3 attempts: the certificate")
+    request = play(plan(["a"], fallback=True, fallbacks={OPUS: [PRO]}))
+    request.tries("a").fails(distrusted).tries("a", model=PRO).succeeds()
+
+
 def test_accounts_that_keep_breaking_are_asked_last_but_never_waited_for() -> None:
     scene = plan(["a", "b"])
     assert served(scene) == "a"

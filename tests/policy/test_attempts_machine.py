@@ -42,7 +42,10 @@ failures: st.SearchStrategy[Callable[[float], Failure]] = st.one_of(
     st.builds(capacity, hints),
     st.builds(fault, st.sampled_from(sorted(FAULTS - {FailureKind.CAPACITY}))),
     st.builds(fault, st.sampled_from([FailureKind.AUTH_EXPIRED, FailureKind.SEAL])),
-    st.builds(fault, st.sampled_from([FailureKind.MISCONFIGURED, FailureKind.NOT_FOUND])),
+    st.builds(
+        fault,
+        st.sampled_from([FailureKind.MISCONFIGURED, FailureKind.NOT_FOUND, FailureKind.UNTRUSTED]),
+    ),
     st.builds(
         needs_owner,
         st.sampled_from([FailureKind.AUTH_REVOKED, FailureKind.SUSPENDED]),

@@ -4,6 +4,7 @@ A provider is reached when it answers anything at all; whether an account works 
 `accounts verify` asks.
 """
 
+import ssl
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -11,6 +12,7 @@ from functools import partial
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from mcp_proxy import trust
 from mcp_proxy.account import Account
 from mcp_proxy.cli.checks.finding import Finding, Look, at_once, ok, problem, warning
 from mcp_proxy.loopback import is_loopback
@@ -68,32 +70,30 @@ def _urls(account: Account, settings: Settings) -> tuple[str, ...]:
 
 
 def _reach(url: str) -> Finding:
-    import ssl
-    from urllib.request import ProxyHandler, Request, build_opener
+    from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
     parts = urlsplit(url)
     root = f"{parts.scheme}://{parts.netloc}/"
     # Loopback is never behind a proxy, whatever the variables say.
-    direct = [ProxyHandler({})] if is_loopback(parts.hostname or "") else []
+    proxies = ProxyHandler({}) if is_loopback(parts.hostname or "") else ProxyHandler()
+    secure = HTTPSHandler(context=trust.authorities())
     request = Request(root, method="HEAD", headers={"User-Agent": "mcproxy"})  # noqa: S310
     started = time.monotonic()
     try:
-        with build_opener(*direct).open(request, timeout=ONE_WITHIN) as answer:
+        with build_opener(proxies, secure).open(request, timeout=ONE_WITHIN) as answer:
             date = answer.headers.get("Date")
     except HTTPError as refusal:
         date = refusal.headers.get("Date")
         refusal.close()
     except URLError as cause:
         if isinstance(cause.reason, ssl.SSLError):
-            return problem(f"{root}: its certificate is not accepted: {cause.reason}", _TLS)
+            why = trust.why(cause.reason)
+            return problem(f"{root}: its certificate is not accepted: {why}", trust.MENDS)
         return problem(f"{root}: cannot be reached: {cause.reason}", _MEND)
     except (OSError, ValueError) as cause:
         return problem(f"{root}: cannot be reached: {cause}", _MEND)
     took = time.monotonic() - started
     return _clock(root, date) or ok(f"{root}: answers in {took * 1000:.0f} ms")
-
-
-_TLS = "look at the clock, and at what stands between here and there; SSL_CERT_FILE names own CAs"
 
 
 def _clock(root: str, date: str | None) -> Finding | None:
