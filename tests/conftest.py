@@ -199,5 +199,14 @@ async def upstream() -> AsyncIterator["DemoUpstream"]:
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked again is asked at once. How long it waits is told by `tests/policy`."""
+    from mcp_proxy.policy import attempts
+
+    at_once = {kind: (0.0,) * len(pauses) for kind, pauses in attempts._PAUSES.items()}
+    monkeypatch.setattr(attempts, "_PAUSES", at_once)
+
+
+@pytest.fixture
 def serving(upstream: "DemoUpstream", tmp_path: Path) -> Serving:
     return Serving(upstream, tmp_path)

@@ -11,6 +11,8 @@ from talkers import APIS, PNG, Talker, Wish, talker
 
 from mcp_proxy.demo.places import Answer
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 UPSTREAMS = {
     "anthropic": ("anthropic", "claude-sonnet-4-6"),
     "openai_chat": ("openai-compatible", "qwen3:8b"),

@@ -170,6 +170,7 @@ OUTAGES = {
 }
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("provider", ["codex", "copilot"])
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_a_token_endpoint_that_is_down_is_no_fault_of_the_account(tmp_path, provider, outage):

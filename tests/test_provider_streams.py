@@ -11,6 +11,8 @@ from served import settings_with
 
 from mcp_proxy.demo.refusals import Answer
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 Json = dict[str, Any]
 
 

@@ -148,6 +148,7 @@ async def test_the_end_of_the_program_waits_for_a_rotation(tmp_path):
 # ---------------------------------------------------------------------------------- failures
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_token_endpoint_that_is_down_never_takes_an_account_out(tmp_path, monkeypatch):
     monkeypatch.setattr(tokens_module, "PAUSE_AFTER_FAILURE", 0.05)
     async with serve(tmp_path, people=ADA) as rig:

@@ -266,6 +266,7 @@ PERSISTENT: list[tuple[Fault, int, str, int]] = [
 ]
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("fault", "status", "kind", "chat_status"), PERSISTENT)
 async def test_what_stays_broken_is_given_up_after_three_tries(
     tmp_path, fault, status, kind, chat_status
