@@ -40,6 +40,14 @@ def authorities() -> ssl.SSLContext:
     return context
 
 
+def bundle() -> str | bool:
+    """The same for `requests`, which by itself trusts a list of its own and no `SSL_CERT_FILE`.
+
+    True is that list; it has to do where the system keeps no file.
+    """
+    return ssl.get_default_verify_paths().cafile or True
+
+
 @contextmanager
 def not_yet_read() -> Iterator[None]:
     """While aiohttp is imported: it finds no certificates, and by itself trusts nobody."""

@@ -19,6 +19,8 @@ from mcp_proxy.store.settings import SETTINGS
 
 if TYPE_CHECKING:
     # Imported where they are used: suites of pure code start without aiohttp.
+    import trustme
+
     from mcp_proxy.demo.cloudcode import DemoUpstream
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -164,6 +166,22 @@ def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None
     yield set_zone
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def authority() -> "trustme.CA":
+    """One that nobody knows."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: "trustme.CA", tmp_path: Path) -> Path:
+    """The file that makes somebody trust the authority."""
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return file
 
 
 @pytest.fixture

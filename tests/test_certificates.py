@@ -29,19 +29,6 @@ class Front:
     """Connections, whether or not the visitor liked the certificate."""
 
 
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def bundle(authority, tmp_path) -> Path:
-    """The file that makes somebody trust the authority."""
-    file = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(file)
-    return file
-
-
 @asynccontextmanager
 async def front(authority: trustme.CA, upstream: DemoUpstream, name: str) -> AsyncIterator[Front]:
     """It passes bytes on; its certificate is for `name`."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from mcp_proxy import trust
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers.details import scrubbed
@@ -188,6 +189,7 @@ def _transport(account: Account, content: JsonObject) -> Callable[..., Any]:
 
     request = Request()
     url = account.token_url or text(content.get("token_uri")) or TOKEN_URL
+    request.session.verify = trust.bundle()
     request.session.trust_env = not is_loopback(urlsplit(url).hostname or "")
     if account.proxy is not None:
         request.session.proxies = {"http": account.proxy, "https": account.proxy}

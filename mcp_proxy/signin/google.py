@@ -16,6 +16,7 @@ import oauthlib.oauth2
 import requests
 from google_auth_oauthlib.flow import Flow
 
+from mcp_proxy import trust
 from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
@@ -91,7 +92,9 @@ class GoogleSignIn:
         # Google grants `openid` beside what was asked for; any change is an error to the library.
         session.scope = None
         session.max_redirects = 0
-        session.trust_env = not is_loopback(urlsplit(self._token_url).hostname or "")
+        session.verify = trust.bundle()
+        host = urlsplit(self._token_url).hostname or ""
+        session.trust_env = not is_loopback(host)
         try:
             with _plain_http_to_this_machine(self._token_url):
                 answer = self._flow.fetch_token(
@@ -100,10 +103,14 @@ class GoogleSignIn:
         except oauthlib.oauth2.OAuth2Error as refusal:
             reason = f"{refusal.error} {refusal.description or ''}".strip()
             raise UserError(f"Google refused the sign-in: {reason}. Try again.") from refusal
+        except requests.exceptions.SSLError as cause:
+            raise UserError(
+                f"the sign-in could not be finished: the certificate of {host} is not accepted;"
+                f" {trust.MENDS}"
+            ) from cause
         except (requests.RequestException, ValueError) as cause:
             raise UserError(
-                f"the sign-in could not be finished: {type(cause).__name__} at"
-                f" {urlsplit(self._token_url).hostname}. Try again."
+                f"the sign-in could not be finished: {type(cause).__name__} at {host}. Try again."
             ) from cause
         return _grant(answer)
 

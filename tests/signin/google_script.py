@@ -1,5 +1,6 @@
 """A small web server that answers from a script: what Google may say on its worst days."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
+import trustme
 
 
 @dataclass
@@ -70,8 +72,22 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture(name="google")
 def scripted_google() -> Iterator[Script]:
     """To be imported by the suites that ask for `google`."""
+    yield from _played("http")
+
+
+@pytest.fixture(name="google_behind_tls")
+def scripted_google_behind_tls(authority: trustme.CA) -> Iterator[Script]:
+    """The same with a certificate of the test's own authority."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    yield from _played("https", context)
+
+
+def _played(scheme: str, context: ssl.SSLContext | None = None) -> Iterator[Script]:
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.script = Script(url=f"http://127.0.0.1:{server.server_port}")
+    server.script = Script(url=f"{scheme}://127.0.0.1:{server.server_port}")
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server.script
