@@ -29,6 +29,9 @@ _NAMES = {
 encode = orjson.dumps
 """Value -> compact UTF-8 JSON. `orjson.Fragment` embeds JSON text as it is."""
 
+NotWritable = orjson.JSONEncodeError
+"""What `encode` raises; of what was once JSON, for nesting more deeply than 254 levels."""
+
 decode = orjson.loads
 """JSON -> value, for input whose faults the caller handles itself (orjson.JSONDecodeError)."""
 

@@ -262,6 +262,37 @@ async def test_half_an_answer_that_is_not_streamed_is_asked_for_again(tmp_path, 
         assert len(client.asked) == 2
 
 
+NESTED = '{"a":' * 253 + "1" + "}" * 253
+"""Arguments that can be read, and not be written inside a message."""
+
+
+@BOTH_WAYS
+async def test_what_cannot_be_written_breaks_off_and_leaves_the_connection_usable(tmp_path, stream):
+    block = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    delta = {"type": "input_json_delta", "partial_json": NESTED}
+    ends = {"stop_reason": "tool_use", "stop_sequence": None}
+    call = sse(
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": block},
+        {"type": "content_block_delta", "index": 1, "delta": delta},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": ends, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+        named=True,
+    )
+    records = (*ANTHROPIC.opening, *ANTHROPIC.content, *call)
+    async with asking(tmp_path, "anthropic") as client:
+        client.rig.places.play_stream("anthropic", records)
+        answer = await client.ask(ANTHROPIC.model, "say whole", "gemini", stream=stream)
+        if stream:
+            assert b"Half an" in answer.body
+            assert broke_off("gemini", answer)
+        else:
+            assert answer.status == 502
+        assert b"nests too deeply" in answer.body
+        assert (await client.ask(ANTHROPIC.model, "say next", "gemini")).status == 200
+
+
 # ----------------------------------------------------------------- silence
 
 BRISK = settings_with(limits={"stall": 0.25})

@@ -1,6 +1,7 @@
 """Building HTTP answers: ids, JSON bodies, errors in the caller's dialect, request bodies."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ from aiohttp import HttpVersion11, web
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.engine.outcome import Outcome
 from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
-from mcp_proxy.strict_json import encode
+from mcp_proxy.strict_json import NotWritable, encode
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -34,12 +37,15 @@ class Call:
 
     def headers(self) -> dict[str, str]:
         """Headers that every answer carries."""
-        return {
+        headers = {
             "request-id": self.id,
             "x-mcproxy-request-id": self.id,
             "Server": "mcproxy",
             **self.extra_headers,
         }
+        if self.dialect.startswith("openai"):
+            headers["x-request-id"] = self.id  # the name that OpenAI's clients know
+        return headers
 
 
 def json_answer(
@@ -79,6 +85,15 @@ def error_answer(call: Call, error: ProxyError) -> web.Response:
         # The body was not read: the connection cannot carry another request.
         answer.force_close()
     return answer
+
+
+def unforeseen(call: Call, cause: Exception) -> ProxyError:
+    """What a client is told of an exception that nobody has caught."""
+    if isinstance(cause, NotWritable):
+        return ProxyError(ErrorKind.UPSTREAM, "the upstream's answer nests too deeply for JSON")
+    # A fault of this program: the client gets the id under which the log has the trace.
+    log.error("request %s failed inside mcproxy", call.id, exc_info=cause)
+    return ProxyError(ErrorKind.INTERNAL, f"internal error; see the log for {call.id}")
 
 
 async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> bytes:

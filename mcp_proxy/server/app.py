@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -16,13 +15,11 @@ from mcp_proxy.ids import new_id
 from mcp_proxy.server import admin, gemini, generate, health, images, limits, models, responses
 from mcp_proxy.server.access import Cors, Door
 from mcp_proxy.server.access_log import AccessLog
-from mcp_proxy.server.answers import Call, error_answer
+from mcp_proxy.server.answers import Call, error_answer, unforeseen
 from mcp_proxy.server.decisions import Decisions
 from mcp_proxy.server.janitor import Janitor
 from mcp_proxy.server.metrics import Metrics, scraped
 from mcp_proxy.store.settings import ServerSettings, Settings
-
-log = logging.getLogger(__name__)
 
 Handler = Callable[[Runtime, Call], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
@@ -227,12 +224,9 @@ class Server:
             return error_answer(call, error)
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:
-            # A fault of this program: the client gets the id under which the log has the trace.
-            log.exception("request %s failed inside mcproxy", call.id)
-            fault = ProxyError(ErrorKind.INTERNAL, f"internal error; see the log for {call.id}")
-            call.error = fault
-            return error_answer(call, fault)
+        except Exception as cause:  # noqa: BLE001 - the last line of defence
+            call.error = unforeseen(call, cause)
+            return error_answer(call, call.error)
 
     def _admit(self, call: Call) -> Handler:
         """The handler of an admissible request. Raises ProxyError for any other."""
@@ -299,6 +293,7 @@ def normal_path(path: str) -> str:
     return SHORT_FORMS.get(path, path)
 
 
+_CHAT_PATHS = ("/v1/chat/", "/v1/images/")
 _GEMINI_PATHS = ("/v1alpha/", "/v1beta/", "/v1beta1/", "/v1/projects/", "/v1/publishers/")
 
 
@@ -313,6 +308,8 @@ def dialect_of(path: str, request: web.BaseRequest) -> str:
         return "gemini"
     if path.startswith("/v1/responses"):
         return "openai_responses"
+    if path.startswith(_CHAT_PATHS):
+        return "openai_chat"
     if path.startswith("/v1/models"):
         is_action = request.method == "POST" and ":" in path
         if is_action or models.speaks_gemini(request.headers, request.query):

@@ -22,7 +22,7 @@ from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind, ProxyError
 from mcp_proxy.events import Event, Folder, UpstreamBroke
 from mcp_proxy.ids import new_id
-from mcp_proxy.server.answers import Call, json_answer, raw_answer, read_body
+from mcp_proxy.server.answers import Call, json_answer, raw_answer, read_body, unforeseen
 from mcp_proxy.server.client_stream import ClientStream
 from mcp_proxy.server.debug_log import shown
 from mcp_proxy.server.threads import Thread, thread_of
@@ -166,6 +166,12 @@ async def _stream(
             stopping = ProxyError(ErrorKind.UPSTREAM, "the proxy was stopped during this answer")
             await _fail(client, renderer, stopping, call)
         raise
+    except ConnectionError:
+        raise
+    except Exception as cause:
+        if not await client.decide():
+            raise
+        return await _fail(client, renderer, unforeseen(call, cause), call)
     finally:
         client.stop()
 

@@ -53,6 +53,21 @@ async def test_unknown_paths_and_methods_are_errors_in_the_dialect_of_the_path(t
         assert_openai_error(await rig.call("DELETE", "/health"), 405)
 
 
+async def test_the_path_alone_says_which_api_a_request_is_of(tmp_path):
+    """Some clients send the headers of one API with everything."""
+    async with serve(tmp_path) as rig:
+        version = {"anthropic-version": "2023-06-01"}
+        body = {"model": CLAUDE, "messages": [{"role": "system", "content": "Be brief."}]}
+        body["messages"].append({"role": "user", "content": "say yes"})
+        answer = await rig.call("POST", "/v1/chat/completions", json.dumps(body).encode(), version)
+        assert answer.status == 200
+        assert answer.json["object"] == "chat.completion"
+        assert answer.headers["x-request-id"] == answer.headers["request-id"]
+        wrong = await rig.call("POST", "/v1/chat/completions", b"{}", version)
+        assert_openai_error(wrong, 400)
+        assert_openai_error(await rig.call("POST", "/v1/images/generations", b"{}", version), 400)
+
+
 async def test_an_unknown_model_is_a_404_that_names_it_and_its_neighbours(tmp_path):
     async with serve(tmp_path) as rig:
         answer = await rig.messages(model="gemini-3-flesh")
