@@ -242,6 +242,51 @@ async def test_a_tool_loop_with_thinking_goes_on_over_both_dialects(tmp_path):
         assert rig.asked == ["ada"] * 4, "nothing had to be tried twice"
 
 
+REFUSED = {
+    THINKER: "messages.1.content.0: Invalid `signature` in `thinking` block",
+    GEMINI: "Corrupted thought signature.",
+}
+
+
+@pytest.mark.parametrize("model", REFUSED)
+@pytest.mark.parametrize("carried", [True, False], ids=["carried", "left to the proxy"])
+async def test_a_signature_that_is_refused_is_not_sent_again(tmp_path, model, carried):
+    """Nor is it restored from where it is remembered, which is what made a loop end there."""
+    tools = [ANTHROPIC_TOOL]
+    how = {"max_tokens": 4000, "thinking": THINKING, "tools": tools}
+    async with serve(tmp_path, people=ONE) as rig:
+        first = await rig.messages("the weather?", model, **how)
+        said = first.json["content"]
+        if not carried:
+            said = [block for block in said if block["type"] != "thinking"]
+        answered = [tool_result(said[-1]["id"])]
+        history = [
+            {"role": "user", "content": "the weather?"},
+            {"role": "assistant", "content": said},
+            {"role": "user", "content": answered},
+        ]
+        rig.upstream.play(Fault(FaultKind.BAD_REQUEST, text=REFUSED[model]))
+        last = await rig.post("/v1/messages", {"model": model, "messages": history, **how})
+        assert last.status == 200, last.body
+        assert "sunny" in last.json["content"][-1]["text"]
+        refused, taken = map(sealed, rig.generations[-2:])
+        assert any(is_genuine(signature, FAMILY[model]) for signature in refused)
+        assert not any(is_genuine(signature, FAMILY[model]) for signature in taken)
+
+
+FAMILY = {THINKER: "claude", GEMINI: "gemini"}
+
+
+def sealed(call: RecordedCall) -> list[str]:
+    """Every signature in a request's history."""
+    return [
+        part["thoughtSignature"]
+        for content in call.body["request"]["contents"]
+        for part in content["parts"]
+        if "thoughtSignature" in part
+    ]
+
+
 def signatures(call: RecordedCall) -> list[str]:
     """The signature of every tool call in a request's history."""
     return [

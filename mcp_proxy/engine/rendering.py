@@ -17,6 +17,7 @@ from mcp_proxy.conversation import (
     Media,
     Message,
     Part,
+    Text,
     Thinking,
     ToolCall,
     ToolResult,
@@ -230,12 +231,14 @@ def _rendered(
 ) -> tuple[Prepared, UpstreamCall]:
     model = ask.model
     if strip_thinking:
-        conversation = without_thinking(conversation)
-    # Chat Completions has no seals; some of its servers want their reasoning back all the same.
-    keeps_unsigned = ask.dialect == "openai_chat" and not strip_thinking
-    conversation, dropped = settle(
-        conversation, model, runtime.seals, keeps_unsigned=keeps_unsigned
-    )
+        # Not settled: what was refused would be restored from where it is remembered.
+        conversation, dropped = without_thinking(conversation), []
+    else:
+        # Chat Completions has no seals; some of its servers want their reasoning back nevertheless.
+        keeps_unsigned = ask.dialect == "openai_chat"
+        conversation, dropped = settle(
+            conversation, model, runtime.seals, keeps_unsigned=keeps_unsigned
+        )
     conversation, repaired = repair(conversation, _strictness(ask))
     body = upstream_dialect(ask.dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
@@ -276,7 +279,7 @@ def without_thinking(conversation: Conversation) -> Conversation:
 
 def _unsealed(parts: tuple[Part, ...]) -> list[Part]:
     return [
-        replace(part, seal=None) if isinstance(part, ToolCall) else part
+        replace(part, seal=None) if isinstance(part, ToolCall | Text) and part.seal else part
         for part in parts
         if not isinstance(part, Thinking)
     ]
