@@ -113,7 +113,8 @@ class Leveller:
         if "const" in node and "enum" not in node:
             node["enum"] = [node["const"]]
         properties = _properties_of(node)
-        return Level(node, refs, properties, _required_of(node, properties))
+        required = _required_of(node, properties)
+        return Level(node, refs, properties, required, nullable=node.get("nullable") is True)
 
     def _count(self) -> None:
         self._nodes += 1
@@ -230,7 +231,11 @@ def _one_object(branches: list[Level]) -> Level:
 
 
 def _worth(branch: Level) -> int:
-    return {"object": 3, "array": 2}.get(kind_of(branch), 1)
+    kind = kind_of(branch)
+    if kind == "object":
+        # Of one that names no property a model can fill in nothing.
+        return 3 if branch.properties else 0
+    return 2 if kind == "array" else 1
 
 
 def kind_of(level: Level) -> str:

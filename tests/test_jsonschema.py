@@ -171,6 +171,16 @@ def test_example_of_the_protocol_page():
             id="the richest branch",
         ),
         pytest.param(
+            {"anyOf": [{"type": "object"}, {"type": "string"}]},
+            {"type": "string", "description": "Accepts: object | string"},
+            id="an object without properties is no richer than a text",
+        ),
+        pytest.param(
+            {"type": "string", "nullable": True},
+            {"type": "string", "nullable": True, "description": "nullable"},
+            id="nullable in the words of OpenAPI",
+        ),
+        pytest.param(
             {"description": "Mine", "anyOf": [{"type": "string", "description": "Theirs"}]},
             {"type": "string", "description": "Mine"},
             id="the parent's description wins",

@@ -7,7 +7,7 @@ The tables are those of providers.md 9.
 from collections.abc import Callable
 from typing import Final, get_args
 
-from mcp_proxy.conversation import Effort, Reasoning
+from mcp_proxy.conversation import Effort, Reasoning, Sampling
 from mcp_proxy.model import ModelInfo, ThinkingSpec
 
 EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
@@ -16,6 +16,9 @@ LEVELS: Final = ("none", *EFFORTS)
 
 ROOM_FOR_ANSWER: Final = 8192
 """Tokens that an answer gets beside its thinking when the client's own limit leaves less."""
+
+LEAST_TOP_P: Final = 0.95
+"""That Claude accepts together with thinking (providers.md 6)."""
 
 SMALL_ANSWER: Final = 2048
 """A limit below this is spent on thoughts alone unless those are kept short: it counts both."""
@@ -81,3 +84,9 @@ def answer_limit(wanted: int | None, model: ModelInfo) -> int | None:
     0 is legal for clients ("only warm the cache") and for no upstream.
     """
     return None if wanted is None else min(max(wanted, 1), model.max_output)
+
+
+def top_p_beside_thinking(sampling: Sampling) -> float | None:
+    """What is left of `top_p` where Claude thinks; it takes neither temperature nor `top_k`."""
+    top_p = sampling.top_p
+    return top_p if top_p and top_p >= LEAST_TOP_P else None

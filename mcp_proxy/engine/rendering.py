@@ -230,9 +230,10 @@ def _rendered(
     runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool, keep: bool
 ) -> tuple[Prepared, UpstreamCall]:
     model = ask.model
+    dropped: list[str] = []
     if strip_thinking:
         # Not settled: what was refused would be restored from where it is remembered.
-        conversation, dropped = without_thinking(conversation), []
+        conversation = without_thinking(conversation)
     else:
         # Chat Completions has no seals; some of its servers want their reasoning back nevertheless.
         keeps_unsigned = ask.dialect == "openai_chat"

@@ -438,6 +438,13 @@ class TestSampling:
         assert generation(PLAIN_CLAUDE, temperature=1.7)["temperature"] == 1
         assert generation(GEMINI, temperature=1.7)["temperature"] == 1.7
 
+    def test_claude_is_given_only_what_goes_with_thinking(self):
+        asked = {"temperature": 0.0, "top_p": 0.9, "top_k": 3}
+        found = generation(CLAUDE, mode="on", budget=2000, **asked)
+        assert not {"temperature", "topP", "topK"} & found.keys()
+        assert generation(CLAUDE, mode="on", budget=2000, top_p=0.97)["topP"] == 0.97
+        assert generation(GEMINI, mode="on", budget=2000, **asked)["temperature"] == 0.0
+
     def test_gemini_takes_five_stop_sequences(self):
         stop = tuple("abcdefg")
         assert generation(GEMINI, stop=stop)["stopSequences"] == list("abcde")

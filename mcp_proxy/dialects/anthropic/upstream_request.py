@@ -18,6 +18,7 @@ from mcp_proxy.dialects.anthropic.upstream_messages import (
 )
 from mcp_proxy.dialects.anthropic.upstream_thinking import ThinkingPlan, plan_thinking
 from mcp_proxy.dialects.call_names import SentNames
+from mcp_proxy.dialects.effort import top_p_beside_thinking
 from mcp_proxy.dialects.offered_tools import callable_by_name
 from mcp_proxy.dialects.sent_schemas import parameters
 from mcp_proxy.dialects.wording import bad_answer_schema, json_instruction
@@ -30,9 +31,6 @@ _LEGAL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 _HOME_FIELDS: Final = ("metadata", "service_tier")
 """Fields that only this dialect has and that need no beta header; they come from its clients."""
-
-_TOP_P_WITH_THINKING: Final = 0.95
-"""The least that is accepted together with thinking."""
 
 
 def sent_names(conversation: Conversation) -> SentNames:
@@ -165,8 +163,7 @@ def _sampling(conversation: Conversation, plan: ThinkingPlan, model: ModelInfo) 
     if not _takes_sampling(model):
         return settings
     if plan.is_on:
-        top_p = sampling.top_p
-        settings["top_p"] = top_p if top_p and top_p >= _TOP_P_WITH_THINKING else None
+        settings["top_p"] = top_p_beside_thinking(sampling)
         return settings
     if sampling.temperature is not None:
         settings["temperature"] = min(sampling.temperature, 1.0)

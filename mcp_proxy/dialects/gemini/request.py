@@ -9,6 +9,7 @@ from typing import Final
 
 from mcp_proxy.conversation import Conversation, Text
 from mcp_proxy.dialects import JsonObject
+from mcp_proxy.dialects.effort import top_p_beside_thinking
 from mcp_proxy.dialects.gemini.contents import Contents
 from mcp_proxy.dialects.gemini.thinking import plan_thinking
 from mcp_proxy.dialects.gemini.tools import Toolbox, searches_the_web, tool_config
@@ -41,7 +42,7 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         request["toolConfig"] = tool_config(conversation.tool_choice, toolbox, model)
     elif searches_the_web(conversation):
         request["tools"] = [{"googleSearch": {}}]
-    generation = _sampling(conversation, model)
+    generation = _sampling(conversation, model, thinks=thinks)
     if thinking.max_tokens is not None:
         generation["maxOutputTokens"] = thinking.max_tokens
     if thinking.config is not None:
@@ -106,16 +107,20 @@ def _answer_schema(schema: JsonObject) -> JsonObject:
         raise bad_answer_schema(cause) from cause
 
 
-def _sampling(conversation: Conversation, model: ModelInfo) -> JsonObject:
+def _sampling(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> JsonObject:
     sampling, is_claude = conversation.sampling, model.family is Family.CLAUDE
     stops = [stop for stop in sampling.stop if stop]
-    temperature = sampling.temperature
+    temperature, top_p, top_k = sampling.temperature, sampling.top_p, sampling.top_k
     if temperature is not None and is_claude:
         temperature = min(temperature, 1.0)
+    if is_claude and thinks:
+        # It takes hardly any of them then, and some models think unasked (providers.md 6).
+        temperature = top_k = None
+        top_p = top_p_beside_thinking(sampling)
     settings: JsonObject = {
         "temperature": temperature,
-        "topP": sampling.top_p,
-        "topK": sampling.top_k,
+        "topP": top_p,
+        "topK": top_k,
         "stopSequences": (stops if is_claude else stops[:MAX_STOPS]) or None,
     }
     if conversation.output is not None and _has_json_mode(conversation, model):
