@@ -66,6 +66,7 @@ class Exchange:
         conversation = incoming.conversation
         self._runtime = runtime
         self._incoming: Incoming | None = incoming
+        self._model = conversation.model
         self._wants_stream = conversation.wants_stream
         self._has_media = conversation.has_media()
         # Pictures stay: some are fetched, and that only once.
@@ -160,10 +161,17 @@ class Exchange:
     async def _next(self) -> Answering | None:
         """One step of the plan: None when it failed and the plan knows. Raises ProxyError."""
         match self._plan.next(self._runtime.clock()):
-            case Wait(seconds, reason):
+            case Wait(seconds, reason, for_anybody):
                 log.debug("waiting %.2f s: %s", seconds, reason)
-                self.outcome.steps.append(Step(seconds, reason))
-                await asyncio.sleep(seconds)
+                began = time.perf_counter()
+                if for_anybody:
+                    await self._runtime.redirected_within(seconds)
+                else:
+                    await asyncio.sleep(seconds)
+                waited = time.perf_counter() - began
+                self.outcome.steps.append(Step(waited, reason))
+                stages = self._runtime.stages_left(self._model)
+                self._plan.look_again(stages, max(seconds - waited, 0.0))
                 return None
             case GiveUp(error):
                 self.outcome.notes = tuple(self._plan.notes)

@@ -83,6 +83,11 @@ class QuotaPoller:
         failures = await asyncio.gather(*(asyncio.shield(self._start(a)) for a in stale))
         return {a.id: f for a, f in zip(stale, failures, strict=True) if f is not None}
 
+    def forget(self, account_id: str) -> None:
+        """What was read is of an account that is gone, or somewhere else by now."""
+        self._read_at.pop(account_id, None)
+        self._tried_at.pop(account_id, None)
+
     async def close(self) -> None:
         tasks = list(self._running.values())
         for task in tasks:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.conversation import Conversation
@@ -75,6 +76,14 @@ RETRY_SAVE_EVERY = 5.0
 """Seconds between attempts to save a rotated refresh token that could not be written."""
 
 
+class _Unsaved(NamedTuple):
+    """A sign-in that accounts.toml does not have yet."""
+
+    in_file: Account
+    account: Account
+    saving: asyncio.Task[None]
+
+
 class Runtime:
     """One per process. Open it before use and close it after: it owns every background task."""
 
@@ -107,8 +116,10 @@ class Runtime:
         self._stamps = [_stamp(path) for path in self._watched]
         self.models = LiveModels(state)
         self._stages: dict[str, tuple[Stage, ...]] = {}
+        self._redirected = asyncio.Event()
+        """Set, and replaced, when names may lead elsewhere."""
         self._watcher: asyncio.Task[None] | None = None
-        self._unsaved: dict[str, asyncio.Task[None]] = {}
+        self._unsaved: dict[str, _Unsaved] = {}
         self._renewed: dict[str, str] = {}
         """Fingerprints of credentials that their providers renewed, and of the next one of each."""
         self.ledger = Ledger(credential_id=self._sign_in_of, on_change=self._save)
@@ -121,9 +132,10 @@ class Runtime:
             state.get("calibration", "ratios") or {}, lambda name: self.stages(name)[0].model
         )
         self.transport = Transport(stall=settings.limits.stall)
+        self._cache = TokenCache(state)
         self.tokens = Tokens(
             self.transport,
-            TokenCache(state),
+            self._cache,
             state_directory=state.directory,
             provider_settings=self.provider_settings,
             reread=self._reread,
@@ -155,16 +167,22 @@ class Runtime:
         """Opens connections and begins to watch the files."""
         self._warn_of_hidden_models()
         await self.transport.__aenter__()
+        await self._take_up_rotations()
         self._watcher = asyncio.create_task(self._watch())
         self._read_lists_needed()
 
     async def close(self) -> None:
         """Ends every background task and writes what is not yet on disk."""
         await self.tokens.close()
-        tasks = [*self._unsaved.values(), *([self._watcher] if self._watcher else [])]
+        tasks = [waiting.saving for waiting in self._unsaved.values()]
+        if self._watcher is not None:
+            tasks.append(self._watcher)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for waiting in self._unsaved.values():
+            if await self._saved(waiting.account):
+                self._cache.drop_rotation(waiting.account.id)
         await self.quota.close()
         await self.media.close()
         await self.transport.__aexit__(None, None, None)
@@ -192,6 +210,19 @@ class Runtime:
                 self._stages.clear()
             self._stages[name] = found
         return found
+
+    async def redirected_within(self, seconds: float) -> None:
+        """Waits so long, or until names may lead elsewhere."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._redirected.wait()
+
+    def stages_left(self, name: str) -> tuple[Stage, ...]:
+        """Where a name leads that led somewhere before; none when its accounts are gone."""
+        try:
+            return self.stages(name)
+        except UnknownModel:
+            return ()
 
     def nearest(self, name: str) -> tuple[str, ...]:
         """Names that somebody who wrote `name` may have meant."""
@@ -324,6 +355,8 @@ class Runtime:
         self.directory = self._new_directory()
         self._forwarding = self._dialects_forwarded()
         self._stages.clear()
+        self._redirected.set()
+        self._redirected = asyncio.Event()
 
     def _new_directory(self) -> Directory:
         return Directory(self.usable_accounts(), self.models.ids())
@@ -381,18 +414,29 @@ class Runtime:
             if problem not in self.problems:
                 log.error("accounts.toml: %s", problem)
         self.problems = problems
-        if loaded.accounts == self.accounts:
+        accounts = tuple(map(self._newest, loaded.accounts))
+        if accounts == self.accounts:
             return
-        for gone in {a.id for a in self.accounts} - {a.id for a in loaded.accounts}:
+        for gone in {a.id for a in self.accounts} - {a.id for a in accounts}:
+            self._let_go(gone)
             self.tokens.forget(gone)
             self.ledger.forget(gone)
-            self.ledger.forget(gone)
             self.models.forget(gone)
-        self.accounts = loaded.accounts
+            self.quota.forget(gone)
+        known = {account.id: account for account in self.accounts}
+        for account in accounts:
+            before = known.get(account.id, account)
+            if before.credential != account.credential:
+                self.quota.forget(account.id)
+            if (before.provider, before.base_url) != (account.provider, account.base_url):
+                self.quota.forget(account.id)
+                self.models.forget(account.id)
+        self.accounts = accounts
         self._redirect()
         if self._watcher is not None:
             self._read_lists_needed()
-            log.info("accounts.toml reloaded; it has %d accounts", len(loaded.accounts))
+            count = len(accounts)
+            log.info("accounts.toml reloaded; it has %d account%s", count, "s" * (count != 1))
 
     async def _watch(self) -> None:
         tidied_at = float("-inf")
@@ -418,7 +462,8 @@ class Runtime:
         if self._store is not None:
             with contextlib.suppress(UserError):
                 loaded = await asyncio.to_thread(self._store.load)
-                return next((a for a in loaded.accounts if a.id == account_id), None)
+                found = (self._newest(a) for a in loaded.accounts if a.id == account_id)
+                return next(found, None)
         return self.account(account_id)
 
     def _sign_in_of(self, account: Account) -> str:
@@ -441,30 +486,68 @@ class Runtime:
             self.ledger.mark(account.id, replace(mark, credential_id=credential_id(renewed)))
         self.accounts = tuple(renewed if a.id == account.id else a for a in self.accounts)
         self._redirect()
-        store = self._store
-        if store is not None and not await _saved(store, account.id, refresh_token):
-            task = asyncio.create_task(_keep_saving(store, account.id, refresh_token))
-            self._unsaved[account.id] = task
-            task.add_done_callback(lambda _: self._unsaved.pop(account.id, None))
+        waiting = self._unsaved.get(account.id)
+        if waiting is None and not await self._saved(renewed):
+            saving = asyncio.create_task(self._keep_saving(account.id))
+            waiting = _Unsaved(account, renewed, saving)
+        if waiting is not None:
+            self._unsaved[account.id] = waiting._replace(account=renewed)
+            await asyncio.to_thread(self._cache.put_rotation, waiting.in_file, refresh_token)
         return renewed
 
+    async def _saved(self, account: Account) -> bool:
+        """Whether the account's sign-in is in accounts.toml now."""
+        token = account.credential.refresh_token
+        if self._store is None or token is None:
+            return True
+        fields = {"refresh_token": token.value}
+        try:
+            await asyncio.to_thread(self._store.update_fields, account.id, fields)
+        except (UserError, OSError) as cause:
+            log.error("the new sign-in of %s is not saved: %s", account.id, cause)  # noqa: TRY400
+            return False
+        return True
 
-async def _saved(store: AccountStore, account_id: str, refresh_token: Secret) -> bool:
-    fields = {"refresh_token": refresh_token.value}
-    try:
-        await asyncio.to_thread(store.update_fields, account_id, fields)
-    except (UserError, OSError) as cause:
-        log.error("the new sign-in of %s is not saved: %s", account_id, cause)  # noqa: TRY400
-        return False
-    return True
+    async def _keep_saving(self, account_id: str) -> None:
+        """A rotated token exists nowhere else than here until it is written."""
+        while (waiting := self._unsaved.get(account_id)) is not None:
+            await asyncio.sleep(RETRY_SAVE_EVERY)
+            waiting = self._unsaved[account_id]
+            # While it was written the provider may have given another one.
+            if await self._saved(waiting.account) and self._unsaved.get(account_id) is waiting:
+                log.info("the new sign-in of %s is saved", account_id)
+                del self._unsaved[account_id]
+                self._cache.drop_rotation(account_id)
 
+    def _newest(self, account: Account) -> Account:
+        """An account of the file with the sign-in that could not be written there yet.
 
-async def _keep_saving(store: AccountStore, account_id: str, refresh_token: Secret) -> None:
-    """A rotated token exists only here until it is written."""
-    while True:
-        await asyncio.sleep(RETRY_SAVE_EVERY)
-        if await _saved(store, account_id, refresh_token):
-            return
+        Unless its owner has signed in anew since: then that is what counts.
+        """
+        waiting = self._unsaved.get(account.id)
+        if waiting is None:
+            return account
+        if self._sign_in_of(account) == credential_id(waiting.account):
+            return replace(account, credential=waiting.account.credential)
+        self._let_go(account.id)
+        return account
+
+    def _let_go(self, account_id: str) -> None:
+        """Nobody needs a sign-in any more that was not saved."""
+        waiting = self._unsaved.pop(account_id, None)
+        if waiting is not None:
+            waiting.saving.cancel()
+            self._cache.drop_rotation(account_id)
+
+    async def _take_up_rotations(self) -> None:
+        """Goes on with sign-ins that an earlier process could not write to accounts.toml."""
+        left = self._cache.rotations()
+        for account in self.accounts if left else ():
+            token = self._cache.rotation(account) if account.id in left else None
+            if token is not None:
+                await self._save_rotation(account, token)
+            if account.id in left and account.id not in self._unsaved:
+                self._cache.drop_rotation(account.id)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -116,6 +116,10 @@ class Tokens:
                 self._renewing(account)
             return held.token
         if is_pausing and held.failure is not None:
+            # Somebody may have mended it meanwhile: `accounts verify` puts its token where we look.
+            self._adopt(account, held)
+            if held.token is not None:
+                return held.token
             raise UpstreamBroke(held.failure)
         began = time.perf_counter()
         token = await self._renew(account)

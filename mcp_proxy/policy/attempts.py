@@ -91,6 +91,8 @@ class Try(NamedTuple):
 class Wait(NamedTuple):
     seconds: float
     reason: str
+    for_anybody: bool = False
+    """It is over as soon as somebody else may have come."""
 
 
 class Considered(NamedTuple):
@@ -210,6 +212,13 @@ class AttemptPlan:
             if not self._fall_back(now):
                 self._verdict = self._conclusion(now)
         return GiveUp(self._verdict)
+
+    def look_again(self, stages: Sequence[Stage], unused: float) -> None:
+        """After a wait: who there is may have changed. `unused`: seconds that it was shorter."""
+        self._own = self._stages = tuple(stages)
+        self._fell_back = False
+        self._waited -= unused
+        self._window_ends -= unused
 
     def failed(self, failure: Failure, now: float) -> None:
         """The last try gave no answer. The ledger learns of it too."""
@@ -429,7 +438,7 @@ class AttemptPlan:
             trail.spent = False
         wait = self._wait(seconds, f"every account is limited for {spell_duration(seconds)}")
         self.notes.append(f"waited {wait.seconds:.1f} s")
-        return wait
+        return wait._replace(for_anybody=True)
 
     def _opens_at(self, now: float) -> float | None:
         """When the first of the accounts that are merely limited is free; None: there is none."""

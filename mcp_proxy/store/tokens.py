@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _TABLE = "tokens"
 _NONCE_BYTES = 12
 
+_ROTATED = " rotated"
+"""After an account's id, which has no space, in the key of a refresh token."""
+
 
 class CachedToken(NamedTuple):
     """An access token, and how long and where it is good."""
@@ -54,6 +57,31 @@ class TokenCache:
             row["host"] = got.host
         self._state.put(_TABLE, account.id, row)
         self._state.flush()
+
+    def put_rotation(self, in_file: Account, refresh_token: Secret) -> None:
+        """Keeps a refresh token that accounts.toml cannot take, on the disk when this returns.
+
+        `in_file`: the account as accounts.toml has it, with whose spent token it is sealed.
+        """
+        row = {"sealed": seal_token(in_file, refresh_token)}
+        self._state.put(_TABLE, in_file.id + _ROTATED, row)
+        self._state.flush()
+
+    def rotations(self) -> frozenset[str]:
+        """The ids of accounts of which a refresh token is kept here."""
+        keys = self._state.items(_TABLE)
+        return frozenset(key.removesuffix(_ROTATED) for key in keys if key.endswith(_ROTATED))
+
+    def rotation(self, account: Account) -> Secret | None:
+        """The token that replaces the account's; None when its owner has signed in anew since."""
+        row = self._state.get(_TABLE, account.id + _ROTATED)
+        try:
+            return None if row is None else open_token(account, row["sealed"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def drop_rotation(self, account_id: str) -> None:
+        self._state.delete(_TABLE, account_id + _ROTATED)
 
     def drop(self, account: Account) -> None:
         self._state.delete(_TABLE, account.id)

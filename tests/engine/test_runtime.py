@@ -50,6 +50,27 @@ async def test_accounts_that_come_change_and_go_are_noticed(tmp_path):
 
 
 @pytest.mark.usefixtures("often")
+async def test_the_models_of_an_account_that_came_back_are_read_again(tmp_path):
+    async with DemoUpstream(ONE) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(
+            upstream, tmp_path / "state", store=store, watched=[store.path]
+        ) as runtime:
+            [ada] = runtime.accounts
+            await runtime.learn_models(5.0)
+            assert runtime.models.is_read(ada)
+            store.remove("ada")
+            await until(lambda: not runtime.accounts)
+            assert not runtime.models.is_read(ada)
+            store.add(signed_in_anew(upstream, "ada"))
+            await until(lambda: bool(runtime.accounts))
+            await runtime.learn_models(5.0)
+            assert runtime.models.is_read(runtime.accounts[0])
+            store.replace(replace(runtime.accounts[0], base_url=upstream.url + "/elsewhere"))
+            await until(lambda: not runtime.models.is_read(ada))
+
+
+@pytest.mark.usefixtures("often")
 async def test_a_bad_accounts_file_keeps_the_old_state_and_says_so(tmp_path, caplog):
     async with DemoUpstream(ONE) as upstream:
         store = file_of(upstream, tmp_path / "accounts.toml")

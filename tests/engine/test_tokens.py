@@ -4,18 +4,23 @@ import asyncio
 import sqlite3
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from running import Clock, file_of, running, signed_in_anew
 from served import serve, until
 
-from mcp_proxy.account import Account, Credential
+from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.engine import runtime as runtime_module
 from mcp_proxy.engine import tokens as tokens_module
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.store.accounts import AccountStore
+from mcp_proxy.store.locks import FileLock
+from mcp_proxy.store.state import StateStore
+from mcp_proxy.store.tokens import CachedToken, TokenCache
 
 ADA = [DemoAccount("ada")]
 ROTATING = [DemoAccount("ada", rotates=True)]
@@ -132,6 +137,79 @@ async def test_a_rotated_token_is_saved_as_soon_as_the_file_can_be_written(tmp_p
             assert store.path.read_text() == whole + "broken", "never overwritten"
             store.path.write_text(whole)
             await until(lambda: upstream.refresh_token("ada") in store.path.read_text())
+
+
+def unwritable(store: AccountStore) -> FileLock:
+    """While it is held the file can be read and not be written, as on a disk that is full."""
+    return FileLock(store.path.with_name("accounts.toml.lock"), timeout=0.0)
+
+
+async def test_a_rotated_token_that_cannot_be_saved_is_used_all_the_same(tmp_path, monkeypatch):
+    """A used one that came again would withdraw everything, and the file has nothing else."""
+    monkeypatch.setattr(runtime_module, "RETRY_SAVE_EVERY", 0.05)
+    async with DemoUpstream(ROTATING) as upstream:
+        path = file_of(upstream, tmp_path / "accounts.toml").path
+        store = AccountStore(path, lock_timeout=0.01)
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            before = path.read_text()
+            with unwritable(store):
+                for _ in range(3):
+                    [account] = runtime.accounts
+                    runtime.tokens.reject(account, await runtime.tokens.fresh(account))
+                    await runtime.reload()
+                assert path.read_text() == before
+            assert upstream.identity.refreshes["ada"] == 3
+            await until(lambda: upstream.refresh_token("ada") in path.read_text())
+            await until(lambda: not runtime._unsaved)
+
+
+async def test_a_rotated_token_outlives_a_program_that_could_not_save_it(tmp_path):
+    async with DemoUpstream(ROTATING) as upstream:
+        path = file_of(upstream, tmp_path / "accounts.toml").path
+        store = AccountStore(path, lock_timeout=0.01)
+        with unwritable(store):
+            async with running(upstream, tmp_path / "state", store=store) as runtime:
+                await runtime.tokens.fresh(runtime.accounts[0])
+        assert upstream.refresh_token("ada") not in path.read_text()
+        assert upstream.refresh_token("ada") not in everything_in(tmp_path / "state")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            [account] = runtime.accounts
+            runtime.tokens.reject(account, await runtime.tokens.fresh(account))
+            await runtime.tokens.fresh(account)
+        assert upstream.refresh_token("ada") in path.read_text()
+        assert not runtime.tokens._cache.rotations()
+
+
+def everything_in(directory: Path) -> str:
+    return "".join(file.read_text("latin-1") for file in directory.iterdir() if file.is_file())
+
+
+async def test_a_new_sign_in_beats_one_that_could_not_be_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime_module, "RETRY_SAVE_EVERY", 0.05)
+    async with DemoUpstream(ROTATING) as upstream:
+        path = file_of(upstream, tmp_path / "accounts.toml").path
+        store = AccountStore(path, lock_timeout=0.01)
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            with unwritable(store):
+                await runtime.tokens.fresh(runtime.accounts[0])
+            new = signed_in_anew(upstream, "ada")
+            store.replace(new)
+            await runtime.reload()
+            assert runtime.accounts[0].credential == new.credential
+            assert not runtime._unsaved
+        assert new.credential.refresh_token.value in path.read_text()
+
+
+async def test_a_token_that_another_process_got_is_taken_in_the_pause_after_a_failure(tmp_path):
+    """`accounts verify` may just have said that the account works."""
+    async with DemoUpstream(ADA) as upstream, running(upstream, tmp_path) as runtime:
+        [account] = runtime.accounts
+        upstream.identity.revoke("ada")
+        assert await failure_of(runtime, account) is FailureKind.AUTH_REVOKED
+        with StateStore.open(tmp_path) as others:
+            got = CachedToken(Secret("ya29.verified"), runtime.clock() + 3600)
+            TokenCache(others).put(account, got)
+        assert await runtime.tokens.fresh(account) == got.token
 
 
 async def test_the_end_of_the_program_waits_for_a_rotation(tmp_path):

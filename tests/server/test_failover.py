@@ -11,6 +11,7 @@ from served import CLAUDE, GEMINI, ONE, TWO, Rig, serve, settings_with, until
 
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.engine.media import MediaFetcher
+from mcp_proxy.store.accounts import Loaded
 
 TOOL = {"name": "run_command", "input_schema": {"type": "object", "properties": {}}}
 VERIFY = "https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=demo"
@@ -140,6 +141,32 @@ async def test_a_short_limit_of_all_accounts_is_waited_for(tmp_path):
         assert 2.9 < time.monotonic() - began < 6
         assert sorted(rig.asked[:2]) == ["ada", "grace"]
         assert len(rig.generations) == 3
+
+
+async def test_an_account_that_comes_is_asked_by_those_who_wait(tmp_path):
+    async with serve(tmp_path, people=TWO) as rig:
+        ada, grace = rig.runtime.accounts
+        rig.runtime.take(Loaded((ada,)))
+        rig.upstream.play(Fault(FaultKind.QUOTA, seconds=60, times=None, account="ada"))
+        waiting = asyncio.create_task(rig.messages())
+        await until(lambda: rig.asked == ["ada"])
+        rig.runtime.take(Loaded((ada, grace)))
+        answer = await waiting
+        assert answer.status == 200
+        assert answer.headers["x-mcproxy-account"] == "grace"
+
+
+async def test_an_account_that_goes_is_not_waited_for(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        [ada] = rig.runtime.accounts
+        rig.upstream.play(Fault(FaultKind.QUOTA, seconds=60))
+        waiting = asyncio.create_task(rig.messages())
+        await until(lambda: rig.asked == ["ada"])
+        rig.runtime.take(Loaded((replace(ada, enabled=False),)))
+        answer = await waiting
+        assert answer.status == 503
+        assert "accounts enable ada" in answer.message
+        assert rig.asked == ["ada"]
 
 
 async def test_a_storm_of_refusals_counts_as_one(tmp_path):
