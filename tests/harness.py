@@ -141,7 +141,7 @@ class Cli:
     @staticmethod
     def command(*arguments: str) -> list[str]:
         """For those who start it themselves."""
-        return [sys.executable, "-m", "mcp_proxy", *arguments]
+        return [sys.executable, "-P", "-m", "mcp_proxy", *arguments]
 
 
 class Serving:

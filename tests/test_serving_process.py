@@ -119,6 +119,45 @@ async def test_what_is_no_http_is_logged_without_trace_or_key(cli, flags, traced
     )
 
 
+async def test_modules_of_the_working_directory_are_not_loaded(cli, http):
+    """It may be a repository that somebody has just cloned."""
+    for name in ("secrets", "click", "mcp_proxy"):
+        (cli.home.root / f"{name}.py").write_text("raise SystemExit(7)")
+    async with serving(cli, "--demo", "--workers", "2") as server:
+        assert (await ask(http, server.url))[0] == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.ended() == 0
+
+
+async def test_workers_end_with_whoever_watched_over_them(cli, http):
+    async with serving(cli, "--demo", "--workers", "2") as server:
+        workers = psutil.Process(server.process.pid).children()
+        assert len(workers) == 2
+        server.process.kill()
+        await until(lambda: not any(map(runs, workers)))
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_a_server_that_ends_leaves_the_other_one_to_be_found(cli, http, upstream):
+    configured(cli.home, upstream)
+    async with serving(cli) as first:
+        async with serving(cli) as second:
+            second.process.send_signal(signal.SIGTERM)
+            assert await second.ended() == 0
+        ran = await cli.beside("health")
+        assert ran.code == 0, ran.stderr
+        assert first.url in ran.stdout + ran.stderr
+        first.process.send_signal(signal.SIGTERM)
+        assert await first.ended() == 0
+    assert (await cli.beside("health")).code == 1
+
+
 async def test_the_first_sigterm_lets_streams_end_and_refuses_new_work(cli, http):
     async with serving(cli, "--demo") as server:
         body = message_body("pace=20 events=30", stream=True)

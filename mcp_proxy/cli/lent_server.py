@@ -1,8 +1,8 @@
 """A `serve` of our own for as long as a client runs: started on a free port, ended with it."""
 
+import os
 import re
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
+from mcp_proxy.cli.own_command import ENDS_WITH_PARENT, OWN_COMMAND
 from mcp_proxy.errors import UserError
 
 READY_WITHIN = 30.0
@@ -24,12 +25,13 @@ _LAST_LINES = 5
 @contextmanager
 def lent_server(config: Path | None, *, demo: bool) -> Iterator[str]:
     """Its URL. UserError with its own last words when it does not start."""
-    command = [sys.executable, "-m", "mcp_proxy", "serve", "--host", "127.0.0.1", "--port", "0"]
+    command = [*OWN_COMMAND, "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--log-format", "text"]  # its last words are quoted when it does not start
     command += ["--demo"] if demo else []
     command += ["--config", str(config)] if config is not None else []
     server = subprocess.Popen(  # noqa: S603
         command,
+        env={**os.environ, ENDS_WITH_PARENT: "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import click
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.log_lines import Form, form_of, say_ready, set_up_logging
+from mcp_proxy.cli.own_command import ENDS_WITH_PARENT
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.server.inherited import inherited_sockets, place_of
@@ -30,6 +31,8 @@ from mcp_proxy.store.settings import (
 )
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     # Imported where they are used, as is asyncio: `--help` need not load the server.
     from mcp_proxy.engine.runtime import Runtime
     from mcp_proxy.server.app import Server
@@ -47,6 +50,9 @@ TO_CLOSE = 10.0
 
 SOON = 0.5
 """Seconds after which whoever has ended the server is told what it waits for."""
+
+LOOK_FOR_PARENT_EVERY = 1.0
+"""Seconds."""
 
 FIRST_WORKER = "0"
 """The one that says that the server is ready."""
@@ -314,10 +320,13 @@ async def _until_stopped(
         task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
+    # `mcproxy limits` looks here: flags may have put the server anywhere.
+    note = {"host": settings.server.host, "port": server.port}
+    noted_before = runtime.state.get("notices", "server")
     if not demo:
-        # `mcproxy limits` looks here: flags may have put the server anywhere.
-        note = {"host": settings.server.host, "port": server.port}
         runtime.state.put("notices", "server", note)
+    if ENDS_WITH_PARENT in os.environ:
+        _watch_parent(loop, os.getppid(), end)
         # Whoever has read that we are ready finds us.
         await asyncio.to_thread(runtime.state.flush)
     what = _what_is_served(runtime, demo=demo)
@@ -326,7 +335,11 @@ async def _until_stopped(
         manager.feed_watchdog()
         await stop.wait()
     manager.stopping("letting open streams end", within=settings.server.drain + TO_CLOSE)
-    runtime.state.delete("notices", "server")
+    if runtime.state.get("notices", "server") == note:
+        if noted_before is not None and noted_before != note and _listens(noted_before):
+            runtime.state.put("notices", "server", noted_before)
+        else:
+            runtime.state.delete("notices", "server")
     draining = asyncio.create_task(server.stop(drain=settings.server.drain))
     at_once = asyncio.create_task(now.wait())
     ends = draining, at_once
@@ -341,6 +354,23 @@ async def _until_stopped(
     # A second signal: whoever sends it does not want to wait for anything.
     await asyncio.to_thread(runtime.state.close)
     os._exit(INTERRUPTED)
+
+
+def _watch_parent(loop: "AbstractEventLoop", parent: int, end: Callable[[], None]) -> None:
+    """A parent that was killed could tell nobody."""
+    if os.getppid() == parent:
+        loop.call_later(LOOK_FOR_PARENT_EVERY, _watch_parent, loop, parent, end)
+    else:
+        end()
+
+
+def _listens(note: Mapping[str, Any]) -> bool:
+    """Whether somebody is there: another server on the same files, which goes on."""
+    try:
+        with socket.create_connection((note["host"], note["port"]), timeout=SOON):
+            return True
+    except OSError:
+        return False
 
 
 def _what_is_served(runtime: "Runtime", *, demo: bool) -> str:

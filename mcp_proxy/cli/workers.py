@@ -3,6 +3,7 @@
 They share accounts.toml and the state directory as any two `serve` on one machine would.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -13,7 +14,10 @@ from contextlib import ExitStack
 from types import FrameType
 
 from mcp_proxy.cli.chorus import Chorus
+from mcp_proxy.cli.own_command import ENDS_WITH_PARENT, OWN_COMMAND
 from mcp_proxy.server.notify import Notifier
+
+log = logging.getLogger("mcp_proxy.serve")
 
 CHECK_EVERY = 0.2
 
@@ -47,15 +51,17 @@ class Supervisor:
                 chorus.listen(CHECK_EVERY, self._alive())
             # One has ended. A second signal would cut off what the others still have under way.
             if not self._told:
+                log.error("a worker has ended by itself; the server ends with it")
                 self._send(signal.SIGTERM)
             while alive := self._alive():
                 chorus.listen(CHECK_EVERY, alive)
             return max(self._exit_code(worker.wait()) for worker in self._workers)
 
     def _start(self, port: int, descriptors: Sequence[int], chorus: Chorus) -> None:
-        command = [sys.executable, "-m", "mcp_proxy", *sys.argv[1:], "--port", str(port)]
+        command = [*OWN_COMMAND, *sys.argv[1:], "--port", str(port)]
         for number in range(self._count):
             environment = {**os.environ, **chorus.variables(number), self._marker: str(number)}
+            environment[ENDS_WITH_PARENT] = "1"
             # Apart from the terminal's group: a Ctrl-C would reach them twice and end them at once.
             worker = subprocess.Popen(  # noqa: S603
                 command, env=environment, process_group=0, pass_fds=descriptors

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_proxy.cli.context import App
+from mcp_proxy.cli.own_command import OWN_COMMAND
 from mcp_proxy.cli.services.launchd import Launchd
 from mcp_proxy.cli.services.plan import Command, Manager, Service
 from mcp_proxy.cli.services.programs import ask
@@ -89,7 +90,7 @@ def own_command() -> Command:
     script = Path(sys.argv[0]).absolute()
     if script.name == "mcproxy" and os.access(script, os.X_OK):
         return (str(script),)
-    return (sys.executable, "-m", "mcp_proxy")
+    return OWN_COMMAND
 
 
 def _settings_of(paths: Paths) -> ServerSettings:
