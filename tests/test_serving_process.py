@@ -174,6 +174,19 @@ async def test_the_first_sigterm_lets_streams_end_and_refuses_new_work(cli, http
     assert any("POST /v1/messages 200" in line for line in server.log)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_who_still_waits_when_it_ends_is_given_an_answer(cli, http, upstream, stream):
+    configured(cli.home, upstream, "[server]\ndrain = 0.2\n")
+    upstream.play(Fault(FaultKind.HANG, seconds=30, times=None))
+    async with serving(cli) as server:
+        waiting = asyncio.create_task(ask(http, server.url, stream=stream))
+        await until(lambda: bool(upstream.requests))
+        server.process.send_signal(signal.SIGTERM)
+        status, answer = await waiting
+        assert (status, answer["error"]["type"]) == (529, "overloaded_error")
+        assert await server.ended() == 0
+
+
 async def test_a_second_signal_ends_it_at_once(cli, http):
     async with serving(cli, "--demo") as server:
         body = message_body("pace=2 events=1000", stream=True)

@@ -219,11 +219,19 @@ def _patience(stall: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall)
 
 
+def _reason(cause: OSError) -> str:
+    return cause.strerror or type(cause).__name__
+
+
 def _failure_of(cause: BaseException, host: str) -> Failure:
     """The library's exception in our words. The message names the host, never the URL's query."""
     match cause:
         case aiohttp.ClientHttpProxyError():
             text = f"the outbound proxy refused the connection to {host} (HTTP {cause.status})"
+            return Failure(FailureKind.NETWORK, text)
+        case aiohttp.ClientProxyConnectionError():
+            place = f"{cause.host}:{cause.port}"
+            text = f"no connection to the outbound proxy {place}: {_reason(cause)}"
             return Failure(FailureKind.NETWORK, text)
         case aiohttp.ServerTimeoutError() | TimeoutError():
             if "connect" in str(cause).lower():
@@ -237,8 +245,7 @@ def _failure_of(cause: BaseException, host: str) -> Failure:
         case ssl.SSLError():
             return Failure(FailureKind.NETWORK, f"TLS with {host} broke: {trust.why(cause)}")
         case aiohttp.ClientConnectorError() | OSError():
-            reason = getattr(cause, "strerror", None) or type(cause).__name__
-            return Failure(FailureKind.NETWORK, f"no connection to {host}: {reason}")
+            return Failure(FailureKind.NETWORK, f"no connection to {host}: {_reason(cause)}")
         case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
             return Failure(FailureKind.UPSTREAM, f"{host} cut its answer off")
         case _:

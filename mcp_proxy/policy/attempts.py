@@ -181,6 +181,7 @@ class AttemptPlan:
         self._can_move = can_move
         self._window_ends = now + RETRY_WINDOW
         self._waited = 0.0
+        self._tried_at = now
         self._needed_window = 0
         """Tokens that a stand-in must be able to take; 0: any will do."""
         self._trails: dict[tuple[str, str], _Trail] = {}
@@ -278,6 +279,7 @@ class AttemptPlan:
         if stands_in and candidate.fallback_from is not None:
             self.notes.append(f"fallback {candidate.fallback_from} -> {candidate.model}")
         self._last = candidate
+        self._tried_at = now
         self.attempts += 1
         self._chooser.picked(candidate.account.id, now)
         trail = self._trails.get((candidate.account.id, candidate.model))
@@ -348,7 +350,9 @@ class AttemptPlan:
         tries = self._fault_counts.get(candidate.key, 0) + 1
         self._fault_counts[candidate.key] = tries
         pause = _pause(failure, tries, now)
-        if tries >= self._rules.fault_tries or now + pause > self._window_ends:
+        # The next try may take as long as this one has.
+        ends_at = now + pause + (now - self._tried_at)
+        if tries >= self._rules.fault_tries or ends_at > self._window_ends:
             self._dead[candidate.key] = failure
             return
         trail = self._trail(candidate)

@@ -92,8 +92,10 @@ def _told(account: Account, reason: Mark | Failure | None) -> str:
     else:
         what = f"{_MARKED[reason.kind]}: {reason.reason}"
         command = mending_command(account, reason.kind)
-    where = f" {reason.url}" if reason.url else ""
-    return f"{account.id}: {what}{where} Run: {command}"
+    # What the provider said may name both already.
+    where = f" {reason.url}" if reason.url and reason.url not in what else ""
+    mends = "" if command in what else f" Run: {command}"
+    return f"{account.id}: {what}{where}{mends}"
 
 
 def mending_command(account: Account, kind: MarkKind) -> str:

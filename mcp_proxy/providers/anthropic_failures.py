@@ -52,7 +52,7 @@ def read_anthropic_failure(
     if is_page(body):
         # A body that is too large is refused before it gets to the API.
         kind = FailureKind.BAD_REQUEST if status == 413 else FailureKind.UPSTREAM
-        return page_failure(status, body, kind)
+        return page_failure(status, headers, body, now=now, kind=kind)
     error = _with_status(read_error_body(status, body))
     if error.status == 429:
         lower = lower_case(headers)

@@ -26,6 +26,7 @@ from mcp_proxy.providers.loose_json import (
     part,
     rows,
     text,
+    token_text,
 )
 
 PROVIDER_NAME: Final = "codex"
@@ -40,7 +41,8 @@ _USUAL_LIFE: Final = 3600.0
 def read_token(body: bytes, *, now: float) -> TokenAnswer | None:
     """A token endpoint's 200; None when there is no token in it."""
     answer = object_or_empty(body)
-    token, rotated = text(answer.get("access_token")), text(answer.get("refresh_token"))
+    token = token_text(answer.get("access_token"))
+    rotated = token_text(answer.get("refresh_token"))
     if token is None:
         return None
     expires_in = number(answer.get("expires_in"))

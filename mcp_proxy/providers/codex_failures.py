@@ -32,7 +32,7 @@ def read_codex_failure(
     """One failure for one error answer; never raises, whatever the body is."""
     if is_page(body):
         # Cloudflare's, also with 403: something in between, and no word about the account.
-        return page_failure(status, body)
+        return page_failure(status, headers, body, now=now)
     body = _with_words(headers, body)
     error = read_error_body(status, body)
     if _NO_CODEX in (error.type, error.code):
@@ -64,7 +64,7 @@ def read_refresh_failure(
     if status == 429:
         return read_openai_failure(status, headers, body, now=now)
     if is_page(body):
-        return page_failure(status, body)
+        return page_failure(status, headers, body, now=now)
     return failure_of(FailureKind.UPSTREAM, error, detail=error.message or error.code)
 
 

@@ -25,6 +25,7 @@ from mcp_proxy.providers.loose_json import (
     part,
     rows,
     text,
+    token_text,
 )
 
 MONTH: Final = "month"
@@ -36,7 +37,7 @@ _MARGIN: Final = 60.0
 def read_exchange(body: bytes, now: float) -> TokenAnswer | None:
     """The token and the host that it is good for; None when there is none in it."""
     answer = object_or_empty(body)
-    token = text(answer.get("token"))
+    token = token_text(answer.get("token"))
     if token is None:
         return None
     spans = [span for span in _lifetimes(answer, now) if span > 0]

@@ -4,10 +4,13 @@ What an answer means is for the tables of each provider; here is what all of the
 """
 
 import re
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final, Protocol
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.providers.details import page_title, scrubbed
+from mcp_proxy.providers.retry_delay import retry_at
 
 
 class Said(Protocol):
@@ -38,9 +41,22 @@ def failure_of(
     return Failure(kind, text, status, retry_at, scope, url, feature, crowded)
 
 
-def page_failure(status: int, body: bytes, kind: FailureKind = FailureKind.UPSTREAM) -> Failure:
-    """A web page of something in between: no word about the account, nor from the API."""
-    return Failure(kind, page_title(status, body), status)
+def page_failure(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    kind: FailureKind = FailureKind.UPSTREAM,
+) -> Failure:
+    """A web page of something in between: no word about the account, nor from the API.
+
+    It may be what limits calls, and say until when.
+    """
+    moment = retry_at(headers, "", now) if status == HTTPStatus.TOO_MANY_REQUESTS else None
+    if moment is not None:
+        kind = FailureKind.RATE
+    return Failure(kind, page_title(status, body), status, moment)
 
 
 _URL: Final = re.compile(r"https://[^\s\"'<>)]+[^\s\"'<>).,;:!?]")

@@ -25,6 +25,7 @@ from mcp_proxy.providers.loose_json import (
     objects,
     part,
     text,
+    token_text,
 )
 
 DEFAULT_TIER: Final = "free-tier"
@@ -64,7 +65,8 @@ def read_token(
 ) -> TokenAnswer | Failure:
     """A token endpoint's answer. AUTH_REVOKED only when it says that the grant is gone (2.2)."""
     answer = object_or_empty(body)
-    token, rotated = text(answer.get("access_token")), text(answer.get("refresh_token"))
+    token = token_text(answer.get("access_token"))
+    rotated = token_text(answer.get("refresh_token"))
     if status == 200 and token is not None:
         return TokenAnswer(
             access_token=Secret(token),

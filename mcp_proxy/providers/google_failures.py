@@ -48,7 +48,7 @@ def read_google_failure(
     if limit is not None:
         return limit
     if is_page(body):
-        return page_failure(status, body)
+        return page_failure(status, headers, body, now=now)
     error = read_error(status, body)
     reader = _READERS.get(error.status)
     if reader is not None:

@@ -65,3 +65,9 @@ def count(value: object) -> int | None:
 def fraction(value: float) -> float:
     """A share within 0-1, whatever rounding and overdraft have made of it."""
     return min(max(value, 0.0), 1.0)
+
+
+def token_text(value: object) -> str | None:
+    """A token that can go into a header; None for anything else."""
+    found = text(value)
+    return found if found and found.isascii() and found.isprintable() and " " not in found else None

@@ -33,7 +33,7 @@ def read_openai_failure(
     a key that is refused stays refused.
     """
     if is_page(body):
-        return page_failure(status, body)
+        return page_failure(status, headers, body, now=now)
     error = _with_status(read_error_body(status, body))
     kind = _kind(error)
     match kind:

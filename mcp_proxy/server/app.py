@@ -222,7 +222,15 @@ class Server:
         except ProxyError as error:
             call.error = error
             return error_answer(call, error)
-        except (ConnectionError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._draining or call.status or task is None:
+                raise
+            # It was we who ended it, and the client is owed an answer.
+            task.uncancel()
+            call.error = ProxyError(ErrorKind.OVERLOADED, "mcproxy was stopped", retry_after=5.0)
+            return error_answer(call, call.error)
+        except ConnectionError:
             raise
         except Exception as cause:  # noqa: BLE001 - the last line of defence
             call.error = unforeseen(call, cause)

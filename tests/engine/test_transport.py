@@ -166,6 +166,13 @@ async def test_a_certificate_that_is_none_is_a_matter_of_the_network():
     assert kind is FailureKind.NETWORK
 
 
+async def test_an_outbound_proxy_that_is_not_there_is_named(unused_port):
+    proxy = f"http://127.0.0.1:{unused_port}"
+    kind, detail = await failure("http://upstream.example/", proxy=proxy)
+    assert kind is FailureKind.NETWORK
+    assert f"outbound proxy 127.0.0.1:{unused_port}" in detail
+
+
 async def test_an_outbound_proxy_that_refuses_is_named():
     async with host(saying(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")) as proxy:
         kind, detail = await failure("https://upstream.example/", proxy=proxy)

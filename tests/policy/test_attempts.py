@@ -184,6 +184,13 @@ def test_a_fault_after_the_window_for_retries_is_final() -> None:
     request.fails(fault(FailureKind.SLOW, "silent"), after=120).gives_up(ErrorKind.SLOW, "silent")
 
 
+def test_what_takes_long_to_fail_is_tried_only_while_there_is_time_for_it() -> None:
+    request = play(plan(["a", "b", "c"]))
+    unreachable = fault(FailureKind.NETWORK, "no connection in time")
+    request.tries("a").fails(unreachable, after=11).tries("b").fails(unreachable, after=11)
+    request.gives_up(ErrorKind.UPSTREAM, "2 attempts: no connection in time")
+
+
 def test_a_wait_for_a_limit_does_not_shorten_the_window_for_retries() -> None:
     request = play(plan(["a"])).tries("a").fails(rate(hint=60)).waits(60)
     request.tries("a").fails(fault()).pauses().tries("a").succeeds()

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.policy.limit_signals import LONGEST_HINT, PAST_HINT
+from mcp_proxy.providers import KNOWN_PROVIDERS, provider
 from mcp_proxy.providers.retry_delay import retry_at
 
 NOW = 1_760_000_000.0
@@ -170,3 +172,23 @@ def test_whatever_is_said_it_is_a_moment_to_come_or_nothing(
 ) -> None:
     found = retry_at(headers, body, NOW)
     assert found is None or NOW < found <= NOW + LONGEST_HINT
+
+
+@pytest.mark.parametrize("name", KNOWN_PROVIDERS)
+def test_a_web_page_that_limits_says_until_when(name: str) -> None:
+    """What stands before an upstream limits calls, too; to ask again at once would be no use."""
+    page = b"<html><title>Too many requests</title></html>"
+    read = provider(name).read_failure
+    limited = read(429, {"Retry-After": "1500"}, page, now=1_800_000_000.0)
+    assert limited.kind is FailureKind.RATE
+    assert limited.retry_at == 1_800_001_500.0
+    assert read(429, {}, page, now=1_800_000_000.0).kind is FailureKind.UPSTREAM
+
+
+@pytest.mark.parametrize("token", ["two\r\nlines", "with space", "ümlaut", "", 7])
+@pytest.mark.parametrize("name", ["antigravity", "codex"])
+def test_a_token_that_no_header_can_carry_is_none(name: str, token: object) -> None:
+    body = orjson.dumps({"access_token": token, "expires_in": 3600})
+    answer = provider(name).read_refresh(200, {}, body, now=1_800_000_000.0)
+    assert isinstance(answer, Failure)
+    assert answer.kind is FailureKind.UPSTREAM
