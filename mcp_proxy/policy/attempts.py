@@ -350,9 +350,7 @@ class AttemptPlan:
         tries = self._fault_counts.get(candidate.key, 0) + 1
         self._fault_counts[candidate.key] = tries
         pause = _pause(failure, tries, now)
-        # The next try may take as long as this one has.
-        ends_at = now + pause + (now - self._tried_at)
-        if tries >= self._rules.fault_tries or ends_at > self._window_ends:
+        if tries >= self._rules.fault_tries or not self._is_time_left(now + pause, now):
             self._dead[candidate.key] = failure
             return
         trail = self._trail(candidate)
@@ -390,7 +388,8 @@ class AttemptPlan:
         """Wrong project, wrong host, or a model this account does not have: one other host."""
         candidate = self._tried()
         trail = self._trail(candidate)
-        if trail.moved or not self._can_move(candidate.account):
+        may_move = self._can_move(candidate.account) and self._is_time_left(now, now)
+        if trail.moved or not may_move:
             trail.out = failure
         else:
             trail.moved = True
@@ -534,6 +533,10 @@ class AttemptPlan:
 
     def _limited_until(self, candidate: Candidate, now: float) -> float | None:
         return self._ledger.limited_until(candidate.account.id, self._info(candidate), now)
+
+    def _is_time_left(self, begins_at: float, now: float) -> bool:
+        """Whether another try that takes as long as the last one would end in time."""
+        return begins_at + (now - self._tried_at) <= self._window_ends
 
     def _affordable(self, seconds: float) -> bool:
         return self._waited + seconds <= self._rules.max_wait

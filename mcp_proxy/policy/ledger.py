@@ -52,6 +52,11 @@ STRIKES_LAST: Final = 3600.0
 FAULTS_TO_REST: Final = 3
 FAULTS_WITHIN: Final = 60.0
 REST: Final = 60.0
+_TIRING: Final = frozenset(
+    {FailureKind.UPSTREAM, FailureKind.MISCONFIGURED, FailureKind.AUTH_EXPIRED}
+)
+"""Of these an account has to rest; a token that expires once is none too many."""
+
 LACKS: Final = 1800.0
 """Seconds for which an upstream's word that it lacks a model is believed (providers.md 7.7)."""
 
@@ -149,7 +154,7 @@ class Ledger:
         if failure.kind in BACKOFF:
             self.health.add(account_id, health.LIMIT, now)
             self._cool(account_id, _scope_key(failure.scope, model), failure, now)
-        elif failure.kind is FailureKind.UPSTREAM:
+        elif failure.kind in _TIRING:
             self.health.add(account_id, health.FAULT, now)
             self._faults.setdefault(account_id, deque(maxlen=FAULTS_TO_REST)).append(now)
         elif failure.kind is FailureKind.NOT_FOUND and failure.scope is Scope.MODEL:

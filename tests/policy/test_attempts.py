@@ -191,6 +191,13 @@ def test_what_takes_long_to_fail_is_tried_only_while_there_is_time_for_it() -> N
     request.gives_up(ErrorKind.UPSTREAM, "2 attempts: no connection in time")
 
 
+def test_what_is_missing_is_looked_for_elsewhere_only_while_there_is_time() -> None:
+    """A project in the making is waited for once, and not anew at each host."""
+    request = play(plan(["a"])).tries("a")
+    request.fails(fault(FailureKind.MISCONFIGURED, "no project"), after=41)
+    request.gives_up(ErrorKind.NO_ACCOUNT, "no project")
+
+
 def test_a_wait_for_a_limit_does_not_shorten_the_window_for_retries() -> None:
     request = play(plan(["a"])).tries("a").fails(rate(hint=60)).waits(60)
     request.tries("a").fails(fault()).pauses().tries("a").succeeds()

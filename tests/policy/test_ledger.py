@@ -335,10 +335,15 @@ def test_an_accounts_state_is_that_of_its_best_model(ledger: Ledger) -> None:
     assert ledger.account_state(account("a"), [], NOW, 0.2) is State.UNKNOWN
 
 
-def test_an_account_rests_after_three_5xx_within_a_minute(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    "kind", [FailureKind.UPSTREAM, FailureKind.MISCONFIGURED, FailureKind.AUTH_EXPIRED]
+)
+def test_an_account_rests_after_three_faults_within_a_minute(
+    ledger: Ledger, kind: FailureKind
+) -> None:
     for delay in (0, 20, 40):
         assert not ledger.resting("a", NOW + delay)
-        fails(ledger, fault(), NOW + delay)
+        fails(ledger, fault(kind), NOW + delay)
     assert ledger.resting("a", NOW + 41)
     assert state(ledger, NOW + 41) is State.COOLING_DOWN
     assert not ledger.resting("a", NOW + 100)
