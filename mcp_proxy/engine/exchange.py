@@ -31,6 +31,7 @@ from mcp_proxy.events import Folder, Reply, UpstreamBroke
 from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
+from mcp_proxy.printable import without_quotations
 from mcp_proxy.providers import Ask, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import FORWARDING
 
@@ -338,7 +339,7 @@ class Exchange:
             self.outcome.attempts,
             self.outcome.account,
             failure.kind,
-            failure.detail,
+            without_quotations(failure.detail),
         )
         self._note_failure(failure)
         self._plan.failed(failure, self._runtime.clock())

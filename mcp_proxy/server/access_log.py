@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from mcp_proxy.engine.outcome import Outcome
-from mcp_proxy.printable import printable
+from mcp_proxy.printable import printable, without_quotations
 from mcp_proxy.server.answers import Call
 from mcp_proxy.server.decisions import Finished
 
@@ -144,7 +144,7 @@ def line(call: Call, status: int, ended: float) -> str:
             text += f' note="{note}"'
     text += f" total={(ended - call.started) * 1000:.1f}ms"
     if error is not None:
-        text += f' error="{error.message}"'
+        text += f' error="{without_quotations(error.message)}"'
     # One record, one line: what clients and upstreams sent may contain line breaks.
     return printable(text)
 
@@ -174,7 +174,7 @@ def facts(finished: Finished) -> Facts:
         output_tokens=told.usage.output if counted else None,
         cached_tokens=told.usage.cache_read if counted else None,
         notes=told.notes,
-        error=None if call.error is None else call.error.message,
+        error=None if call.error is None else without_quotations(call.error.message),
     )
 
 

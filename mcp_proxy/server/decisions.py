@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from mcp_proxy.engine.outcome import REFRESHED, Outcome, Step
 from mcp_proxy.engine.report import moment
 from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.printable import without_quotations
 from mcp_proxy.server.answers import Call
 
 JsonObject = dict[str, Any]
@@ -147,5 +148,5 @@ def _milliseconds(finished: Finished, outcome: Outcome) -> JsonObject:
 
 def _cut(text: str, longest: int = _LONGEST_TEXT) -> str:
     """As much as is kept of words of strangers, with nothing in it that is no text."""
-    text = text.encode("utf-8", "replace").decode()
+    text = without_quotations(text).encode("utf-8", "replace").decode()
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -49,6 +49,23 @@ async def test_what_a_client_sends_breaks_no_line_and_probes_are_quiet(tmp_path,
     assert line.isprintable()
 
 
+@pytest.mark.parametrize("quoted", ['"{}"', '"{}', "`{}`"])
+async def test_what_an_upstream_quotes_of_a_prompt_is_told_to_nobody_else(tmp_path, caplog, quoted):
+    caplog.set_level(logging.INFO)
+    prompt = r"my diary, in which I have written \"all\" of it down"
+    text = "Invalid value at 'request.contents[0]': " + quoted.format(prompt)
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.BAD_REQUEST, text=text))
+        answer = await rig.messages()
+        assert answer.status == 400
+        assert "my diary" in answer.message, "whoever has asked may see it"
+        await until(lambda: lines(caplog))
+        await until(lambda: rig.runtime.state.items("decisions"))
+        assert "diary" not in str(rig.runtime.state.items("decisions"))
+    assert "diary" not in caplog.text
+    assert "request.contents[0]" in lines(caplog)[0]
+
+
 async def test_a_client_that_left_is_logged_as_gone(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     async with serve(tmp_path, people=ONE) as rig:
