@@ -262,6 +262,24 @@ async def test_half_an_answer_that_is_not_streamed_is_asked_for_again(tmp_path, 
         assert len(client.asked) == 2
 
 
+@EVERY_API
+@BOTH_WAYS
+async def test_a_call_that_the_model_spoilt_after_some_text_is_no_clean_end(tmp_path, api, stream):
+    spoilt = {"content": {"role": "model", "parts": []}, "finishReason": "MALFORMED_FUNCTION_CALL"}
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}
+    records = (*GEMINI.content, *sse({"candidates": [spoilt], "usageMetadata": usage}))
+    async with asking(tmp_path, "gemini") as client:
+        client.rig.places.play_stream("gemini", records)
+        answer = await client.ask(GEMINI.model, "say whole", api, stream=stream)
+        if not stream:
+            assert text_of(api, answer) == "whole"
+            assert len(client.asked) == 2
+        elif api == "gemini":
+            assert answer.body == b"".join(records), "forwarded, it speaks for itself"
+        else:
+            assert broke_off(api, answer)
+
+
 NESTED = '{"a":' * 253 + "1" + "}" * 253
 """Arguments that can be read, and not be written inside a message."""
 

@@ -12,7 +12,7 @@ from mcp_proxy.conversation import Effort, JsonObject, Message, OutputFormat, Re
 from mcp_proxy.dialects.effort import LEVELS
 from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import Where, get, kind_of, one_of, spell
+from mcp_proxy.strict_json import MISSING, Where, get, kind_of, one_of, spell
 
 SPEAKERS: dict[str, Role] = {
     "system": "system",
@@ -65,7 +65,8 @@ def read_format(wanted: JsonObject, where: Where, *, inside: str = "") -> Output
     if inside:
         wanted, where = get(wanted, inside, dict, where), (*where, inside)
     return OutputFormat(
-        schema=get(wanted, "schema", dict, where, default=None),
+        # OpenAI lets it be left out where it is deeper, which means any JSON; elsewhere it must be.
+        schema=get(wanted, "schema", dict, where, default=None if inside else MISSING),
         name=get(wanted, "name", str, where, default=None),
     )
 

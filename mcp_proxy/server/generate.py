@@ -19,7 +19,7 @@ from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.exchange import Exchange
 from mcp_proxy.engine.rendering import Incoming
 from mcp_proxy.engine.runtime import Runtime
-from mcp_proxy.errors import ErrorKind, ProxyError
+from mcp_proxy.errors import ErrorKind, FailureKind, ProxyError
 from mcp_proxy.events import Event, Folder, UpstreamBroke
 from mcp_proxy.ids import new_id
 from mcp_proxy.server.answers import Call, json_answer, raw_answer, read_body, unforeseen
@@ -229,7 +229,7 @@ async def _forward_to(
             await answering.more()
     except UpstreamBroke as broke:
         error = exchange.broke(answering, broke.failure)
-        if answering.told:
+        if answering.told or broke.failure.kind is FailureKind.EMPTY:
             # The client hears of it in the upstream's own words.
             call.error = error
             return await client.end(answering.take_bytes())

@@ -44,7 +44,13 @@ def parse(headers: dict[str, str] | None = None, **fields: Any) -> Conversation:
     return CLIENT.parse_request(body(**fields), CIMultiDict(headers or {}))
 
 
-def parts(*blocks: Any, role: str = "user") -> tuple[Any, ...]:
+def parts(*blocks: Any, role: str | None = None) -> tuple[Any, ...]:
+    """The parts of a message of that role; without one, of the side that may say the last block."""
+    if role is None:
+        last = blocks[-1]
+        kind = last.get("type") if isinstance(last, dict) else None
+        of_model = ("thinking", "redacted_thinking", "tool_use")
+        role = "assistant" if kind in of_model else "user"
     return parse(messages=[{"role": role, "content": list(blocks)}]).messages[0].parts
 
 
@@ -231,6 +237,27 @@ def test_tool_result_holds_text_images_documents_and_what_a_search_found():
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (
+            {"type": "base64", "data": PNG},
+            (Text("C"), Media("application/pdf", PNG, name="T")),
+        ),
+        (
+            {"type": "url", "url": "https://x.test/a"},
+            (Text("C"), Media("application/pdf", url="https://x.test/a", name="T")),
+        ),
+        ({"type": "content", "content": "body"}, (Text("T\nC"), Text("body"))),
+        ({"type": "text", "data": "body"}, (Text("T\nC\nbody"),)),
+    ],
+)
+def test_title_and_context_of_a_document_are_not_lost(source, found):
+    told = document(**source) | {"title": "T", "context": "C"}
+    assert parts(told) == found
+    assert parts(result(content=[told])) == (ToolResult("t1", found),)
+
+
 def test_document_made_of_blocks_is_laid_flat():
     content = [{"type": "text", "text": "a"}, image(type="url", url="https://x.test/a")]
     assert parts(document(type="content", content=content), {"type": "text", "text": "b"}) == (
@@ -308,6 +335,11 @@ def test_predefined_tool_with_a_schema_can_be_offered_as_a_function():
 )
 def test_tool_choice(choice, parsed):
     assert parse(tools=[WEATHER, WEB_SEARCH], tool_choice=choice).tool_choice == parsed
+
+
+def test_a_call_may_be_required_where_only_the_upstream_has_tools():
+    conversation = parse(tools=[WEB_SEARCH], tool_choice={"type": "any"})
+    assert conversation.tool_choice == ToolChoice("any")
 
 
 # Settings
@@ -437,6 +469,8 @@ def test_session(headers, user_id, session):
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].name"),
         ({"tool_choice": "auto"}, "tool_choice"),
         ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "any"}}, "tool_choice"),
+        ({"tools": [], "tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.name"),
     ],
@@ -488,6 +522,31 @@ def test_refused_block_is_named(block, param):
     with pytest.raises(BadRequest) as refused:
         parts({"type": "text", "text": "fine"}, block)
     assert refused.value.param == f"messages[0].content[1]{param}"
+
+
+CALL = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
+
+
+@pytest.mark.parametrize(
+    ("block", "role", "speaker"),
+    [
+        (result(content="18C"), "assistant", "user"),
+        (CALL, "user", "assistant"),
+        (CALL, "system", "assistant"),
+        (THOUGHT, "user", "assistant"),
+        ({"type": "redacted_thinking", "data": "b"}, "user", "assistant"),
+    ],
+)
+# Beside a block that is not of the common kinds all blocks take another way.
+@pytest.mark.parametrize("first", [{"type": "text", "text": "fine"}, {"type": "from_the_future"}])
+def test_what_only_the_other_side_may_say_is_refused(block, role, speaker, first):
+    with pytest.raises(BadRequest) as refused:
+        parts(first, block, role=role)
+    assert refused.value.message == (
+        f"messages[0].content[1]: `{block['type']}` blocks can only be in `{speaker}` messages"
+    )
+    assert refused.value.param == "messages[0].content[1]"
 
 
 WORDS = [

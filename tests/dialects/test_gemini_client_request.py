@@ -604,6 +604,8 @@ def test_advice_is_left_out_and_named_and_unknown_fields_are_kept():
         ({"cachedContent": "cachedContents/x"}, "cachedContent"),
         ({"generationConfig": {"candidateCount": 2}}, "generationConfig.candidateCount"),
         ({"generation_config": {"candidate_count": "2"}}, "generation_config.candidate_count"),
+        ({"generationConfig": {"candidateCount": 0}}, "generationConfig.candidateCount"),
+        ({"generationConfig": {"candidateCount": -1}}, "generationConfig.candidateCount"),
         ({"generationConfig": {"maxOutputTokens": 1.5}}, "generationConfig.maxOutputTokens"),
         ({"generationConfig": {"maxOutputTokens": "-5"}}, "generationConfig.maxOutputTokens"),
         ({"generationConfig": {"temperature": 2.1}}, "generationConfig.temperature"),

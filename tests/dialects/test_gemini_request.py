@@ -134,6 +134,19 @@ class TestMedia:
         part = contents(user(Media("image/*", url="https://x/y")), model=GEMINI)[0]["parts"][0]
         assert part == {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://x/y"}}
 
+    @pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+    def test_name_is_text_right_before_it(self, model):
+        found = contents(user("see", Media("application/pdf", "JVBERi0=", name="T")), model=model)
+        assert found[0]["parts"] == [
+            {"text": "see"},
+            {"text": "T"},
+            {"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0="}},
+        ]
+
+    def test_name_of_nothing_is_left_out(self):
+        found = contents(user(Media("image/png", PNG, name=" ")))
+        assert [list(part) for part in found[0]["parts"]] == [["inlineData"]]
+
     def test_model_without_eyes_is_told_what_is_missing(self):
         found = contents(user(Media("image/png", PNG, name="a.png")), model="gpt-oss-120b-medium")
         assert found[0]["parts"] == [{"text": "[a.png: this model takes text only]"}]
@@ -212,6 +225,11 @@ class TestCallsAndResults:
         found = self.result(Media("image/png", PNG), Text("see"))
         assert found["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PNG}}]
         assert found["response"] == {"result": "see"}
+
+    def test_name_of_a_document_is_in_the_text_of_the_result(self):
+        media = Media("application/pdf", "JVBERi0=", name="T")
+        assert self.result(media)["response"] == {"result": "T"}
+        assert self.result(Text("see"), media)["response"] == {"result": "see\nT"}
 
     def test_error_with_a_picture_alone_stays_an_error(self):
         found = self.result(Media("image/png", PNG), is_error=True)

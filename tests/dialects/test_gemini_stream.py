@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mcp_proxy.conversation import (
     Conversation,
     Media,
+    Sampling,
     Seal,
     Text,
     Thinking,
@@ -21,6 +22,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects import StreamParser
 from mcp_proxy.dialects.gemini import UPSTREAM
+from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
@@ -272,7 +274,7 @@ class TestEnds:
             ("OTHER", Stop.END),
             ("FINISH_REASON_UNSPECIFIED", Stop.END),
             ("SOMETHING_NEW", Stop.END),
-            ("MALFORMED_FUNCTION_CALL", Stop.END),
+            ("NO_IMAGE", Stop.END),
             ("MAX_TOKENS", Stop.LENGTH),
             ("SAFETY", Stop.REFUSAL),
             ("RECITATION", Stop.REFUSAL),
@@ -300,6 +302,17 @@ class TestEnds:
     )
     def test_turn_that_came_to_nothing_is_a_failure(self, reason, kind):
         assert failure(record(thought("t")), record(reason=reason, usage=USAGE)) is kind
+
+    @pytest.mark.parametrize(
+        "reason", ["MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL"]
+    )
+    def test_text_that_led_up_to_a_broken_call_is_no_clean_answer(self, reason):
+        found: list[Event] = []
+        reading = parser()
+        with pytest.raises(UpstreamBroke, match=reason) as broke:
+            reading.feed(record({"text": "I will call"}, reason=reason, usage=USAGE), found)
+        assert broke.value.failure.kind is FailureKind.EMPTY
+        assert found[-1] == TextDelta(0, "I will call")
 
     def test_end_without_content_is_empty(self):
         assert failure(LAST) is FailureKind.EMPTY
@@ -365,6 +378,40 @@ class TestWhenTheEndIsTold:
         reading.feed({"usageMetadata": USAGE}, found)
         assert found[-2:] == [UsageSeen(Usage(input=10, output=5)), Finished(Stop.END)]
 
+    @pytest.mark.parametrize("early", [{}, {"promptTokenCount": 5}, None, "many"])
+    def test_with_the_usage_that_counts_the_answer(self, early):
+        found: list[Event] = []
+        reading = parser()
+        reading.feed({**record({"text": "a"}, reason="STOP"), "usageMetadata": early}, found)
+        assert not isinstance(found[-1], Finished)
+        reading.feed({"usageMetadata": USAGE}, found)
+        assert found[-2:] == [UsageSeen(Usage(input=10, output=5)), Finished(Stop.END)]
+
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            {"promptTokenCount": 5, "totalTokenCount": 5},
+            {"promptTokenCount": 5, "candidatesTokenCount": 0},
+        ],
+    )
+    def test_at_once_when_the_usage_counts_the_answer_as_nothing(self, usage):
+        found: list[Event] = []
+        parser().feed(record({"text": "a"}, reason="STOP", usage=usage), found)
+        assert found[-2:] == [UsageSeen(Usage(input=5)), Finished(Stop.END)]
+
+    def test_at_once_when_there_is_nothing_to_be_counted(self):
+        with pytest.raises(UpstreamBroke):
+            parser().feed(record(reason="STOP", usage={"promptTokenCount": 5}), [])
+
+    def test_at_the_close_when_the_answer_is_never_counted(self):
+        found = events(record({"text": "a"}, reason="STOP", usage={"promptTokenCount": 5}))
+        assert found[-2:] == [UsageSeen(Usage(input=5)), Finished(Stop.END)]
+
+    def test_with_a_document_even_if_nothing_is_counted(self):
+        found: list[Event] = []
+        parser().feed_whole(record({"text": "a"}, reason="STOP"), found)
+        assert found[-2:] == [UsageSeen(Usage()), Finished(Stop.END)]
+
     def test_at_the_close_when_usage_never_comes(self):
         found = events(record({"text": "a"}, reason="STOP"))
         assert found[-2:] == [UsageSeen(Usage()), Finished(Stop.END)]
@@ -374,6 +421,54 @@ class TestWhenTheEndIsTold:
         assert [type(event) for event in found].count(Finished) == 1
         assert isinstance(found[-1], Finished)
         assert TextDelta(0, "b") not in found
+
+
+class TestMoreStopsThanGeminiTakes:
+    STOPS = Sampling(stop=("1", "2", "3", "4", "5", "END", "FIN"))
+
+    def test_text_ends_at_those_that_it_was_not_told_of(self):
+        found = events(
+            record({"text": "one E"}, responseId="r", modelVersion="g"),
+            record({"text": "ND"}, signed({"text": "more"}, "sig")),
+            record(call(), {"text": "even more"}),
+            LAST,
+            model=GEMINI,
+            sampling=self.STOPS,
+        )
+        assert found == [
+            Started("r", "g"),
+            PartOpened(0, PartKind.TEXT),
+            TextDelta(0, "one "),
+            PartClosed(0),
+            UsageSeen(Usage(input=10, output=5)),
+            Finished(Stop.STOP_SEQUENCE, "END"),
+        ]
+
+    def test_text_without_any_comes_whole(self):
+        found = reply(thought("t"), {"text": "the E"}, call(), model=GEMINI, sampling=self.STOPS)
+        assert found.parts == (Thinking("t"), Text("the E"), ToolCall("id", "s_f", "{}"))
+        assert (found.stop, found.stop_sequence) == (Stop.TOOL_CALL, None)
+
+    def test_text_that_begins_with_one_is_none(self):
+        found = reply({"text": "FIN"}, {"text": "more"}, model=GEMINI, sampling=self.STOPS)
+        assert (found.parts, found.stop_sequence) == ((), "FIN")
+
+    def test_whole_answer_is_cut_too(self):
+        found: list[Event] = []
+        document = record({"text": "a END b"}, reason="STOP", usage=USAGE)
+        parser(GEMINI, sampling=self.STOPS).feed_whole(document, found)
+        assert fold(found).parts == (Text("a "),)
+
+    def test_what_came_before_a_fault_is_not_lost(self):
+        found: list[Event] = []
+        with pytest.raises(UpstreamBroke):
+            parser(GEMINI, sampling=self.STOPS).feed(record({"text": "a"}, 1), found)
+        assert found[-1] == TextDelta(0, "a")
+
+    @pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+    def test_those_that_the_upstream_takes_are_left_to_it(self, model):
+        stops = self.STOPS.stop[2:] if model == GEMINI else self.STOPS.stop
+        assert isinstance(parser(model, sampling=Sampling(stop=stops)), GeminiStreamParser)
 
 
 @pytest.mark.parametrize(

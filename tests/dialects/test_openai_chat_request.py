@@ -520,6 +520,11 @@ NAN_CALL = {"role": "assistant", "tool_calls": [call(arguments='{"a": NaN}')]}
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": "x"}}},
+            "response_format.json_schema.schema",
+        ),
+        ({"metadata": 5}, "metadata"),
         ({"reasoning_effort": "much"}, "reasoning_effort"),
         ({"reasoning": {"effort": 3}}, "reasoning.effort"),
         ({"tools": [3]}, "tools[0]"),

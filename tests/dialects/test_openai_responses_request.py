@@ -459,6 +459,10 @@ def test_unknown_field_travels_home():
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
         ({"reasoning": {"summary": "haiku"}}, "reasoning.summary"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
+        ({"include": 5}, "include"),
+        ({"metadata": 5}, "metadata"),
+        ({"truncation": 5}, "truncation"),
         ({"stream": "yes"}, "stream"),
     ],
 )

@@ -1,7 +1,9 @@
-"""Content blocks of a Messages request -> parts. Knows nothing of roles, tools or settings.
+"""Content blocks of a Messages request -> parts. Knows nothing of tools or settings.
 
 A block of unknown type becomes a Verbatim, never a refusal: clients send blocks that are younger
-than this file (client-apis.md 1.9). `cache_control` and citations go, parts have no place for them.
+than this file (client-apis.md 1.9). A known one that only the other side may say is refused, as by
+the real API: no upstream has a place for it, so it would be lost without a word. `cache_control`
+and citations go, parts have no place for them.
 """
 
 from collections.abc import Callable
@@ -36,13 +38,20 @@ _Readable = Text | Media
 _ANY_IMAGE = "image/*"
 _PDF = "application/pdf"
 
+_USERS = frozenset({"tool_result"})
+_MODELS = frozenset({"tool_use", "thinking", "redacted_thinking"})
+"""Blocks that only one side may say."""
 
-def read_content(content: Any, where: Where) -> tuple[Part, ...]:
-    """The parts of a message's `content`, which is text or a list of blocks."""
+
+def read_content(content: Any, where: Where, *, by_model: bool) -> tuple[Part, ...]:
+    """The parts of a message's `content`, which is text or a list of blocks.
+
+    `by_model`: the message is the assistant's. BadRequest for blocks that are not its side's.
+    """
     if type(content) is str:
         return (Text(content),) if content else ()
     try:
-        plain = _plain_parts(content) if type(content) is list else None
+        plain = _plain_parts(content, by_model) if type(content) is list else None
     except (KeyError, TypeError):
         plain = None  # also for what cannot be encoded, orjson.JSONEncodeError
     if plain is not None:
@@ -50,7 +59,13 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     parts: list[Part] = []
     for index, block in enumerate(_blocks(content, where)):
         at = (*where, index)
-        read = _READERS.get(block_type(block, at))
+        kind = block_type(block, at)
+        if kind in (_USERS if by_model else _MODELS):
+            speaker = "user" if by_model else "assistant"
+            raise BadRequest(
+                f"`{kind}` blocks can only be in `{speaker}` messages", param=spell(at)
+            )
+        read = _READERS.get(kind)
         if read is None:
             parts.append(Verbatim(NAME, block))
         else:
@@ -58,7 +73,7 @@ def read_content(content: Any, where: Where) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _plain_parts(blocks: list[Any]) -> list[Part] | None:
+def _plain_parts(blocks: list[Any], by_model: bool) -> list[Part] | None:
     """The parts of blocks that are as they should be and of the kinds that a history is made of.
 
     None, KeyError or TypeError when there is any other: then all of them go to the readers, which
@@ -72,20 +87,20 @@ def _plain_parts(blocks: list[Any]) -> list[Part] | None:
             if type(text) is not str:
                 return None
             parts.append(Text(text))
-        elif kind == "tool_use":
+        elif kind == "tool_use" and by_model:
             call_id, name, arguments = block["id"], block["name"], block["input"]
             if type(call_id) is not str or type(name) is not str or type(arguments) is not dict:
                 return None
             if "thoughtSignature" in block or "thought_signature" in block:
                 return None
             parts.append(ToolCall(call_id, name, encode(arguments).decode()))
-        elif kind == "tool_result":
+        elif kind == "tool_result" and not by_model:
             call_id, content = block["tool_use_id"], block["content"]
             is_error = block.get("is_error", False)
             if type(call_id) is not str or type(content) is not str or type(is_error) is not bool:
                 return None
             parts.append(ToolResult(call_id, (Text(content),) if content else (), is_error))
-        elif kind == "thinking":
+        elif kind == "thinking" and by_model:
             thought, signature = block["thinking"], block["signature"]
             if type(thought) is not str or type(signature) is not str:
                 return None
@@ -151,20 +166,28 @@ def _document(block: JsonObject, where: Where) -> tuple[_Readable, ...]:
     at = (*where, "source")
     source = get(block, "source", dict, where)
     title = get(block, "title", str, where, None)
+    context = get(block, "context", str, where, None)
     match get(source, "type", str, at):
         case "base64":
             mime_type = get(source, "media_type", str, at, _PDF)
-            return (Media(mime_type, data=_base64(source, at), name=title),)
+            media = Media(mime_type, data=_base64(source, at), name=title)
+            return (*_lines(context), media)
         case "url":
-            return (media_at(get(source, "url", str, at), (*at, "url"), _PDF, title),)
+            url = get(source, "url", str, at)
+            return (*_lines(context), media_at(url, (*at, "url"), _PDF, title))
         case "text":
-            context = get(block, "context", str, where, None)
-            lines = (title, context, get(source, "data", str, at))
-            return (Text("\n".join(line for line in lines if line)),)
+            return _lines(title, context, get(source, "data", str, at))
         case "content":
-            return _readable_parts(source.get("content"), (*at, "content"))
+            inner = _readable_parts(source.get("content"), (*at, "content"))
+            return (*_lines(title, context), *inner)
         case other:
             raise _source_refused(other, ("base64", "url", "text", "content"), at)
+
+
+def _lines(*lines: str | None) -> tuple[Text, ...]:
+    """What there is of these as one text; nothing when they are all empty."""
+    text = "\n".join([line for line in lines if line])
+    return (Text(text),) if text else ()
 
 
 def _source_refused(kind: str, accepted: tuple[str, ...], where: Where) -> BadRequest:

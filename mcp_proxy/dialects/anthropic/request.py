@@ -127,7 +127,8 @@ def _messages(body: JsonObject) -> tuple[Message, ...]:
             # Now it pays to build the path: one of these lines names what is wrong.
             at = ("messages", index)
             role = one_of(get(check(message, dict, at), "role", str, at), _ROLES, (*at, "role"))
-        parts = read_content(message.get("content"), ("messages", index, "content"))
+        where = ("messages", index, "content")
+        parts = read_content(message.get("content"), where, by_model=role == "assistant")
         read.append(Message(role, parts))
     return tuple(read)
 

@@ -83,13 +83,15 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
 
 
 def read_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
-    """BadRequest when it names a tool that is not declared."""
+    """BadRequest when it names a tool that is not declared, or forces a call of nothing."""
     where = ("tool_choice",)
     choice: Any = get(body, "tool_choice", dict, (), None) if "tool_choice" in body else None
     if choice is None:
         return _FREE_CHOICE
     kind = one_of(get(choice, "type", str, where), tuple(_MODES), (*where, "type"))
     parallel = not get(choice, "disable_parallel_tool_use", bool, where, False)
+    if kind == "any" and not (box.tools or box.server_tools):
+        raise BadRequest("a call is required, but no tool is declared", param=spell(where))
     if kind != "tool":
         return ToolChoice(_MODES[kind], parallel=parallel)
     name = get(choice, "name", str, where)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import ErrorReply, JsonObject, PathTarget, ReplyFrame
+from mcp_proxy.dialects import ErrorReply, JsonObject, PathTarget, ReplyFrame, StreamParser
+from mcp_proxy.dialects.cut_stream import CutStreamParser
 from mcp_proxy.dialects.gemini.client_errors import render_error
 from mcp_proxy.dialects.gemini.client_reply import render_reply
 from mcp_proxy.dialects.gemini.client_request import parse_count_request, parse_request
 from mcp_proxy.dialects.gemini.client_stream import KEEP_ALIVE, GeminiStream
 from mcp_proxy.dialects.gemini.names import NAME
-from mcp_proxy.dialects.gemini.request import render_request
+from mcp_proxy.dialects.gemini.request import render_request, split_stops
 from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.events import Reply
@@ -55,8 +56,10 @@ class GeminiUpstream:
     def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
         return render_request(conversation, model)
 
-    def stream_parser(self, conversation: Conversation, model: ModelInfo) -> GeminiStreamParser:
-        return GeminiStreamParser(conversation, model)
+    def stream_parser(self, conversation: Conversation, model: ModelInfo) -> StreamParser:
+        parser = GeminiStreamParser(conversation, model)
+        _, beyond = split_stops(conversation, model)
+        return CutStreamParser(parser, beyond) if beyond else parser
 
 
 CLIENT: Final = GeminiClient()

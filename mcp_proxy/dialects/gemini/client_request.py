@@ -91,7 +91,7 @@ def parse_count_request(body: JsonObject, target: PathTarget | None) -> Conversa
 
 def _refuse_several_candidates(config: JsonObject, where: Where) -> None:
     count = number(config, "candidateCount", int, where)
-    if count is not None and count > 1:
+    if count is not None and count != 1:
         param = spell((*where, spelling(config, "candidateCount")))
         raise BadRequest("only one candidate per request is served", param=param)
 

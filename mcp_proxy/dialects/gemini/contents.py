@@ -112,7 +112,13 @@ class Contents:
             else:
                 parts.append({"text": text})
         elif isinstance(part, Media):
-            parts.append(_blob(part) if self._takes_images else {"text": described(part)})
+            if not self._takes_images:
+                parts.append({"text": described(part)})
+                return
+            if part.name and not part.name.isspace():
+                # There is no field for it that all of Google's upstreams take.
+                parts.append({"text": part.name})
+            parts.append(_blob(part))
         elif isinstance(part, Verbatim) and part.dialect == NAME:
             parts.append(part.value)
 
@@ -127,7 +133,8 @@ class Contents:
             answer: JsonObject = {"error" if result.is_error else "result": inner[0].text}
             return {"functionResponse": {"id": called[1], "name": called[2], "response": answer}}
         media = [part for part in inner if isinstance(part, Media)]
-        text = "\n".join([part.text for part in inner if isinstance(part, Text)])
+        lines = [part.text if isinstance(part, Text) else part.name for part in inner]
+        text = "\n".join([line for line in lines if line is not None])
         if media and not text:
             text = ", ".join(part.mime_type for part in media)
         response: JsonObject = {

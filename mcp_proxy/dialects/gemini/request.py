@@ -18,7 +18,7 @@ from mcp_proxy.jsonschema import narrow_answer
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.schema_levels import SchemaTooLarge
 
-MAX_STOPS: Final = 5
+_MAX_STOPS: Final = 5
 """Stop sequences that Gemini takes."""
 
 _THINK_BETWEEN_CALLS: Final = (
@@ -50,6 +50,13 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     if generation:
         request["generationConfig"] = generation
     return request
+
+
+def split_stops(conversation: Conversation, model: ModelInfo) -> tuple[list[str], list[str]]:
+    """The stop sequences that the upstream takes, and those at which it has to be cut here."""
+    stops = [stop for stop in conversation.sampling.stop if stop]
+    taken = len(stops) if model.family is Family.CLAUDE else _MAX_STOPS
+    return stops[:taken], stops[taken:]
 
 
 def _image_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
@@ -109,7 +116,7 @@ def _answer_schema(schema: JsonObject) -> JsonObject:
 
 def _sampling(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> JsonObject:
     sampling, is_claude = conversation.sampling, model.family is Family.CLAUDE
-    stops = [stop for stop in sampling.stop if stop]
+    stops, _ = split_stops(conversation, model)
     temperature, top_p, top_k = sampling.temperature, sampling.top_p, sampling.top_k
     if temperature is not None and is_claude:
         temperature = min(temperature, 1.0)
@@ -121,7 +128,7 @@ def _sampling(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> 
         "temperature": temperature,
         "topP": top_p,
         "topK": top_k,
-        "stopSequences": (stops if is_claude else stops[:MAX_STOPS]) or None,
+        "stopSequences": stops or None,
     }
     if conversation.output is not None and _has_json_mode(conversation, model):
         settings["responseMimeType"] = "application/json"

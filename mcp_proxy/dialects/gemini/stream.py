@@ -66,6 +66,13 @@ _BROKEN_TURN: Final = {
 }
 """The turn came to nothing; worth another try unless there is text already."""
 
+_BROKEN_OFF: Final = frozenset(
+    {"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL"}
+)
+"""Those of them after which text is no answer either: what it led up to is missing (5.3)."""
+
+_COUNTS_OF_ANSWER: Final = ("candidatesTokenCount", "totalTokenCount")
+
 _CONTENT: Final = frozenset({PartKind.TEXT, PartKind.TOOL_CALL, PartKind.MEDIA, PartKind.VERBATIM})
 
 # Calling a named tuple's class runs a Python-level __new__; this makes the same object in half
@@ -81,7 +88,8 @@ class GeminiStreamParser:
 
     The last events are emitted with the record that has both the finish reason and the usage,
     which Google's last record has, so they do not wait for the connection to close. When the
-    usage is missing there, they come with the next record that has it, or at the end.
+    usage is missing there or counts the prompt alone, they come with the next record that has all
+    of it, or at the end.
     """
 
     def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
@@ -129,7 +137,7 @@ class GeminiStreamParser:
                     self._reason = candidate["finishReason"]
             if "usageMetadata" in record:
                 self._usage = record["usageMetadata"]
-                if self._reason is not None and not self._finished:
+                if self._reason is not None and not self._finished and self._is_counted():
                     self._finish(record, out)
         except (AttributeError, TypeError, KeyError) as cause:
             raise unreadable() from cause
@@ -137,6 +145,7 @@ class GeminiStreamParser:
     def feed_whole(self, document: JsonObject, out: list[Event]) -> None:
         """A document is one record that has everything."""
         self.feed(document, out)
+        self.close(out)
 
     def close(self, out: list[Event]) -> None:
         """Raises UpstreamBroke when the finish reason never came."""
@@ -258,10 +267,23 @@ class GeminiStreamParser:
 
     # The end
 
+    def _is_counted(self) -> bool:
+        """Whether the usage counts the answer, too, or there is nothing to be counted.
+
+        The total counts it by what it has more than the prompt.
+        """
+        usage = self._usage
+        return not self._seen or (
+            isinstance(usage, dict)
+            and any(usage.get(name) is not None for name in _COUNTS_OF_ANSWER)
+        )
+
     def _finish(self, record: JsonObject, out: list[Event]) -> None:
         reason = self._reason or ""
-        stop = Stop.TOOL_CALL if PartKind.TOOL_CALL in self._seen else _STOPS.get(reason, Stop.END)
-        if reason in _BROKEN_TURN and not self._seen & _CONTENT:
+        called = PartKind.TOOL_CALL in self._seen
+        stop = Stop.TOOL_CALL if called else _STOPS.get(reason, Stop.END)
+        is_off = reason in _BROKEN_OFF and not called
+        if is_off or (reason in _BROKEN_TURN and not self._seen & _CONTENT):
             detail = f"the upstream gave up on its answer: {reason}"
             raise broken(detail, _BROKEN_TURN[reason])
         if stop is Stop.END and not self._seen:

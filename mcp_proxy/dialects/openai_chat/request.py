@@ -80,6 +80,7 @@ _MODELLED = frozenset(_HONOURED)
 def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
     """The request in the neutral model. BadRequest names the field at fault by JSON path."""
     _refuse_what_cannot_be_honoured(body)
+    get(body, "metadata", dict, default=None)  # left out later, but never of another type
     system, messages = read_messages(body)
     declared, server_tools = read_tools(body)
     if body.get("web_search_options") is not None:

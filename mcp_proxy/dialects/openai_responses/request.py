@@ -93,6 +93,7 @@ _SUMMARIES = ("auto", "concise", "detailed", "none")
 def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
     """The request in the neutral model. BadRequest names the field at fault by JSON path."""
     _refuse_what_cannot_be_honoured(body)
+    _check_what_is_left_out(body)
     system, messages = read_input(body)
     declared = read_tools(body)
     tool_choice, tools = read_choice(body, declared)
@@ -131,6 +132,13 @@ def _refuse_what_cannot_be_honoured(body: JsonObject) -> None:
         raise BadRequest("prompt templates are not kept here; send the prompt", param="prompt")
     if get(body, "top_logprobs", int, default=0):
         raise BadRequest("log probabilities are not available", param="top_logprobs")
+
+
+def _check_what_is_left_out(body: JsonObject) -> None:
+    """What no answer depends on is still refused when it is of a type that cannot be meant."""
+    get(body, "include", list, default=None)
+    get(body, "metadata", dict, default=None)
+    get(body, "truncation", str, default=None)
 
 
 def _reasoning(body: JsonObject) -> Reasoning:
