@@ -14,7 +14,11 @@ from mcp_proxy.cli.context import App
 from mcp_proxy.cli.help_format import HelpFormatter, complain
 from mcp_proxy.cli.lazy import RootGroup, Verb
 from mcp_proxy.cli.render import json_option, show, tell
-from mcp_proxy.cli.terminal import adapt_streams
+from mcp_proxy.cli.terminal import (
+    adapt_streams,
+    let_go_of_the_unwritable,
+    open_missing_streams,
+)
 from mcp_proxy.errors import UserError
 from mcp_proxy.spelling import did_you_mean
 
@@ -134,7 +138,11 @@ def mcproxy(
 
 def main() -> None:
     """The console script."""
-    code = run(sys.argv[1:])
+    open_missing_streams()
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        let_go_of_the_unwritable()
     if code == INTERRUPTED:
         # Not sys.exit, which waits for threads, and those for upstreams.
         os._exit(code)
@@ -148,7 +156,11 @@ def run(arguments: list[str]) -> int:
         code = _outcome(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _reader_has_left()
+        # `mcproxy … | head`: not worth a word. The code is that of click, rich and Python's own
+        # manual for an answer that nobody read.
+        return FAILED
+    except OSError as cause:
+        return _told(f"the answer cannot be written: {cause.strerror}", FAILED, trace=False)
     return code
 
 
@@ -168,6 +180,8 @@ def _outcome(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
+        if isinstance(error, OSError):
+            sys.stdout.flush()  # fails again when it was the answer that could not be written
         what = f"{type(error).__name__}: {error} (-vv shows where; mcproxy doctor looks around)"
         return _told(what, FAILED, trace=_debugs(arguments) or _verbosity(arguments) > 1)
     return code if isinstance(code, int) else 0
@@ -213,17 +227,6 @@ def _debugs(arguments: list[str]) -> bool:
 def _verbosity(arguments: list[str]) -> int:
     """How often `-v` was given: what failed may have failed before that was understood."""
     return sum(_VERBOSE.get(each, 0) for each in arguments)
-
-
-def _reader_has_left() -> int:
-    """`mcproxy … | head`: not worth a word, and nothing is left to be flushed at exit.
-
-    The code is that of click, rich and Python's own manual for an answer that nobody read.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
-    return FAILED
 
 
 def _show_overview(app: App, *, as_json: bool) -> None:

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import click
 
 from mcp_proxy.account import Account, Credential, Secret
+from mcp_proxy.cli.render import clean
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
+from mcp_proxy.store.accounts import AccountStore, IdTaken, Loaded, credential_id
 from mcp_proxy.store.entries import entry_fields
 
 USAGE = 2
@@ -50,8 +51,29 @@ def keep(
 ) -> Kept:
     """Write the account down: in place when it is there already, else as a new one.
 
-    `account_id` is the one that was asked for; `given` are other fields that were.
+    `account_id` is the one that was asked for; `given` are other fields that were. UserError when
+    somebody else has signed in, and where one of that id has been added in the meantime.
     """
+    taken = ""
+    while True:
+        try:
+            return _kept(store, draft, signed_in, account_id=account_id, given=given)
+        except IdTaken as refusal:
+            # Somebody was quicker, with another account or with this very one. Twice the same id
+            # is another matter: an entry that cannot be read has it.
+            if account_id is not None or str(refusal) == taken:
+                raise
+            taken = str(refusal)
+
+
+def _kept(
+    store: AccountStore,
+    draft: Account,
+    signed_in: SignedIn,
+    *,
+    account_id: str | None,
+    given: Mapping[str, Any],
+) -> Kept:
     loaded = store.load()
     signed = with_sign_in(draft, signed_in)
     existing = account_of(loaded, account_id)
@@ -67,7 +89,7 @@ def keep(
         return Kept(account, is_new=True)
     _same_person(existing, signed_in)
     account = replace(with_sign_in(existing, signed_in), **given)
-    if not _may_be_relabelled(existing.label):
+    if not _is_replaceable(existing.label, signed_in.label):
         account = replace(account, label=existing.label)
     entry = entry_fields(account)
     names = () if account.label == existing.label else ("email", "label")
@@ -101,21 +123,42 @@ _OF_SIGN_IN = (
 
 def _same_person(existing: Account, signed_in: SignedIn) -> None:
     """Signing in to the wrong one of several logins is easily done."""
-    email = signed_in.label
-    if not email or not existing.label or "@" not in existing.label or email == existing.label:
+    whose = _two_owners(existing, signed_in)
+    if whose is None:
         return
-    story = f"{existing.id} belongs to {existing.label}, but {email} has signed in"
+    story = f"{existing.id} belongs to {whose[0]}, but {whose[1]} has signed in"
     if not sys.stdin.isatty():
         raise UserError(
-            f"{story}; nothing was changed. Pass another --id for {email}.", exit_code=USAGE
+            f"{story}; nothing was changed. Pass another --id for {whose[1]}.", exit_code=USAGE
         )
-    if not click.confirm(f"{story}. Replace it?", default=False, err=True):
+    if not click.confirm(f"{clean(story)}. Replace it?", default=False, err=True):
         raise UserError("nothing was changed")
 
 
-def _may_be_relabelled(label: str | None) -> bool:
-    """Whether an e-mail address may stand there; a label that somebody chose stays."""
-    return label is None or "@" in label
+def _two_owners(existing: Account, signed_in: SignedIn) -> tuple[str, str] | None:
+    """Whose the account is and who has signed in; None when nothing says that these are two."""
+    label, name = existing.label, signed_in.label
+    if label and name and label != name and _is_replaceable(label, name):
+        return label, name
+    space, other = existing.workspace, signed_in.workspace
+    if space and other and space != other:
+        return f"workspace {space}", f"workspace {other}"
+    return None
+
+
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""A name at GitHub; of a company, an underscore and its own name come behind."""
+
+
+def _is_replaceable(label: str | None, name: str | None) -> bool:
+    """Whether the label is a name as sign-ins give it; one that somebody chose stays.
+
+    Where the name that signs in is no address, it is a login, and a label that could be one is
+    taken for one.
+    """
+    if label is None or "@" in label:
+        return True
+    return name is not None and "@" not in name and _LOGIN.fullmatch(label) is not None
 
 
 def account_of(loaded: Loaded, account_id: str | None) -> Account | None:

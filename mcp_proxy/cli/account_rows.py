@@ -204,7 +204,8 @@ def verdict_view(row: Mapping[str, Any]) -> "Iterable[Shown]":
         scarcest = min(figures, key=lambda each: each["remaining"])
         facts.append(f"least left: {scarcest['id']} {scarcest['remaining']:.0%}")
     name = text(row["id"], "bold").append(f" ({row['provider']}) ", "not bold")
-    yield name.append("works", "not bold green").append(f": {', '.join(facts)}", "not bold")
+    told_facts = text(f": {', '.join(facts)}", "not bold")
+    yield name.append("works", "not bold green").append_text(told_facts)
 
 
 def models_view(row: Mapping[str, Any]) -> "Iterable[Shown]":

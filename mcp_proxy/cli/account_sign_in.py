@@ -16,6 +16,7 @@ from mcp_proxy.cli.account_wish import (
     is_here,
     secret_on_stdin,
 )
+from mcp_proxy.cli.render import clean
 from mcp_proxy.cli.sign_in_page import (
     GrantT,
     SignInPage,
@@ -201,9 +202,11 @@ def lent(account: Account) -> SignedIn:
 
 
 def _show(code: "DeviceCode") -> None:
+    """The page and the code are the provider's words: nothing in them is for the terminal."""
     click.echo(
-        f"Open this page in any browser, here or elsewhere:\n\n{code.url}\n\n"
-        f"and type in the code {code.user_code}. It is good for {code.lifetime / 60:.0f} minutes.",
+        f"Open this page in any browser, here or elsewhere:\n\n{clean(code.url)}\n\n"
+        f"and type in the code {clean(code.user_code)}."
+        f" It is good for {code.lifetime / 60:.0f} minutes.",
         err=True,
     )
 

@@ -24,6 +24,9 @@ from mcp_proxy.store.entries import is_account_id
 
 USAGE = 2
 
+LONGEST_SECRET = 64 * 1024
+"""Characters that are read from standard input for one."""
+
 _T = TypeVar("_T")
 
 
@@ -114,8 +117,18 @@ def checked(flag: str, value: str | None, check: Callable[[object], _T]) -> _T |
 
 
 def secret_on_stdin(flag: str) -> Secret:
-    """Stays out of the shell's history and of the list of processes."""
-    return Secret(checked(flag, sys.stdin.readline(), checks.token) or "")
+    """Stays out of the shell's history and of the list of processes.
+
+    UserError (exit code 2) for what is none: several words, or more than a header can hold.
+    """
+    line = sys.stdin.readline(LONGEST_SECRET + 1)
+    if len(line) > LONGEST_SECRET:
+        raise UserError(
+            f"{flag} - reads one line, and this one has more than {LONGEST_SECRET} characters,"
+            " which no key or token has",
+            exit_code=USAGE,
+        )
+    return Secret(checked(flag, line, checks.token) or "")
 
 
 def needed(flag: str, why: str) -> UserError:

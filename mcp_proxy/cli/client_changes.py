@@ -89,18 +89,38 @@ def diff(change: Change) -> str:
 
 
 _SECRET = re.compile(
-    r"((?:key|token|secret|password|authorization|credential)s?[\"']?\s*[:=]\s*[\"']?(?:Bearer )?)"
-    r"([^\"'\s,}]+)",
-    re.IGNORECASE,
+    r"""
+    (?P<name>
+        (?:key|token|secret|password|authorization|credential|custom_header)s?
+        ["']?[ \t]*[:=][ \t]*
+    )
+    (?:
+        (?P<open>"{3}|'{3}|["'])                      # quoted: up to the same quotes again
+        (?P<quoted>(?:\\.|(?!(?P=open))[^\r\n])+)
+    |
+        (?P<bare>
+            \[[^\]\r\n]+
+            | [\w.+-]+(?=[ \t]*(?:[,}\]\r]|$))          # a word of JSON
+            | [^"'\s{\[](?:\\.|[^"\\\r\n])*             # a line of a file, or of a quoted text
+        )
+    )
+    """,
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 
 
 def concealed(text: str) -> str:
-    """With three dots for the value of everything that is named like a secret."""
-    return _SECRET.sub(
-        lambda found: found[0] if found[2] in {PLACEHOLDER, "null", "true"} else f"{found[1]}…",
-        text,
-    )
+    """With three dots for the whole value of everything that is named like a secret.
+
+    The whole: where there is a scheme before the secret, as in `Basic …`, it may be any word.
+    """
+    return _SECRET.sub(_dotted, text)
+
+
+def _dotted(found: re.Match[str]) -> str:
+    if (found["quoted"] or found["bare"]).strip() in {PLACEHOLDER, "null", "true"}:
+        return found[0]
+    return f"{found['name']}{found['open'] or ''}…"
 
 
 def _by_hand(wish: FileWish) -> tuple[str, ...]:

@@ -122,11 +122,12 @@ def _served_by(directory: "Directory", model: str) -> str:
 def _names_of_settings(app: App) -> Names:
     """Aliases and routes. Straight from the file: to check every setting takes three times as
     long as all the rest, and a name that turns out to lead nowhere is no harm."""
+    from mcp_proxy.store.atomic import Refused, read_plain_file
     from mcp_proxy.store.toml_text import MalformedToml, parse_toml
 
     document = {}
-    with suppress(OSError, MalformedToml):
-        document = parse_toml(app.paths.config.read_bytes())
+    with suppress(OSError, Refused, MalformedToml):
+        document = parse_toml(read_plain_file(app.paths.config))
     found = {"an alias": document.get("aliases"), "a route": document.get("routes")}
     return {
         name: what

@@ -234,14 +234,15 @@ def _located(report: JsonObject) -> str:
 
 def _line_of(file: Path, problem: str) -> int | None:
     """The line of the field that such a message begins with; None when there is none."""
+    from mcp_proxy.store.atomic import Refused, read_plain_file
     from mcp_proxy.store.toml_lines import key_lines
     from mcp_proxy.store.toml_text import MalformedToml, parse_toml
 
     about = problem.removeprefix(f"{file}: ")
     if about == problem:
         return None
-    with suppress(OSError):
-        content = file.read_bytes()
+    with suppress(OSError, Refused):
+        content = read_plain_file(file)
         try:
             parse_toml(content)
         except MalformedToml as malformed:

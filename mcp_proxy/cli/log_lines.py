@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -76,10 +77,14 @@ def _formatter(form: Form, *, traces: bool) -> logging.Formatter:
 
 
 def say_ready(form: Form, url: str, what: str) -> None:
-    """The one line for which those wait who have started the server; not even `-q` stills it."""
+    """The one line for which those wait who have started the server; not even `-q` stills it.
+
+    As with a record, where it cannot be written the server serves nevertheless.
+    """
     message = f"mcproxy is ready at {url} ({what})"
     if form != "json":
-        click.echo(message, err=True)
+        with suppress(OSError):
+            click.echo(message, err=True)
         return
     logger = logging.getLogger("mcp_proxy.serve")
     facts = {"facts": {"event": "ready", "url": url, "version": __version__}}

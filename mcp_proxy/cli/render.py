@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -84,10 +85,14 @@ def show(
 
 
 def tell(message: str) -> None:
-    """A message for the person at the terminal, apart from the answer."""
+    """A message for the person at the terminal, apart from the answer.
+
+    Where it cannot be written there is nobody to be told, and the work goes on.
+    """
     from mcp_proxy.cli.wrapping import fold
 
-    click.echo(fold(clean(message), width_of(sys.stderr)), err=True)
+    with suppress(OSError):
+        click.echo(fold(clean(message), width_of(sys.stderr)), err=True)
 
 
 class Paper:

@@ -48,6 +48,37 @@ def spelled(shown: str, stream: IO[str]) -> str:
     return shown.encode(encoding, _HANDLER).decode(encoding)
 
 
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+"""By descriptor."""
+
+
+def open_missing_streams() -> None:
+    """Leads to nowhere what the program was started without, as by `mcproxy serve >&-`.
+
+    Else the next files to be opened get the numbers: what is said would be written into them, and
+    uvloop aborts over descriptors that are not its own.
+    """
+    for descriptor, (name, mode) in enumerate(_STREAMS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest that is free, which is this one. Children are to have it, too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115 - for good
+
+
+def let_go_of_the_unwritable() -> None:
+    """Before the end: of what is still to be written and cannot be, Python would make exit 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
 def adapt_streams() -> None:
     """Both streams, so that no character is a traceback, and C in a locale means ASCII.
 

@@ -6,6 +6,7 @@ is not used: it takes exactly one request, whoever sends it, and waits for ever.
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,7 +134,7 @@ def _client_in(file: Path) -> OAuthClient:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         client = content.get("installed") or content["web"]
-        return OAuthClient(str(client["client_id"]), Secret(str(client["client_secret"])))
+        return OAuthClient(_word(client["client_id"]), Secret(_word(client["client_secret"])))
     except OSError as cause:
         raise UserError(f"{file}: cannot be read: {cause.strerror}") from cause
     except (ValueError, LookupError, AttributeError, TypeError) as cause:
@@ -141,6 +142,13 @@ def _client_in(file: Path) -> OAuthClient:
             f"{file}: is not a client secrets file of Google ('installed' or 'web' with client_id"
             " and client_secret)"
         ) from cause
+
+
+def _word(value: object) -> str:
+    """One run of plain characters, as it stands in a form. ValueError for everything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("not one word")
+    return value
 
 
 @contextmanager

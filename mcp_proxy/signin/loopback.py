@@ -5,13 +5,15 @@ comes by, a favicon request, another page's forgery, a second tab, is answered a
 """
 
 import hmac
+import os
 import secrets
+import string
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from mcp_proxy.errors import UserError
 
@@ -41,12 +43,18 @@ class CallbackListener:
         ports: Sequence[int] = GOOGLE_PORTS,
         path: str = CALLBACK_PATH,
     ) -> None:
-        """`port`: that one and no other; None: the first of `ports` that is free (0: any)."""
+        """`port`: that one and no other; None: the first of `ports` that is free (0: any).
+
+        UserError when there is none.
+        """
         self.path = path
         self.state = new_state()
         self._came = threading.Event()
         self._callback: Callback | None = None
-        self._server = _bound(ports if port is None else (port,), self)
+        server = _bound(ports if port is None else (port,), self)
+        if server is None:
+            raise _none_free(ports, port)
+        self._server = server
         self.redirect_uri = redirect_uri(self._server.server_port, path)
 
     def __enter__(self) -> Self:
@@ -99,13 +107,19 @@ def read_callback(query: str, state: str) -> Callback | None:
     return Callback(fields["code"], None) if fields.get("code") else None
 
 
+_AROUND = string.whitespace + "\"'`<>“”‘’"
+"""What a paste brings along around an address or a code."""
+
+
 def pasted_callback(text: str, state: str, path: str = CALLBACK_PATH) -> Callback:
     """What a person copied: the whole address of the page they ended on, or the bare code."""
-    pasted = text.strip()
-    if "://" not in pasted and "code=" not in pasted:
-        if len(pasted) < 10 or any(each.isspace() for each in pasted):
+    pasted = text.strip(_AROUND)
+    if not pasted.startswith(("http://", "https://")) and "code=" not in pasted:
+        # Cut out of the address, it is still encoded, and the next field may hang on.
+        code = unquote(pasted.partition("&")[0])
+        if len(code) < 10 or any(each.isspace() for each in code):
             raise UserError("that is neither the address of the last page nor its code")
-        return Callback(pasted, None)
+        return Callback(code, None)
     query = urlsplit(pasted).query or pasted.partition("?")[2] or pasted
     callback = read_callback(query, state)
     if callback is None:
@@ -120,14 +134,18 @@ class _Server(ThreadingHTTPServer):
     """A thread per connection: browsers open spare ones and leave them silent."""
 
     daemon_threads = True
-    allow_reuse_address = False
+    # The port of the last sign-in stays in TIME_WAIT for a minute. POSIX lets nobody have a port on
+    # which somebody listens even so; Windows does.
+    allow_reuse_address = os.name == "posix"
+    allow_reuse_port = False
     listener: CallbackListener
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that hangs up is no news."""
 
 
-def _bound(ports: Sequence[int], listener: CallbackListener) -> _Server:
+def _bound(ports: Sequence[int], listener: CallbackListener) -> _Server | None:
+    """On the first port that is free; None when none is."""
     for each in ports:
         try:
             server = _Server((_ADDRESS, each), _Handler)
@@ -135,9 +153,19 @@ def _bound(ports: Sequence[int], listener: CallbackListener) -> _Server:
             continue  # taken, or reserved by the system: the next one
         server.listener = listener
         return server
-    tried = ", ".join(map(str, ports))
-    raise UserError(
-        f"port {tried} on {_ADDRESS} is not free. Choose another with --callback-port,"
+    return None
+
+
+def _none_free(ports: Sequence[int], port: int | None) -> UserError:
+    """`ports` without 0 are all that the provider sends people back to: no other would do."""
+    registered = ", ".join(map(str, ports))
+    advice = (
+        "Choose another with --callback-port"
+        if 0 in ports
+        else f"The provider knows no other than {registered}: end the program that listens there"
+    )
+    return UserError(
+        f"port {port or registered} on {_ADDRESS} is not free. {advice},"
         " or sign in with --no-browser."
     )
 

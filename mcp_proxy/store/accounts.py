@@ -56,6 +56,13 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
+class IdTaken(UserError):
+    """An entry has this id already."""
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(f"there is already an account {account_id!r}")
+
+
 class UnknownAccount(UserError):
     """No entry has this id."""
 
@@ -119,10 +126,10 @@ class AccountStore:
         )
 
     def add(self, account: Account) -> None:
-        """Append an entry. UserError when the id is taken."""
+        """Append an entry. IdTaken when there is one of that id."""
         with self._editing() as entries:
             if any(_entry_id(each) == account.id for each in entries):
-                raise UserError(f"there is already an account {account.id!r}")
+                raise IdTaken(account.id)
             entry: TomlTable = {}
             _become(entry, entry_fields(account))
             entries.append(entry)

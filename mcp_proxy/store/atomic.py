@@ -46,6 +46,22 @@ def read_private_file(path: Path) -> tuple[bytes, bool]:
         os.close(fd)
 
 
+def read_plain_file(path: Path) -> bytes:
+    """The content of a file that may be a link, or another user's.
+
+    FileNotFoundError when there is none; Refused for what can only be read once, or for ever:
+    pipes and devices. /dev/null is how people say that there is no file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) and not _is_null_device(facts):
+            raise Refused(_IRREGULAR)
+        return _read_all(fd)
+    finally:
+        os.close(fd)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put the content in place in one step that survives a crash at any point before or after."""
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}.{secrets.token_hex(4)}")
@@ -101,9 +117,16 @@ def _open_for_reading(path: Path) -> int:
         raise
 
 
+_IRREGULAR = "is not a regular file"
+
+
+def _is_null_device(facts: os.stat_result) -> bool:
+    return os.path.samestat(facts, Path(os.devnull).stat())
+
+
 def _refuse_strange(facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise Refused("is not a regular file")
+        raise Refused(_IRREGULAR)
     if facts.st_uid != os.geteuid():
         raise Refused(f"belongs to another user (uid {facts.st_uid})")
     if facts.st_nlink > 1:

@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 from mcp_proxy.account import Secret
+from mcp_proxy.store.atomic import read_plain_file
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.secret_files import SUFFIX
 from mcp_proxy.store.setting import Setting
-from mcp_proxy.store.settings import SETTINGS, Settings, load_settings
+from mcp_proxy.store.settings import SETTINGS, Settings, load_settings, without_debug_of_others
 from mcp_proxy.store.toml_lines import key_lines
 
 MASKED = "(secret)"
@@ -46,7 +47,7 @@ def sourced_settings(
 
     Of the sections whose keys people invent, only what somebody has set.
     """
-    settings = load_settings(paths, flags, env)
+    settings, env = load_settings(paths, flags, env), without_debug_of_others(env)
     lines = _lines(paths)
     rows = [_single(row, settings, flags, env, paths, lines) for row in SETTINGS]
     free = (_free(path, value, paths, lines) for path, value in _set_by_people(settings))
@@ -56,7 +57,7 @@ def sourced_settings(
 def _lines(paths: Paths) -> dict[str, int]:
     """`load_settings` has read the file before: here it is well-formed, or not there."""
     try:
-        return key_lines(paths.config.read_bytes())
+        return key_lines(read_plain_file(paths.config))
     except FileNotFoundError:
         return {}
 

@@ -15,6 +15,7 @@ from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.store import sections
+from mcp_proxy.store.atomic import Refused, read_plain_file
 from mcp_proxy.store.checks import WrongValue, secret, token
 from mcp_proxy.store.environment import aliases_from
 from mcp_proxy.store.paths import Paths
@@ -169,7 +170,8 @@ _FREE_SECTIONS = {
 def load_settings(paths: Paths, flags: Mapping[str, object], env: Mapping[str, str]) -> Settings:
     """What is in force. `flags` has those that were given, by parameter name; None as soft limit
     is `--no-soft-limit`. UserError names the file, variable or flag and the field at fault."""
-    env = with_secret_files(env)
+    strange = debug_of_others(env)
+    env = with_secret_files(without_debug_of_others(env))
     document, notes = _config_file(paths)
     values = {each.path: _chosen(each, flags, env, document, paths.config) for each in SETTINGS}
     for path, read in _FREE_SECTIONS.items():
@@ -178,7 +180,7 @@ def load_settings(paths: Paths, flags: Mapping[str, object], env: Mapping[str, s
     values["providers"] = _with_google_client(values["providers"], env)
     values["aliases"] = {**_class_aliases(env), **values["aliases"]}
     notes += _unknown_keys(document)
-    warnings = tuple(f"{paths.config}: {each}" for each in notes)
+    warnings = (*strange, *(f"{paths.config}: {each}" for each in notes))
     return Settings(
         server=ServerSettings(**_below("server", values)),
         limits=LimitSettings(**_below("limits", values)),
@@ -222,6 +224,20 @@ def key_problem(key: str, *, loopback: bool) -> str | None:
     return None
 
 
+def without_debug_of_others(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Without a DEBUG that is none of ours, as in `DEBUG=app:*`: many programs share the name."""
+    return {**env, "DEBUG": ""} if debug_of_others(env) else env
+
+
+def debug_of_others(env: Mapping[str, str]) -> tuple[str, ...]:
+    """What is to be said of a DEBUG that is meant for another program; nothing of ours."""
+    try:
+        SWITCH.check(SWITCH.from_text(env.get("DEBUG") or "0"))
+    except WrongValue:
+        return ("DEBUG is neither true nor false: it is taken for another program's, and ignored",)
+    return ()
+
+
 _ABSENT = object()
 
 
@@ -229,11 +245,13 @@ def _config_file(paths: Paths) -> tuple[TomlTable, list[str]]:
     """The file as a table and what is worth a warning; no table when there is no file."""
     file = paths.config
     try:
-        content = file.read_bytes()
+        content = read_plain_file(file)
     except FileNotFoundError:
         if paths.config_is_required:
             raise UserError(f"{file}: there is no such file", exit_code=CONFIG_EXIT) from None
         return {}, []
+    except Refused as refusal:
+        raise UserError(f"{file}: {refusal}", exit_code=CONFIG_EXIT) from refusal
     except OSError as cause:
         raise UserError(
             f"{file}: cannot be read: {cause.strerror}", exit_code=CONFIG_EXIT

@@ -110,6 +110,60 @@ async def test_copilot_is_signed_in_by_a_code(cli: Cli, home: Home) -> None:
     assert "canary" not in ran.stdout + ran.stderr
 
 
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e"
+"""A title for the terminal, a cleared screen, and letters from right to left."""
+
+
+async def test_what_a_provider_says_moves_no_cursor(cli: Cli, home: Home) -> None:
+    answers = github()
+    code = answers["/login/device/code"]
+    page = {"user_code": f"AB{ESCAPES}CD", "verification_uri": f"https://g.example/{ESCAPES}x"}
+    answers["/login/device/code"] = lambda *asked: {**code(*asked), **page}
+    (model,) = answers["/models"](None, {})["data"]  # type: ignore[arg-type]
+    named = {**model, "id": f"gpt{ESCAPES}-4.1"}
+    answers["/models"] = lambda *_: {"object": "list", "data": [named]}
+    plan = {"copilot_plan": f"team{ESCAPES}"}
+    answers["/copilot_internal/user"] = lambda *_: plan
+    async with answering(answers) as url:
+        at_github(home, url)
+        ran = await cli.beside("accounts", "add", "--provider", "copilot", "--accept-risk")
+        again = await cli.beside("accounts", "verify")
+    assert (ran.code, again.code) == (0, 0), ran.stderr
+    assert "https://g.example/x" in ran.stderr
+    assert "ABCD" in ran.stderr
+    assert "tier team, 1 model" in again.stdout
+    everything = ran.stdout + ran.stderr + again.stdout + again.stderr
+    assert all(line.isprintable() for line in everything.split("\n"))
+
+
+async def test_another_login_does_not_replace_an_account(cli: Cli, home: Home) -> None:
+    answers, add = github(), ("accounts", "add", "--provider", "copilot", "--id", "gh")
+    token = ("--refresh-token", "-", "--accept-risk")
+    async with answering(answers) as url:
+        at_github(home, url)
+        assert (await cli.beside(*add, *token, stdin="gho_canary\n")).code == 0
+        answers["/user"] = lambda *_: {"login": "mallory", "id": 2}
+        ran = await cli.beside(*add, *token, stdin="gho_mallorys\n")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "gh belongs to octocat, but mallory has signed in; nothing was changed" in ran.stderr
+    (kept,) = stored(home)
+    assert (kept.label, kept.credential.refresh_token) == ("octocat", Secret("gho_canary"))
+
+
+async def test_a_login_replaces_what_is_under_a_label_that_somebody_chose(
+    cli: Cli, home: Home
+) -> None:
+    old = Credential(refresh_token=Secret("gho_old"))
+    home.add(Account("gh", "copilot", old, label="My own account"))
+    add = ("accounts", "add", "--provider", "copilot", "--id", "gh")
+    async with answering(github()) as url:
+        at_github(home, url)
+        ran = await cli.beside(*add, "--refresh-token", "-", "--accept-risk", stdin="gho_canary\n")
+    assert ran.code == 0, ran.stderr
+    (kept,) = stored(home)
+    assert (kept.label, kept.credential.refresh_token) == ("My own account", Secret("gho_canary"))
+
+
 async def test_copilots_login_in_an_editor_is_taken_over(cli: Cli, home: Home) -> None:
     apps = {"github.com:Iv1.x": {"user": "octocat", "oauth_token": "gho_canary"}}
     written(home, ".config/github-copilot/apps.json", apps)
@@ -221,6 +275,18 @@ async def test_codex_is_signed_in_through_the_browser(
     is_signed_in(home, ran)
     # The token of the sign-in is there for a server: nobody has to ask for another one.
     assert set(StateReader(home.paths.state).items("tokens")) == {"me"}
+
+
+async def test_another_workspace_does_not_replace_an_account(cli: Cli, home: Home) -> None:
+    old = Credential(refresh_token=Secret("rt-old"))
+    home.add(Account("me", "codex", old, label="me@example.com", workspace="team-0"))
+    async with answering(openai(codes=True)) as url:
+        at_openai(home, url)
+        ran = await cli.beside(*CODEX, "--no-browser", "--id", "me")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "me belongs to workspace team-0, but workspace team-1 has signed in" in ran.stderr
+    (kept,) = stored(home)
+    assert (kept.workspace, kept.credential) == ("team-0", old)
 
 
 async def test_codex_without_a_browser_is_signed_in_by_a_code(cli: Cli, home: Home) -> None:

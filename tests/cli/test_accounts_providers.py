@@ -344,3 +344,26 @@ async def test_models_that_are_named_are_shown_where_a_server_has_no_list(cli: C
     assert ran.code == 0, ran.stderr
     assert "works: 1 model" in ran.stdout
     assert "mine" in ran.stdout
+
+
+async def test_accounts_that_are_added_at_the_same_time_all_get_an_id(
+    cli: Cli, home: Home, places: DemoPlaces
+) -> None:
+    # One server by several addresses: the name of an account is its host, the same for all.
+    host = compatible_url(places).rpartition("/v1")[0]
+    urls = [f"{host}/{number}/v1" for number in range(6)]
+    add = ("accounts", "add", "--provider", "openai-compatible", "--model", "mine")
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(cli.beside(*add, "--base-url", url)) for url in urls]
+    told = "".join(task.result().stderr for task in tasks)
+    assert "there is already an account" not in told
+    assert sorted(each.base_url or "" for each in stored(home)) == urls
+    assert len({each.id for each in stored(home)}) == len(urls)
+
+
+def test_a_line_that_is_far_too_long_for_a_key_is_refused(cli: Cli, home: Home) -> None:
+    add = ("accounts", "add", "--provider", "openai", "--api-key", "-")
+    ran = cli(*add, stdin="k" * (17 << 20))
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "--api-key - reads one line, and this one has more than 65536" in ran.stderr
+    assert not home.paths.accounts.exists()

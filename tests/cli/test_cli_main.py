@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -164,3 +165,75 @@ def test_a_terminal_that_knows_only_ascii_is_survived(cli: "Cli", home: "Home") 
     assert ran.code == 0
     assert "Gr??e" in ran.stdout
     assert ran.stdout.isascii()
+
+
+# --------------------------------------------------------------- streams that are not all there
+
+
+def through_shell(cli: "Cli", redirections: str, *arguments: str) -> list[str]:
+    """The command with its streams as a shell makes them."""
+    return ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *cli.command(*arguments)]
+
+
+@pytest.mark.parametrize("redirections", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.usefixtures("unserved")
+def test_a_verb_ends_well_without_a_stream(cli: "Cli", redirections: str) -> None:
+    for arguments in (["limits"], ["accounts", "list", "--json"], ["--help"]):
+        command = through_shell(cli, redirections, *arguments)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stderr) == (0, "")
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+
+
+@FULL
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("arguments", [*QUICK, ["limits"], ["paths"], ["help", "serve"]])
+@pytest.mark.usefixtures("unserved")
+def test_an_answer_that_cannot_be_written_is_one_line(
+    cli: "Cli", arguments: list[str], buffered: bool
+) -> None:
+    env = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    command = through_shell(cli, ">/dev/full", *arguments)
+    ran = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("mcproxy: ")
+    assert "No space left on device" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@FULL
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["accounts", "list"], 0), (["accounts", "enable", "nobody"], 1)]
+)
+@pytest.mark.usefixtures("home")
+def test_a_full_stderr_changes_no_exit_code(cli: "Cli", arguments: list[str], code: int) -> None:
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
+    command = through_shell(cli, "2>/dev/full", *arguments)
+    assert subprocess.run(command, capture_output=True, env=env, check=False).returncode == code
+
+
+@pytest.mark.parametrize(
+    "redirections", ["<&-", ">&-", "2>&-", pytest.param("2>/dev/full", marks=FULL)]
+)
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"], ["--log-format", "json"]])
+def test_a_server_serves_and_ends_well_without_a_stream(
+    cli: "Cli", unserved: int, redirections: str, flags: list[str]
+) -> None:
+    process = subprocess.Popen(
+        through_shell(cli, redirections, "serve", *flags),
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        ends_at = time.monotonic() + 20
+        while cli("health").code != 0:
+            assert process.poll() is None
+            assert time.monotonic() < ends_at
+    finally:
+        process.terminate()
+        stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout) == (0, b"")
+    assert b"Traceback" not in stderr

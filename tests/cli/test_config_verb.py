@@ -1,6 +1,7 @@
 """`mcproxy config`: what is in force and who said so, a file to begin with, a wrong one."""
 
 import json
+import os
 import re
 import stat
 from pathlib import Path
@@ -228,3 +229,13 @@ def test_a_key_in_an_address_is_not_shown(cli: Cli, home: Home) -> None:
     rows = settings_shown(cli)
     assert rows["providers.anthropic.base_urls"]["value"] == ["https://h.example/v1?(secret)"]
     assert "abcdef" not in cli("config", "show", "--origin").stdout
+
+
+def test_a_pipe_in_its_place_is_told_at_once(cli: Cli, home: Home) -> None:
+    home.configure("")
+    home.paths.config.unlink()
+    os.mkfifo(home.paths.config)
+    ran = cli("config", "validate")
+    assert (ran.code, ran.stdout) == (78, "")
+    assert "is not a regular file" in ran.stderr
+    assert cli("accounts", "remove", "", env={"_MCPROXY_COMPLETE": "words"}).code == 0

@@ -219,7 +219,7 @@ def test_the_unit_starts_this_very_mcproxy_on_these_very_files(cli, home, machin
     assert ran.code == 0, ran.stderr
     unit = (machine.units / "mcproxy.service").read_text()
     python = cli.command()[0]
-    assert f"ExecStart={python} -m mcp_proxy serve\n" in unit
+    assert f"ExecStart={python} -P -m mcp_proxy serve\n" in unit
     assert f'Environment="ACCOUNTS_CONFIG_PATH={other}"' in unit
     assert f"Environment=MCPROXY_STATE_DIR={home.paths.state}" in unit
 

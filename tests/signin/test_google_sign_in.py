@@ -148,6 +148,24 @@ def test_the_whole_address_or_the_bare_code_may_be_pasted() -> None:
     assert pasted_callback(denied, "s") == Callback(None, "access_denied")
 
 
+ADDRESS = f"{REDIRECT}?state=s&code=4%2F0AbCdEfGhIj&scope=https://www.googleapis.com/auth/x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4%2F0AbCdEfGhIj",
+        "4/0AbCdEfGhIj&scope=email%20https://www.googleapis.com/auth/x",
+        "'4/0AbCdEfGhIj'\n",
+        f'"{ADDRESS}"',
+        f"<{ADDRESS}>",
+        f"\u201c{ADDRESS}\u201d",
+    ],
+)
+def test_a_paste_is_taken_as_people_copy_it(text: str) -> None:
+    assert pasted_callback(text, "s") == Callback("4/0AbCdEfGhIj", None)
+
+
 WRONG_PASTES = [f"{REDIRECT}?state=other&code=x", f"{REDIRECT}?code=x", "short", "two words here"]
 
 
@@ -169,7 +187,15 @@ def test_googles_own_file_is_read(tmp_path: Path, kind: str) -> None:
     assert oauth_client(configured) == OAuthClient("c", Secret("d"))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"web": 5}', '{"installed": {}}'])
+WRONG_FILES = [
+    *("", "{", "[]", "{}", '{"web": 5}', '{"installed": {}}'),
+    '{"installed": {"client_id": null, "client_secret": "b"}}',
+    '{"installed": {"client_id": "a b", "client_secret": "b"}}',
+    '{"installed": {"client_id": "a", "client_secret": 5}}',
+]
+
+
+@pytest.mark.parametrize("text", WRONG_FILES)
 def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     file = tmp_path / "x.json"
     file.write_text(text)

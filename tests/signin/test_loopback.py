@@ -138,6 +138,27 @@ def test_a_port_that_was_asked_for_and_is_taken_is_named() -> None:
         CallbackListener(port)
 
 
+def test_a_port_is_free_again_right_after_a_sign_in() -> None:
+    port = free_port()
+    for _ in range(2):
+        with CallbackListener(port) as listener, socket.create_connection(("127.0.0.1", port)) as s:
+            # HTTP/1.1 and no end from here: our side closes first, and waits for late packets.
+            query = callback(listener, code="x")
+            s.sendall(f"GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            while s.recv(1 << 16):
+                pass
+            assert listener.wait(0) == Callback("x", None)
+
+
+def test_another_port_is_not_advised_where_the_provider_knows_no_other() -> None:
+    port = free_port()
+    with CallbackListener(port), pytest.raises(UserError) as caught:
+        CallbackListener(ports=(port,))
+    assert "--callback-port" not in str(caught.value)
+    assert f"no other than {port}" in str(caught.value)
+    assert "--no-browser" in str(caught.value)
+
+
 def test_states_are_long_and_never_the_same() -> None:
     states = {new_state() for _ in range(100)}
     assert len(states) == 100

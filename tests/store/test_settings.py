@@ -1,5 +1,6 @@
 """Settings: which source wins, what is refused and how it is named, what is only a warning."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from mcp_proxy.account import Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.providers import ProviderSettings
 from mcp_proxy.store.entries import PROVIDER_NAMES
+from mcp_proxy.store.origins import sourced_settings
 from mcp_proxy.store.paths import Paths, find_paths
 from mcp_proxy.store.settings import SETTINGS, Settings, key_problem, load_settings
 
@@ -226,6 +228,35 @@ def test_a_wrong_variable_and_a_wrong_flag_are_named_as_such(paths: Paths) -> No
     with pytest.raises(UserError, match=r"^--soft-limit must be a number") as flag:
         load_settings(paths, {"soft_limit": 5.0}, {})
     assert (variable.value.exit_code, flag.value.exit_code) == (78, 2)
+
+
+@pytest.mark.parametrize("text", ["app:*", "express", "2"])
+def test_a_debug_of_another_program_is_a_warning_and_counts_for_nothing(
+    paths: Paths, text: str
+) -> None:
+    configured(paths, "debug = true\n")
+    settings, rows = sourced_settings(paths, {}, {"DEBUG": text})
+    (warning,) = settings.warnings
+    assert warning.startswith("DEBUG is neither true nor false")
+    assert settings.debug
+    assert [row.where for row in rows if row.path == "debug"] == [f"{paths.config}:1"]
+
+
+def test_a_pipe_is_no_settings_file(paths: Paths) -> None:
+    os.mkfifo(paths.config)
+    with pytest.raises(UserError, match="is not a regular file") as caught:
+        load_settings(paths, {}, {})
+    assert caught.value.exit_code == 78
+
+
+def test_a_link_is_followed_and_the_null_device_is_an_empty_file(
+    paths: Paths, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere.toml").write_text("[server]\nport = 1\n")
+    paths.config.symlink_to(tmp_path / "elsewhere.toml")
+    assert load_settings(paths, {}, {}).server.port == 1
+    nowhere = Paths(paths.accounts, Path(os.devnull), paths.state)
+    assert load_settings(nowhere, {}, {}) == Settings()
 
 
 def test_a_file_that_a_flag_asks_for_has_to_be_there(tmp_path: Path) -> None:

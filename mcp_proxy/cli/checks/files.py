@@ -49,7 +49,9 @@ def _settings(look: Look) -> Iterator[Finding]:
             yield problem(*told(str(wrong), "mcproxy config validate"))
         return
     for note in look.settings.warnings:
-        yield warning(*told(note, f"edit {file}, then: mcproxy config validate"))
+        of_file = note.startswith(f"{file}: ")
+        mend = f"edit {file}, then: mcproxy config validate" if of_file else "unset DEBUG"
+        yield warning(*told(note, mend))
     if not look.settings.warnings:
         yield ok(f"{file}: right" if file.exists() else f"{file}: not there, defaults are in force")
 
