@@ -31,7 +31,7 @@ def lent_server(config: Path | None, *, demo: bool) -> Iterator[str]:
     command += ["--config", str(config)] if config is not None else []
     server = subprocess.Popen(  # noqa: S603
         command,
-        env={**os.environ, ENDS_WITH_PARENT: "1"},
+        env={**os.environ, ENDS_WITH_PARENT: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -323,10 +323,10 @@ async def _until_stopped(
     # `mcproxy limits` looks here: flags may have put the server anywhere.
     note = {"host": settings.server.host, "port": server.port}
     noted_before = runtime.state.get("notices", "server")
+    if ENDS_WITH_PARENT in os.environ and sys.platform != "win32":
+        _watch_parent(loop, os.environ[ENDS_WITH_PARENT], end)
     if not demo:
         runtime.state.put("notices", "server", note)
-    if ENDS_WITH_PARENT in os.environ:
-        _watch_parent(loop, os.getppid(), end)
         # Whoever has read that we are ready finds us.
         await asyncio.to_thread(runtime.state.flush)
     what = _what_is_served(runtime, demo=demo)
@@ -356,9 +356,9 @@ async def _until_stopped(
     os._exit(INTERRUPTED)
 
 
-def _watch_parent(loop: "AbstractEventLoop", parent: int, end: Callable[[], None]) -> None:
+def _watch_parent(loop: "AbstractEventLoop", parent: str, end: Callable[[], None]) -> None:
     """A parent that was killed could tell nobody."""
-    if os.getppid() == parent:
+    if str(os.getppid()) == parent:
         loop.call_later(LOOK_FOR_PARENT_EVERY, _watch_parent, loop, parent, end)
     else:
         end()

@@ -61,7 +61,7 @@ class Supervisor:
         command = [*OWN_COMMAND, *sys.argv[1:], "--port", str(port)]
         for number in range(self._count):
             environment = {**os.environ, **chorus.variables(number), self._marker: str(number)}
-            environment[ENDS_WITH_PARENT] = "1"
+            environment[ENDS_WITH_PARENT] = str(os.getpid())
             # Apart from the terminal's group: a Ctrl-C would reach them twice and end them at once.
             worker = subprocess.Popen(  # noqa: S603
                 command, env=environment, process_group=0, pass_fds=descriptors

@@ -118,9 +118,9 @@ class Tokens:
         if is_pausing and held.failure is not None:
             # Somebody may have mended it meanwhile: `accounts verify` puts its token where we look.
             self._adopt(account, held)
-            if held.token is not None:
-                return held.token
-            raise UpstreamBroke(held.failure)
+            if held.token is None or now >= held.expires_at:
+                raise UpstreamBroke(held.failure)
+            return held.token
         began = time.perf_counter()
         token = await self._renew(account)
         if steps is not None:
