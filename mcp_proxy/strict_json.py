@@ -29,9 +29,6 @@ _NAMES = {
 encode = orjson.dumps
 """Value -> compact UTF-8 JSON. `orjson.Fragment` embeds JSON text as it is."""
 
-NotWritable = orjson.JSONEncodeError
-"""What `encode` raises; of what was once JSON, for nesting more deeply than 254 levels."""
-
 decode = orjson.loads
 """JSON -> value, for input whose faults the caller handles itself (orjson.JSONDecodeError)."""
 
@@ -61,6 +58,14 @@ def json_text(value: object, where: Where) -> str:
     except orjson.JSONEncodeError as cause:
         param = spell(where)
         raise BadRequest("expected a value that nests less deeply", param=param) from cause
+
+
+def nests_too_deeply(cause: Exception) -> bool:
+    """Whether `encode` raised it for more than 254 levels.
+
+    Only its words tell: orjson's exception is TypeError itself, which a slip of ours is, too.
+    """
+    return type(cause) is TypeError and str(cause) == "Recursion limit reached"
 
 
 def spell(where: Where) -> str:

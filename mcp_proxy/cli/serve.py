@@ -336,8 +336,9 @@ async def _until_stopped(
         await stop.wait()
     manager.stopping("letting open streams end", within=settings.server.drain + TO_CLOSE)
     if runtime.state.get("notices", "server") == note:
-        if noted_before is not None and noted_before != note and _listens(noted_before):
-            runtime.state.put("notices", "server", noted_before)
+        other = noted_before if noted_before != note else None
+        if other is not None and await asyncio.to_thread(_listens, other):
+            runtime.state.put("notices", "server", other)
         else:
             runtime.state.delete("notices", "server")
     draining = asyncio.create_task(server.stop(drain=settings.server.drain))

@@ -33,7 +33,7 @@ from mcp_proxy.policy.repair import repair
 from mcp_proxy.policy.seals import has_foreign_thinking, settle
 from mcp_proxy.providers import Ask, JsonObject, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import DIALECT
-from mcp_proxy.strict_json import encode
+from mcp_proxy.strict_json import encode, nests_too_deeply
 from mcp_proxy.values import value
 
 
@@ -131,7 +131,9 @@ def _call(conversation: Conversation, body: JsonObject, ask: Ask) -> UpstreamCal
         ask = replace(ask, conversation=conversation)
     try:
         return provider(ask.account.provider).build_call(body, ask)
-    except orjson.JSONEncodeError as cause:
+    except TypeError as cause:
+        if not nests_too_deeply(cause):
+            raise
         # Of what goes on unread, a block of a kind that is not known here: see `json_text`.
         raise BadRequest(f"the request cannot be sent on: {cause}") from cause
 

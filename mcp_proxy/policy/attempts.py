@@ -217,7 +217,8 @@ class AttemptPlan:
     def look_again(self, stages: Sequence[Stage], unused: float) -> None:
         """After a wait: who there is may have changed. `unused`: seconds that it was shorter."""
         self._own = self._stages = tuple(stages)
-        self._fell_back = False
+        if self._fell_back:
+            self._stages += self._stand_ins()
         self._waited -= unused
         self._window_ends -= unused
 
@@ -465,14 +466,17 @@ class AttemptPlan:
         if not self._rules.fallback or self._fell_back or late:
             return False
         self._fell_back = True
+        more = self._stand_ins()
+        self._stages = self._own + more
+        return bool(more)
+
+    def _stand_ins(self) -> tuple[Stage, ...]:
         own = {stage.model for stage in self._own}
-        more = [
+        return tuple(
             stage
             for stage in self._fallbacks(self.asked)
             if stage.model not in own and self._is_wide_enough(stage)
-        ]
-        self._stages = (*self._own, *more)
-        return bool(more)
+        )
 
     def _is_wide_enough(self, stage: Stage) -> bool:
         return all(

@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, web
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.engine.outcome import Outcome
 from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
-from mcp_proxy.strict_json import NotWritable, encode
+from mcp_proxy.strict_json import encode, nests_too_deeply
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def error_answer(call: Call, error: ProxyError) -> web.Response:
 
 def unforeseen(call: Call, cause: Exception) -> ProxyError:
     """What a client is told of an exception that nobody has caught."""
-    if isinstance(cause, NotWritable):
+    if nests_too_deeply(cause):
         return ProxyError(ErrorKind.UPSTREAM, "the upstream's answer nests too deeply for JSON")
     # A fault of this program: the client gets the id under which the log has the trace.
     log.error("request %s failed inside mcproxy", call.id, exc_info=cause)

@@ -224,7 +224,8 @@ class Server:
             return error_answer(call, error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._draining or call.status or task is None:
+            is_gone = call.request.transport is None
+            if not self._draining or call.status or is_gone or task is None:
                 raise
             # It was we who ended it, and the client is owed an answer.
             task.uncancel()
