@@ -135,29 +135,23 @@ class StateStore:
         rows = self._read(_GET[table], (key,))
         if table == "seals":
             with self._settled:
-                self._remember_seal(key, rows[0][0] if rows else None)
+                if key not in self._recent_seals:  # put by another thread during the reading
+                    self._remember_seal(key, rows[0][0] if rows else None)
         return _decoded(rows[0][0]) if rows else None
 
     def items(self, table: str) -> dict[str, JsonObject]:
         """Everything in the table, notes laid over what is on the disk."""
+        noted = self._noted(table)
         values: dict[str, bytes | None] = dict(self._read(_ITEMS[table], ()))
-        with self._settled:
-            for notes in (self._writing, self._notes):
-                values.update({key: note.value for (of, key), note in notes.items() if of == table})
+        values.update(noted)
         decoded = {key: _decoded(value) for key, value in values.items()}
         return {key: value for key, value in decoded.items() if value is not None}
 
     def keys(self, table: str) -> list[str]:
         """Every key in the table, in the order in which they were put. Reads no value."""
-        keys = dict.fromkeys(key for (key,) in self._read(_KEYS[table], ()))
-        with self._settled:
-            for notes in (self._writing, self._notes):
-                for (of, key), note in notes.items():
-                    if of == table:
-                        keys.pop(key, None)
-                        if note.value is not None:
-                            keys[key] = None
-        return list(keys)
+        noted = self._noted(table)
+        keys = [key for (key,) in self._read(_KEYS[table], ()) if key not in noted]
+        return keys + [key for key, value in noted.items() if value is not None]
 
     def put(self, table: str, key: str, value: JsonObject) -> None:
         """Note the value. The latest one wins; it is on the disk within a second."""
@@ -223,6 +217,18 @@ class StateStore:
                 self._remember_seal(key, value)
         if not self._work.is_set():
             self._work.set()
+
+    def _noted(self, table: str) -> dict[str, bytes | None]:
+        """What is on its way to the disk, in the order in which it was put. To be asked before the
+        disk is read: in the other order, what arrives there in between would be in neither."""
+        noted: dict[str, bytes | None] = {}
+        with self._settled:
+            for notes in (self._writing, self._notes):
+                for (of, key), note in notes.items():
+                    if of == table:
+                        noted.pop(key, None)
+                        noted[key] = note.value
+        return noted
 
     def _remember_seal(self, key: str, value: bytes | None) -> None:
         self._recent_seals.pop(key, None)

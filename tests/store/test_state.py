@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_proxy.store.database import TABLES
+from mcp_proxy.store.database import TABLES, connect
 from mcp_proxy.store.state import StateReader, StateStore
 
 
@@ -133,6 +134,42 @@ def test_it_is_a_dictionary_whatever_is_flushed_when(
                 state.flush()
             assert state.items("sessions") == expected
             assert state.get("sessions", key) == expected.get(key)
+
+
+def test_what_reaches_the_disk_while_it_is_read_is_seen(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader sees the disk as it was when it began, so that a note which is written just then
+    is neither there nor still a note."""
+    meanwhile: list[Callable[[], object]] = []
+
+    def connect_and_do_that(file: Path) -> sqlite3.Connection:
+        database = connect(file)
+
+        def during_a_read() -> int:
+            while meanwhile and threading.current_thread() is threading.main_thread():
+                meanwhile.pop()()
+            return 0
+
+        database.set_progress_handler(during_a_read, 1)
+        return database
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mcp_proxy.store.state.connect", connect_and_do_that)
+        state = StateStore.open(directory)
+    with state:
+        state.put("sessions", "a", {"n": 1})
+        assert state.flush()
+        for number, keys in enumerate((["a", "b"], ["a", "b", "c"])):
+            state.put("sessions", keys[-1], {"n": number})
+            meanwhile.append(state.flush)
+            seen = list(state.items("sessions")) if number == 0 else state.keys("sessions")
+            assert (seen, meanwhile) == (keys, [])
+        state.put("seals", "other", {})
+        assert state.flush()
+        meanwhile.append(lambda: state.put("seals", "a", {"n": 3}))
+        state.get("seals", "a")
+        assert (state.get("seals", "a"), meanwhile) == ({"n": 3}, [])
 
 
 def test_many_threads_lose_nothing(directory: Path) -> None:
