@@ -213,12 +213,12 @@ class Upstreams:
 
     def _classes(self) -> dict[str, str]:
         """What a class name stands for now; without those that nothing stands for."""
-        if not self._runtime.directory.models:
+        if not self._runtime.names.directory.models:
             return {}
         meant = {}
         for name in CLASSES:
             with suppress(UnknownModel):
-                meant[name] = self._runtime.stages(name)[0].model
+                meant[name] = self._runtime.names.stages(name)[0].model
         return meant
 
     def _progress(self, accounts: Sequence[Account]) -> Any:

@@ -166,12 +166,12 @@ class Exchange:
                 log.debug("waiting %.2f s: %s", seconds, reason)
                 began = time.perf_counter()
                 if for_anybody:
-                    await self._runtime.redirected_within(seconds)
+                    await self._runtime.names.renewed_within(seconds)
                 else:
                     await asyncio.sleep(seconds)
                 waited = time.perf_counter() - began
                 self.outcome.steps.append(Step(waited, reason))
-                stages = self._runtime.stages_left(self._model)
+                stages = self._runtime.names.stages_left(self._model)
                 self._plan.look_again(stages, max(seconds - waited, 0.0))
                 return None
             case GiveUp(error):

@@ -156,7 +156,8 @@ def served_models(runtime: Runtime) -> dict[ModelInfo, list[Account]]:
 def models_of(runtime: Runtime, account: Account) -> list[ModelInfo]:
     """What one account serves, as far as is known."""
     return [
-        runtime.models.get(account, model_id) for model_id in runtime.directory.models_of(account)
+        runtime.models.get(account, model_id)
+        for model_id in runtime.names.directory.models_of(account)
     ]
 
 

@@ -32,7 +32,7 @@ def route_report(runtime: Runtime, name: str) -> JsonObject:
     Raises UnknownModel, which names the three nearest spellings.
     """
     now = runtime.clock()
-    own = [row for stage in runtime.stages(name) for row in _stage_rows(runtime, stage, now)]
+    own = [row for stage in runtime.names.stages(name) for row in _stage_rows(runtime, stage, now)]
     others = [
         row for stage in _stand_ins(runtime, name) for row in _stage_rows(runtime, stage, now)
     ]
@@ -50,8 +50,8 @@ def route_report(runtime: Runtime, name: str) -> JsonObject:
 
 
 def _stand_ins(runtime: Runtime, name: str) -> Sequence[Stage]:
-    own = runtime.stages(name)
-    found = runtime.fallbacks(own[0].model)
+    own = runtime.names.stages(name)
+    found = runtime.names.fallbacks(own[0].model)
     return [stage for stage in found if stage.model not in {each.model for each in own}]
 
 

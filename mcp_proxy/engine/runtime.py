@@ -9,34 +9,24 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.gates import Gates
 from mcp_proxy.engine.live_models import LiveModels
 from mcp_proxy.engine.media import MediaFetcher
+from mcp_proxy.engine.names import Names
 from mcp_proxy.engine.projects import Projects
 from mcp_proxy.engine.quota import QuotaPoller
+from mcp_proxy.engine.rotations import Rotations
 from mcp_proxy.engine.token_estimates import TokenEstimates
 from mcp_proxy.engine.tokens import Tokens
 from mcp_proxy.engine.transport import Transport
-from mcp_proxy.errors import Failure, UnknownModel, UserError
+from mcp_proxy.engine.watched_files import WatchedFiles
+from mcp_proxy.errors import Failure, UserError
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
-from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS
 from mcp_proxy.policy.ledger import Ledger
-from mcp_proxy.policy.routes import (
-    Chain,
-    Directory,
-    RouteTarget,
-    Routing,
-    Stage,
-    fallback_stages,
-    hiding,
-    nearest,
-    resolve,
-)
 from mcp_proxy.policy.seals import StoredSeals
 from mcp_proxy.policy.selection import Chooser, chooser
 from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, SignIn, provider
@@ -47,11 +37,9 @@ from mcp_proxy.store.tokens import TokenCache
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0
-"""Seconds between looks at accounts.toml and config.toml; edits count within two."""
-
-MOST_NAMES = 1000
-"""Model names whose meaning is remembered; they come from clients, so there must be a bound."""
+LOOK_EVERY = 0.9
+"""Seconds between looks at accounts.toml and config.toml. Edits count within two seconds, also
+those that take a second look."""
 
 LISTS_WITHIN = 5.0
 """Seconds that a request may wait for model lists when nobody is known to serve its model."""
@@ -71,17 +59,6 @@ KEPT_FOR = {
     "decisions": 7 * DAY,
 }
 """Seconds. A conversation is seldom resumed after a month; without its seals it still goes on."""
-
-RETRY_SAVE_EVERY = 5.0
-"""Seconds between attempts to save a rotated refresh token that could not be written."""
-
-
-class _Unsaved(NamedTuple):
-    """A sign-in that accounts.toml does not have yet."""
-
-    in_file: Account
-    account: Account
-    saving: asyncio.Task[None]
 
 
 class Runtime:
@@ -112,27 +89,21 @@ class Runtime:
         """Called when config.toml was reloaded."""
         self._store = store
         self._reload_settings = reload_settings
-        self._watched = tuple(watched)
-        self._stamps = [_stamp(path) for path in self._watched]
+        self._watched = WatchedFiles(watched)
         self.models = LiveModels(state)
-        self._stages: dict[str, tuple[Stage, ...]] = {}
-        self._redirected = asyncio.Event()
-        """Set, and replaced, when names may lead elsewhere."""
         self._watcher: asyncio.Task[None] | None = None
-        self._unsaved: dict[str, _Unsaved] = {}
-        self._renewed: dict[str, str] = {}
-        """Fingerprints of credentials that their providers renewed, and of the next one of each."""
-        self.ledger = Ledger(credential_id=self._sign_in_of, on_change=self._save)
+        self._cache = TokenCache(state)
+        self._rotations = Rotations(store, self._cache)
+        self.ledger = Ledger(credential_id=self._rotations.sign_in_of, on_change=self._save)
         self.ledger.restore(state.items("standings"), state.items("marks"))
         self._chooser: Chooser = self._new_chooser()
         self.gates = Gates(limit=settings.limits.concurrency)
         self.seals = StoredSeals(lambda key: state.get("seals", key))
         self.media = MediaFetcher()
         self.estimates = TokenEstimates(
-            state.get("calibration", "ratios") or {}, lambda name: self.stages(name)[0].model
+            state.get("calibration", "ratios") or {}, lambda name: self.names.stages(name)[0].model
         )
         self.transport = Transport(stall=settings.limits.stall)
-        self._cache = TokenCache(state)
         self.tokens = Tokens(
             self.transport,
             self._cache,
@@ -153,8 +124,7 @@ class Runtime:
             failed=self.mark_if_dead,
             clock=clock,
         )
-        self.directory = self._new_directory()
-        self._forwarding = self._dialects_forwarded()
+        self.names = Names(self.models, self.usable_accounts(), settings)
 
     @classmethod
     def for_accounts(
@@ -165,24 +135,20 @@ class Runtime:
 
     async def start(self) -> None:
         """Opens connections and begins to watch the files."""
-        self._warn_of_hidden_models()
+        self.names.warn_of_hidden_models()
         await self.transport.__aenter__()
-        await self._take_up_rotations()
+        for account, token in self._rotations.left_behind(self.accounts):
+            await self._save_rotation(account, token)
         self._watcher = asyncio.create_task(self._watch())
         self._read_lists_needed()
 
     async def close(self) -> None:
         """Ends every background task and writes what is not yet on disk."""
         await self.tokens.close()
-        tasks = [waiting.saving for waiting in self._unsaved.values()]
         if self._watcher is not None:
-            tasks.append(self._watcher)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for waiting in self._unsaved.values():
-            if await self._saved(waiting.account):
-                self._cache.drop_rotation(waiting.account.id)
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        await self._rotations.close()
         await self.quota.close()
         await self.media.close()
         await self.transport.__aexit__(None, None, None)
@@ -201,38 +167,11 @@ class Runtime:
 
     # ---- requests
 
-    def stages(self, name: str) -> tuple[Stage, ...]:
-        """Where a model name leads, best first. Raises UnknownModel."""
-        found = self._stages.get(name)
-        if found is None:
-            found = resolve(name, self.directory, self._routing())
-            if len(self._stages) >= MOST_NAMES:
-                self._stages.clear()
-            self._stages[name] = found
-        return found
-
-    async def redirected_within(self, seconds: float) -> None:
-        """Waits so long, or until names may lead elsewhere."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._redirected.wait()
-
-    def stages_left(self, name: str) -> tuple[Stage, ...]:
-        """Where a name leads that led somewhere before; none when its accounts are gone."""
-        try:
-            return self.stages(name)
-        except UnknownModel:
-            return ()
-
-    def nearest(self, name: str) -> tuple[str, ...]:
-        """Names that somebody who wrote `name` may have meant."""
-        return nearest(name, self.directory, self._routing())
-
     def plan(self, conversation: Conversation) -> AttemptPlan:
         """The plan for one request. Raises UnknownModel."""
         return AttemptPlan(
-            self.stages(conversation.model),
-            self.fallbacks,
+            self.names.stages(conversation.model),
+            self.names.fallbacks,
             ledger=self.ledger,
             chooser=self._chooser,
             rules=self._rules,
@@ -249,10 +188,6 @@ class Runtime:
         hosts = place.hosts(account, self.provider_settings(account.provider))
         return len(hosts) > 1 or place.sign_in is SignIn.GOOGLE
 
-    def forwards(self, dialect: str) -> bool:
-        """Whether some account's upstream takes requests of this dialect as they come."""
-        return dialect in self._forwarding
-
     def read_headers(self, account: Account, model: ModelInfo, headers: Mapping[str, str]) -> None:
         """Figures that the headers of an answer give."""
         now = self.clock()
@@ -260,62 +195,12 @@ class Runtime:
         if figures:
             self.ledger.observe_quota(account.id, figures, now, "answer headers")
 
-    def fallbacks(self, model: str) -> Sequence[Stage]:
-        """What may stand in for a model, in order, whether or not fallback is on."""
-        table = {**DEFAULT_FALLBACKS, **self.settings.fallback.models}
-        return fallback_stages(model, self.directory, table)
-
-    def _warn_of_hidden_models(self) -> None:
-        for name in hiding(self.directory, self._routing()):
-            log.warning(
-                "config.toml: %r is also the id of a model; asked for, it leads to the route or"
-                " alias. The model itself is PROVIDER/%s",
-                name,
-                name,
-            )
-
-    def _dialects_forwarded(self) -> frozenset[str]:
-        """Dialects of requests that may go on as they come; into an envelope none can."""
-        spoken: set[str] = set()
-        for account in self.usable_accounts():
-            place = provider(account.provider)
-            if account.enabled and place.envelope is None:
-                for model_id in self.directory.models_of(account):
-                    spoken.update(place.dialects(self.models.get(account, model_id)))
-        return frozenset(spoken)
-
-    def _routing(self) -> Routing:
-        routes = {
-            name: tuple(
-                RouteTarget(entry["model"], entry.get("provider"), entry.get("account"))
-                for entry in entries
-            )
-            for name, entries in self.settings.routes.items()
-        }
-        chains = {
-            model: Chain(tuple(entry["accounts"]), bool(entry.get("smart_switch", False)))
-            for model, entry in self.settings.chains.items()
-        }
-        return Routing(aliases=self.settings.aliases, routes=routes, chains=chains)
-
     # ---- accounts and models
 
     async def look_for(self, name: str) -> None:
-        """Reads lists that were never read when nobody yet known serves a model of that name.
-
-        Of a route it is enough that one entry has nobody: it may come before those that have.
-        """
-        if not self._leads_to_somebody(name):
+        """Reads lists that were never read when nobody yet known serves a model of that name."""
+        if not self.names.lead_to_somebody(name):
             await self.learn_models(LISTS_WITHIN)
-
-    def _leads_to_somebody(self, name: str) -> bool:
-        try:
-            for stage in self.stages(name):
-                if not stage.candidates:
-                    return False
-        except UnknownModel:
-            return False
-        return True
 
     async def learn_models(self, within: float) -> None:
         """Reads the model lists that were never read, waiting at most `within` seconds."""
@@ -337,12 +222,12 @@ class Runtime:
         They can neither stand in for others nor be chosen before.
         """
         for account in self.usable_accounts():
-            if account.enabled and not self.directory.models_of(account):
+            if account.enabled and not self.names.directory.models_of(account):
                 self.quota.used(account)
 
     def mark_if_dead(self, account: Account, failure: Failure) -> None:
         """Takes the account out when the failure is one that only its owner can mend."""
-        mark = mark_for(failure, self._sign_in_of(account), self.clock())
+        mark = mark_for(failure, self._rotations.sign_in_of(account), self.clock())
         if mark is not None:
             self.ledger.mark(account.id, mark)
 
@@ -351,15 +236,7 @@ class Runtime:
             self._redirect()
 
     def _redirect(self) -> None:
-        """Accounts, their models or the settings changed: names may lead elsewhere."""
-        self.directory = self._new_directory()
-        self._forwarding = self._dialects_forwarded()
-        self._stages.clear()
-        self._redirected.set()
-        self._redirected = asyncio.Event()
-
-    def _new_directory(self) -> Directory:
-        return Directory(self.usable_accounts(), self.models.ids())
+        self.names.renew(self.usable_accounts(), self.settings)
 
     def _save(self, table: str, key: str, value: Mapping[str, object] | None) -> None:
         if value is None:
@@ -402,7 +279,7 @@ class Runtime:
             self._chooser = self._new_chooser()
         for told in self.on_new_settings:
             told(settings)
-        self._warn_of_hidden_models()
+        self.names.warn_of_hidden_models()
         log.info("config.toml reloaded")
 
     def take(self, loaded: Loaded) -> None:
@@ -414,11 +291,11 @@ class Runtime:
             if problem not in self.problems:
                 log.error("accounts.toml: %s", problem)
         self.problems = problems
-        accounts = tuple(map(self._newest, loaded.accounts))
+        accounts = tuple(map(self._rotations.newest, loaded.accounts))
         if accounts == self.accounts:
             return
         for gone in {a.id for a in self.accounts} - {a.id for a in accounts}:
-            self._let_go(gone)
+            self._rotations.let_go(gone)
             self.tokens.forget(gone)
             self.ledger.forget(gone)
             self.models.forget(gone)
@@ -445,9 +322,7 @@ class Runtime:
                 tidied_at = self.clock()
                 self._tidy(tidied_at)
             await asyncio.sleep(LOOK_EVERY)
-            stamps = await asyncio.to_thread(lambda: [_stamp(path) for path in self._watched])
-            if stamps != self._stamps:
-                self._stamps = stamps
+            if await asyncio.to_thread(self._watched.changed):
                 await self.reload()
             if await asyncio.to_thread(self.state.changed_elsewhere):
                 self.ledger.restore(self.state.items("standings"), self.state.items("marks"))
@@ -462,16 +337,9 @@ class Runtime:
         if self._store is not None:
             with contextlib.suppress(UserError):
                 loaded = await asyncio.to_thread(self._store.load)
-                found = (self._newest(a) for a in loaded.accounts if a.id == account_id)
+                found = (self._rotations.newest(a) for a in loaded.accounts if a.id == account_id)
                 return next(found, None)
         return self.account(account_id)
-
-    def _sign_in_of(self, account: Account) -> str:
-        """Fingerprint of a sign-in, whose credential may have been renewed since."""
-        found = credential_id(account)
-        while found in self._renewed:
-            found = self._renewed[found]
-        return found
 
     async def _save_rotation(self, account: Account, refresh_token: Secret) -> Account:
         renewed = replace(
@@ -481,73 +349,13 @@ class Runtime:
             return account
         self.projects.carry_over(account, renewed)
         mark = self.ledger.mark_of(account)
-        self._renewed[credential_id(account)] = credential_id(renewed)
+        self._rotations.note(account, renewed)
         if mark is not None:
             self.ledger.mark(account.id, replace(mark, credential_id=credential_id(renewed)))
         self.accounts = tuple(renewed if a.id == account.id else a for a in self.accounts)
         self._redirect()
-        waiting = self._unsaved.get(account.id)
-        if waiting is None and not await self._saved(renewed):
-            saving = asyncio.create_task(self._keep_saving(account.id))
-            waiting = _Unsaved(account, renewed, saving)
-        if waiting is not None:
-            self._unsaved[account.id] = waiting._replace(account=renewed)
-            await asyncio.to_thread(self._cache.put_rotation, waiting.in_file, refresh_token)
+        await self._rotations.save(account, renewed)
         return renewed
-
-    async def _saved(self, account: Account) -> bool:
-        """Whether the account's sign-in is in accounts.toml now."""
-        token = account.credential.refresh_token
-        if self._store is None or token is None:
-            return True
-        fields = {"refresh_token": token.value}
-        try:
-            await asyncio.to_thread(self._store.update_fields, account.id, fields)
-        except (UserError, OSError) as cause:
-            log.error("the new sign-in of %s is not saved: %s", account.id, cause)  # noqa: TRY400
-            return False
-        return True
-
-    async def _keep_saving(self, account_id: str) -> None:
-        """A rotated token exists nowhere else than here until it is written."""
-        while (waiting := self._unsaved.get(account_id)) is not None:
-            await asyncio.sleep(RETRY_SAVE_EVERY)
-            waiting = self._unsaved[account_id]
-            # While it was written the provider may have given another one.
-            if await self._saved(waiting.account) and self._unsaved.get(account_id) is waiting:
-                log.info("the new sign-in of %s is saved", account_id)
-                del self._unsaved[account_id]
-                self._cache.drop_rotation(account_id)
-
-    def _newest(self, account: Account) -> Account:
-        """An account of the file with the sign-in that could not be written there yet.
-
-        Unless its owner has signed in anew since: then that is what counts.
-        """
-        waiting = self._unsaved.get(account.id)
-        if waiting is None:
-            return account
-        if self._sign_in_of(account) == credential_id(waiting.account):
-            return replace(account, credential=waiting.account.credential)
-        self._let_go(account.id)
-        return account
-
-    def _let_go(self, account_id: str) -> None:
-        """Nobody needs a sign-in any more that was not saved."""
-        waiting = self._unsaved.pop(account_id, None)
-        if waiting is not None:
-            waiting.saving.cancel()
-            self._cache.drop_rotation(account_id)
-
-    async def _take_up_rotations(self) -> None:
-        """Goes on with sign-ins that an earlier process could not write to accounts.toml."""
-        left = self._cache.rotations()
-        for account in self.accounts if left else ():
-            token = self._cache.rotation(account) if account.id in left else None
-            if token is not None:
-                await self._save_rotation(account, token)
-            if account.id in left and account.id not in self._unsaved:
-                self._cache.drop_rotation(account.id)
 
 
 def _rules(settings: Settings) -> Rules:
@@ -572,12 +380,3 @@ def session_key(conversation: Conversation) -> str:
 def _digest(name: str) -> str:
     """Kept, because every turn of a conversation has the same name."""
     return blake2b(name.encode("utf-8", "replace"), digest_size=12).hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Tells whether a file is still the one that was read."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_ino, facts.st_size

@@ -113,7 +113,7 @@ class AccountWatch:
             other.enabled
             and other.id != account.id
             and runtime.ledger.mark_of(other) is None
-            and model.id in runtime.directory.models_of(other)
+            and model.id in runtime.names.directory.models_of(other)
             and runtime.ledger.limited_until(other.id, model, now) is None
             for other in runtime.usable_accounts()
         )

@@ -129,7 +129,7 @@ async def _received(
     headers = call.request.headers
 
     def incoming(parsed: JsonObject, conversation: Conversation) -> Incoming:
-        if not runtime.forwards(dialect.name):
+        if not runtime.names.forwards(dialect.name):
             return Incoming(conversation, len(body))
         return Incoming(conversation, len(body), body, parsed, headers)
 

@@ -76,7 +76,7 @@ def _ratio_of(size: object) -> str | None:
 
 
 def _require_painter(runtime: Runtime, name: str) -> None:
-    stages = runtime.stages(name)
+    stages = runtime.names.stages(name)
     candidates = [candidate for stage in stages for candidate in stage.candidates]
     if candidates and not any(runtime.models.of(each).makes_images for each in candidates):
         raise BadRequest(f"{name[:128]} does not make images", param="model")

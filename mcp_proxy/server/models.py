@@ -65,7 +65,7 @@ async def one(runtime: Runtime, call: Call) -> web.Response:
     name = unquote(call.path.partition("/models/")[2])
     row = next((row for row in _listed(runtime) if row[0] == name), None)
     if row is None:
-        raise UnknownModel(name, nearest=runtime.nearest(name))
+        raise UnknownModel(name, nearest=runtime.names.nearest(name))
     if call.dialect == "gemini":
         return json_answer(call, gemini.model_row(*row))
     shape = _anthropic_row if speaks_anthropic(call.request.headers) else _openai_row

@@ -12,7 +12,7 @@ from served import serve, until
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
-from mcp_proxy.engine import runtime as runtime_module
+from mcp_proxy.engine import rotations
 from mcp_proxy.engine import tokens as tokens_module
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import FailureKind
@@ -127,7 +127,7 @@ async def test_a_rotated_token_is_in_the_file_before_it_is_used(tmp_path):
 
 
 async def test_a_rotated_token_is_saved_as_soon_as_the_file_can_be_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime_module, "RETRY_SAVE_EVERY", 0.05)
+    monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream:
         store = file_of(upstream, tmp_path / "accounts.toml")
         async with running(upstream, tmp_path / "state", store=store) as runtime:
@@ -146,7 +146,7 @@ def unwritable(store: AccountStore) -> FileLock:
 
 async def test_a_rotated_token_that_cannot_be_saved_is_used_all_the_same(tmp_path, monkeypatch):
     """A used one that came again would withdraw everything, and the file has nothing else."""
-    monkeypatch.setattr(runtime_module, "RETRY_SAVE_EVERY", 0.05)
+    monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream:
         path = file_of(upstream, tmp_path / "accounts.toml").path
         store = AccountStore(path, lock_timeout=0.01)
@@ -160,7 +160,7 @@ async def test_a_rotated_token_that_cannot_be_saved_is_used_all_the_same(tmp_pat
                 assert path.read_text() == before
             assert upstream.identity.refreshes["ada"] == 3
             await until(lambda: upstream.refresh_token("ada") in path.read_text())
-            await until(lambda: not runtime._unsaved)
+            await until(lambda: not runtime.tokens._cache.rotations())
 
 
 async def test_a_rotated_token_outlives_a_program_that_could_not_save_it(tmp_path):
@@ -185,7 +185,7 @@ def everything_in(directory: Path) -> str:
 
 
 async def test_a_new_sign_in_beats_one_that_could_not_be_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime_module, "RETRY_SAVE_EVERY", 0.05)
+    monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream:
         path = file_of(upstream, tmp_path / "accounts.toml").path
         store = AccountStore(path, lock_timeout=0.01)
@@ -196,7 +196,7 @@ async def test_a_new_sign_in_beats_one_that_could_not_be_saved(tmp_path, monkeyp
             store.replace(new)
             await runtime.reload()
             assert runtime.accounts[0].credential == new.credential
-            assert not runtime._unsaved
+            assert not runtime.tokens._cache.rotations()
         assert new.credential.refresh_token.value in path.read_text()
 
 
