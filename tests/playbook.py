@@ -14,12 +14,13 @@ from typing import Self
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
-from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Rules, Step, Try, Wait
+from mcp_proxy.policy.attempts import AttemptPlan
 from mcp_proxy.policy.fallback import DEFAULT_FALLBACKS, FallbackTable
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.routes import Directory, Routing, fallback_stages, resolve
 from mcp_proxy.policy.selection import Chooser, chooser
+from mcp_proxy.policy.steps import GiveUp, Rules, Step, Try, Wait
 from mcp_proxy.strict_json import JsonObject
 
 OPUS = "claude-opus-4-6-thinking"

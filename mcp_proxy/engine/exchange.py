@@ -28,9 +28,10 @@ from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
 from mcp_proxy.events import Folder, Reply, UpstreamBroke
-from mcp_proxy.policy.attempts import AttemptPlan, GiveUp, Try, Wait
+from mcp_proxy.policy.attempts import AttemptPlan
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
+from mcp_proxy.policy.steps import GiveUp, Try, Wait
 from mcp_proxy.printable import without_quotations
 from mcp_proxy.providers import Ask, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import FORWARDING

@@ -25,10 +25,11 @@ from mcp_proxy.engine.transport import Transport
 from mcp_proxy.engine.watched_files import WatchedFiles
 from mcp_proxy.errors import Failure, UserError
 from mcp_proxy.model import ModelInfo
-from mcp_proxy.policy.attempts import AttemptPlan, Rules, mark_for
+from mcp_proxy.policy.attempts import AttemptPlan, mark_for
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.seals import StoredSeals
 from mcp_proxy.policy.selection import Chooser, chooser
+from mcp_proxy.policy.steps import Rules
 from mcp_proxy.providers import KNOWN_PROVIDERS, ProviderSettings, SignIn, provider
 from mcp_proxy.store.accounts import AccountStore, Loaded, credential_id
 from mcp_proxy.store.settings import Settings

@@ -16,35 +16,28 @@ The caller alternates `next` with `failed` or `succeeded`. Rules, in the order t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from zlib import crc32
 
 from mcp_proxy.account import Account, Candidate
 from mcp_proxy.errors import Failure, FailureKind, ProxyError
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy import models, refusals
+from mcp_proxy.policy.conclusions import conclusion, considered
+from mcp_proxy.policy.course import Course
 from mcp_proxy.policy.durations import spell_duration
 from mcp_proxy.policy.ledger import Ledger
+from mcp_proxy.policy.lineup import Lineup
+from mcp_proxy.policy.patience import Patience
 from mcp_proxy.policy.routes import Stage
 from mcp_proxy.policy.selection import Busy, Chooser, Situation
 from mcp_proxy.policy.standing import Mark, MarkKind
-from mcp_proxy.values import value
+from mcp_proxy.policy.steps import Considered, GiveUp, Rules, Step, Try, Wait
 
 BURST_HINT: Final = 3.0
 BURST_WAITS: Final = 2
-MARGIN: Final = 0.1
-"""Seconds added to every wait for a limit: clocks differ, and a moment too early costs a try."""
-SPREAD: Final = 0.4
-"""Seconds over which conversations that wait for the same moment are spread."""
 SHORTEST_ROUND: Final = 1.0
 """Seconds between two rounds through the accounts, whatever the upstream says."""
 
-MOST_CONSIDERED: Final = 20
-"""Candidates that are told of a request; with thousands of accounts nobody reads them all."""
-
-RETRY_WINDOW: Final = 30.0
-"""Seconds after which a fault is no longer answered by another try (contract 4, Answers)."""
 LONGEST_CAPACITY_HINT: Final = 5.0
 
 _PAUSES: Final[Mapping[FailureKind, tuple[float, ...]]] = {
@@ -69,63 +62,6 @@ def mark_for(failure: Failure, credential_id: str, now: float) -> Mark | None:
     """The mark that an account earns by a failure that only its owner can mend; else None."""
     kind = _MARKS.get(failure.kind)
     return Mark(kind, failure.detail, now, credential_id, failure.url) if kind else None
-
-
-@value
-class Rules:
-    """Settings that an attempt obeys."""
-
-    max_wait: float = 120.0
-    """Seconds a request may wait for limits, all waits together."""
-    soft_limit: float | None = 0.2
-    fallback: bool = False
-    fault_tries: int = 3
-
-
-class Try(NamedTuple):
-    candidate: Candidate
-    host: int
-    """Which of the provider's addresses: 0, 1, …; the caller takes it modulo their number."""
-
-
-class Wait(NamedTuple):
-    seconds: float
-    reason: str
-    for_anybody: bool = False
-    """It is over as soon as somebody else may have come."""
-
-
-class Considered(NamedTuple):
-    """An account and model that might have answered."""
-
-    account: str
-    model: str
-    reason: str
-    """Why it is not asked; empty when it could be."""
-
-
-class GiveUp(NamedTuple):
-    error: ProxyError
-
-
-Step = Try | Wait | GiveUp
-
-
-@dataclass(slots=True)
-class _Trail:
-    """What happened to one account with one model in this request."""
-
-    host: int = 0
-    bursts: int = 0
-    spent: bool = False
-    """Limited; not asked again before the next wait for everybody."""
-    faulted: bool = False
-    refreshed: bool = False
-    moved: bool = False
-    refused: set[str] = field(default_factory=set)
-    """Features that it does not take."""
-    out: Failure | None = None
-    """Why it is not asked again at all."""
 
 
 class _Again(NamedTuple):
@@ -162,16 +98,14 @@ class AttemptPlan:
 
         `can_move`: whether another try of the same account may go to another host or project.
         """
-        self.asked = stages[0].model
         self.attempts = 0
         self.notes: list[str] = []
         """Facts for the access log, in order."""
         self.strip_thinking = False
         """The upstream refused a seal: the next try has to go without thinking blocks."""
-        self._own = tuple(stages)
-        self._stages = self._own
-        self._fallbacks = fallbacks
-        self._fell_back = False
+        self._lineup = Lineup(stages, fallbacks, info)
+        self._course = Course(self._lineup, ledger, info)
+        self._patience = Patience(rules.max_wait, session_key, now)
         self._ledger = ledger
         self._chooser = chooser
         self._rules = rules
@@ -179,15 +113,6 @@ class AttemptPlan:
         self._busy = busy
         self._info = info
         self._can_move = can_move
-        self._window_ends = now + RETRY_WINDOW
-        self._waited = 0.0
-        self._tried_at = now
-        self._needed_window = 0
-        """Tokens that a stand-in must be able to take; 0: any will do."""
-        self._trails: dict[tuple[str, str], _Trail] = {}
-        self._fault_counts: dict[str, int] = {}
-        self._dead: dict[str, Failure] = {}
-        """Models that used up their tries, with the last failure."""
         self._pause: Wait | None = None
         self._again: _Again | None = None
         self._last: Candidate | None = None
@@ -211,16 +136,13 @@ class AttemptPlan:
             if wait is not None:
                 return wait
             if not self._fall_back(now):
-                self._verdict = self._conclusion(now)
+                self._verdict = conclusion(self._course, self.attempts, now)
         return GiveUp(self._verdict)
 
     def look_again(self, stages: Sequence[Stage], unused: float) -> None:
         """After a wait: who there is may have changed. `unused`: seconds that it was shorter."""
-        self._own = self._stages = tuple(stages)
-        if self._fell_back:
-            self._stages += self._stand_ins()
-        self._waited -= unused
-        self._window_ends -= unused
+        self._lineup.renew(stages)
+        self._patience.waited_less(unused)
 
     def failed(self, failure: Failure, now: float) -> None:
         """The last try gave no answer. The ledger learns of it too."""
@@ -234,44 +156,24 @@ class AttemptPlan:
         """The last try's answer has begun."""
         candidate = self._tried()
         account_id = candidate.account.id
-        passing = bool(self._fault_counts) or self._ledger.anybody_rests(now)
+        passing = self._course.has_faults or self._ledger.anybody_rests(now)
         self._ledger.observe_success(account_id, self._info(candidate), now)
         model = models.info(candidate.key)
         self._chooser.bound(self._session_key, model, account_id, now, passing=passing)
 
     @property
+    def asked(self) -> str:
+        """The best of the models that the name asked for leads to."""
+        return self._lineup.asked
+
+    @property
     def leads_to(self) -> tuple[str, ...]:
         """The models that the name asked for leads to, best first; stand-ins included once used."""
-        return tuple(stage.model for stage in self._stages)
+        return tuple(stage.model for stage in self._lineup.stages)
 
     def considered(self, now: float) -> list[Considered]:
-        """Everybody who might have been asked, in order, with why each was not asked (again).
-
-        For telling it afterwards; at most MOST_CONSIDERED, however many accounts there are.
-        """
-        found: list[Considered] = []
-        for stage in self._stages:
-            for candidate in stage.candidates:
-                reason = self._why_not(stage, candidate, now)
-                found.append(Considered(candidate.account.id, candidate.model, reason))
-                if len(found) == MOST_CONSIDERED:
-                    return found
-            found += [Considered(each.id, stage.model, "disabled") for each in stage.disabled]
-        return found[:MOST_CONSIDERED]
-
-    def _why_not(self, stage: Stage, candidate: Candidate, now: float) -> str:
-        """Empty for one who could be asked."""
-        mark = self._ledger.mark_of(candidate.account)
-        if mark is not None:
-            return f"{mark.kind}: {mark.reason}"
-        trail = self._trails.get((candidate.account.id, candidate.model))
-        if trail is not None and trail.out is not None:
-            return f"{trail.out.kind}: {trail.out.detail}"
-        dead = self._dead.get(stage.model)
-        if dead is not None:
-            return f"{dead.kind}: {dead.detail}"
-        until = self._limited_until(candidate, now)
-        return "" if until is None else f"limited for {spell_duration(until - now)}"
+        """Who might have been asked, with why each was not; for telling it afterwards."""
+        return considered(self._course, now)
 
     # ------------------------------------------------------------------ whom to ask
 
@@ -280,44 +182,30 @@ class AttemptPlan:
         if stands_in and candidate.fallback_from is not None:
             self.notes.append(f"fallback {candidate.fallback_from} -> {candidate.model}")
         self._last = candidate
-        self._tried_at = now
+        self._patience.tried(now)
         self.attempts += 1
         self._chooser.picked(candidate.account.id, now)
-        trail = self._trails.get((candidate.account.id, candidate.model))
-        return Try(candidate, 0 if trail is None else trail.host)
+        return Try(candidate, self._course.met(candidate).host)
 
     def _same_again(self, again: _Again, now: float) -> Candidate | None:
         """The account that a rule wants to ask again, unless others have spoilt it meanwhile."""
         self._again = None
-        if self._ledger.mark_of(again.candidate.account) is not None:
+        if self._course.mark_of(again.candidate) is not None:
             return None
-        until = self._limited_until(again.candidate, now)
+        until = self._course.limited_until(again.candidate, now)
         return again.candidate if until is None or until - now < again.despite else None
 
     def _choose(self, now: float) -> Candidate | None:
-        for stage in self._stages:
-            if stage.model not in self._dead:
-                usable = [c for c in stage.candidates if self._usable(c, now)]
+        for stage in self._lineup.stages:
+            if stage.model not in self._course.dead:
+                usable = self._course.usable(stage.candidates, now)
                 if usable:
                     return self._best(usable, now, is_ordered=stage.is_ordered)
         return None
 
-    def _usable(self, candidate: Candidate, now: float) -> bool:
-        trail = self._trails.get((candidate.account.id, candidate.model))
-        if trail is not None and (trail.spent or trail.out is not None):
-            return False
-        return (
-            self._limited_until(candidate, now) is None
-            and self._ledger.mark_of(candidate.account) is None
-        )
-
     def _best(self, usable: list[Candidate], now: float, *, is_ordered: bool) -> Candidate:
         """Those without a recent fault first; among equals the strategy decides, or their order."""
-        calm = usable
-        if self._fault_counts:
-            calm = [c for c in calm if not self._faulted(c)] or calm
-        if self._ledger.anybody_comes_last(now):
-            calm = [c for c in calm if not self._comes_last(c, now)] or calm
+        calm = self._course.calm(usable, now)
         if len(calm) == 1 or is_ordered:
             return calm[0]
         situation = Situation(
@@ -335,12 +223,13 @@ class AttemptPlan:
 
     def _after_limit(self, failure: Failure, now: float) -> None:
         candidate = self._tried()
-        trail = self._trail(candidate)
+        trail = self._course.trail(candidate)
         hint = None if failure.retry_at is None else max(failure.retry_at - now, 0.0)
         burst = hint is not None and hint < BURST_HINT and trail.bursts < BURST_WAITS
-        if hint is not None and burst and self._affordable(hint):
+        if hint is not None and burst and self._patience.can_wait(hint):
             trail.bursts += 1
-            self._pause = self._wait(hint, f"{candidate.account.id}: burst on {candidate.model}")
+            reason = f"{candidate.account.id}: burst on {candidate.model}"
+            self._pause = self._patience.wait(hint, reason)
             # The ledger keeps it cooled a little longer than the upstream asked for.
             self._again = _Again(candidate, despite=BURST_HINT)
         else:
@@ -348,13 +237,12 @@ class AttemptPlan:
 
     def _after_fault(self, failure: Failure, now: float) -> None:
         candidate = self._tried()
-        tries = self._fault_counts.get(candidate.key, 0) + 1
-        self._fault_counts[candidate.key] = tries
+        tries = self._course.count_fault(candidate)
         pause = _pause(failure, tries, now)
-        if tries >= self._rules.fault_tries or not self._is_time_left(now + pause, now):
-            self._dead[candidate.key] = failure
+        if tries >= self._rules.fault_tries or not self._patience.has_time(now + pause, now):
+            self._course.dead[candidate.key] = failure
             return
-        trail = self._trail(candidate)
+        trail = self._course.trail(candidate)
         trail.faulted = True
         if failure.kind is not FailureKind.EMPTY:
             trail.host += 1
@@ -362,23 +250,22 @@ class AttemptPlan:
             self._again = _Again(candidate)
         else:
             other = self._choose(now)
-            if other is not None and not self._faulted(other):
+            if other is not None and not self._course.met(other).faulted:
                 return
         self._pause = Wait(pause, f"{candidate.account.id}: {failure.kind}")
 
     def _after_distrust(self, failure: Failure, now: float) -> None:
         """Neither time nor another of its hosts would help; another account may be elsewhere."""
         candidate = self._tried()
-        self._trail(candidate).out = failure
-        tries = self._fault_counts.get(candidate.key, 0) + 1
-        self._fault_counts[candidate.key] = tries
+        self._course.trail(candidate).out = failure
+        tries = self._course.count_fault(candidate)
         if tries >= self._rules.fault_tries:
-            self._dead[candidate.key] = failure
+            self._course.dead[candidate.key] = failure
 
     def _after_expiry(self, failure: Failure, now: float) -> None:
         """The caller gets a fresh token; a second refusal is not a matter of age."""
         candidate = self._tried()
-        trail = self._trail(candidate)
+        trail = self._course.trail(candidate)
         if trail.refreshed:
             trail.out = failure
         else:
@@ -388,8 +275,8 @@ class AttemptPlan:
     def _after_missing(self, failure: Failure, now: float) -> None:
         """Wrong project, wrong host, or a model this account does not have: one other host."""
         candidate = self._tried()
-        trail = self._trail(candidate)
-        may_move = self._can_move(candidate.account) and self._is_time_left(now, now)
+        trail = self._course.trail(candidate)
+        may_move = self._can_move(candidate.account) and self._patience.has_time(now, now)
         if trail.moved or not may_move:
             trail.out = failure
         else:
@@ -408,7 +295,7 @@ class AttemptPlan:
 
     def _after_unsupported(self, failure: Failure, now: float) -> None:
         """The caller leaves the feature out from now on; each is refused once at most."""
-        trail = self._trail(self._tried())
+        trail = self._course.trail(self._tried())
         if failure.feature is None or failure.feature in trail.refused:
             self._verdict = refusals.refused(failure)
         else:
@@ -417,9 +304,8 @@ class AttemptPlan:
 
     def _after_too_long(self, failure: Failure, now: float) -> None:
         """No account takes it; a model with a larger window might, if the map has one."""
-        window = self._info(self._tried()).context_window
-        self._dead[self._tried().key] = failure
-        self._needed_window = max(self._needed_window, window + 1)
+        self._course.dead[self._tried().key] = failure
+        self._lineup.need_window_beyond(self._info(self._tried()).context_window)
 
     def _after_seal(self, failure: Failure, now: float) -> None:
         if self.strip_thinking:
@@ -432,126 +318,27 @@ class AttemptPlan:
 
     def _wait_for_opening(self, now: float) -> Wait | None:
         """A wait for the account that is free soonest, after which all may be asked once more."""
-        opens_at = self._opens_at(now)
+        opens_at = self._course.opens_at(now)
         if opens_at is None:
             return None
         seconds = max(opens_at - now, SHORTEST_ROUND)
-        if not self._affordable(seconds):
+        if not self._patience.can_wait(seconds):
             return None
-        for trail in self._trails.values():
-            trail.spent = False
-        wait = self._wait(seconds, f"every account is limited for {spell_duration(seconds)}")
+        self._course.begin_round()
+        reason = f"every account is limited for {spell_duration(seconds)}"
+        wait = self._patience.wait(seconds, reason)
         self.notes.append(f"waited {wait.seconds:.1f} s")
         return wait._replace(for_anybody=True)
 
-    def _opens_at(self, now: float) -> float | None:
-        """When the first of the accounts that are merely limited is free; None: there is none."""
-        moments = (self._limited_until(candidate, now) or now for candidate in self._waiting())
-        return min(moments, default=None)
-
-    def _waiting(self) -> list[Candidate]:
-        """Those for whom nothing but time is needed."""
-        return [
-            candidate
-            for stage in self._stages
-            if stage.model not in self._dead
-            for candidate in stage.candidates
-            if self._trail(candidate).out is None
-            and self._ledger.mark_of(candidate.account) is None
-        ]
-
     def _fall_back(self, now: float) -> bool:
-        """Adds the stand-ins, once. After a fault only while there is still time to retry."""
-        late = bool(self._dead) and now > self._window_ends
-        if not self._rules.fallback or self._fell_back or late:
-            return False
-        self._fell_back = True
-        more = self._stand_ins()
-        self._stages = self._own + more
-        return bool(more)
-
-    def _stand_ins(self) -> tuple[Stage, ...]:
-        own = {stage.model for stage in self._own}
-        return tuple(
-            stage
-            for stage in self._fallbacks(self.asked)
-            if stage.model not in own and self._is_wide_enough(stage)
-        )
-
-    def _is_wide_enough(self, stage: Stage) -> bool:
-        return all(
-            self._info(candidate).context_window >= self._needed_window
-            for candidate in stage.candidates
-        )
-
-    def _conclusion(self, now: float) -> ProxyError:
-        """The one error that tells why. What became of the model asked for decides."""
-        for stage in self._own:
-            if stage.model in self._dead:
-                if self._dead[stage.model].kind is FailureKind.TOO_LONG:
-                    return refusals.refused(self._dead[stage.model])
-                return refusals.faulty(stage.model, self._dead[stage.model], self.attempts, now)
-        opens_at = self._opens_at(now)
-        if opens_at is not None:
-            # In the order of the stages, each once.
-            limited = list(dict.fromkeys(candidate.key for candidate in self._waiting()))
-            return refusals.limited(limited, opens_at, now)
-        left_out = [
-            trail.out
-            for stage in self._own
-            for candidate in stage.candidates
-            if (trail := self._trail(candidate)).out is not None
-        ]
-        if left_out and all(failure.kind is FailureKind.NOT_FOUND for failure in left_out):
-            return refusals.not_found(self.asked, left_out[-1])
-        if left_out and all(failure.kind is FailureKind.UNTRUSTED for failure in left_out):
-            return refusals.faulty(self.asked, left_out[-1], self.attempts, now)
-        return refusals.no_account(self.asked, self._reasons())
-
-    def _reasons(self) -> list[tuple[Account, Mark | Failure | None]]:
-        """Why each account of the model asked for is out; None: its owner disabled it."""
-        reasons: list[tuple[Account, Mark | Failure | None]] = []
-        for stage in self._own:
-            for candidate in stage.candidates:
-                mark = self._ledger.mark_of(candidate.account)
-                reasons.append((candidate.account, mark or self._trail(candidate).out))
-            reasons += [(account, None) for account in stage.disabled]
-        return reasons
-
-    # ------------------------------------------------------------------ small questions
+        """Whether stand-ins came; after a fault only while there is still time to retry."""
+        late = bool(self._course.dead) and self._patience.is_over(now)
+        return self._rules.fallback and not late and self._lineup.fall_back()
 
     def _tried(self) -> Candidate:
         if self._last is None:
             raise RuntimeError("nothing has been tried yet")
         return self._last
-
-    def _trail(self, candidate: Candidate) -> _Trail:
-        return self._trails.setdefault((candidate.account.id, candidate.model), _Trail())
-
-    def _faulted(self, candidate: Candidate) -> bool:
-        trail = self._trails.get((candidate.account.id, candidate.model))
-        return trail is not None and trail.faulted
-
-    def _comes_last(self, candidate: Candidate, now: float) -> bool:
-        return self._ledger.comes_last(candidate.account.id, self._info(candidate), now)
-
-    def _limited_until(self, candidate: Candidate, now: float) -> float | None:
-        return self._ledger.limited_until(candidate.account.id, self._info(candidate), now)
-
-    def _is_time_left(self, begins_at: float, now: float) -> bool:
-        """Whether another try that takes as long as the last one would end in time."""
-        return begins_at + (now - self._tried_at) <= self._window_ends
-
-    def _affordable(self, seconds: float) -> bool:
-        return self._waited + seconds <= self._rules.max_wait
-
-    def _wait(self, seconds: float, reason: str) -> Wait:
-        """A wait for a limit. It counts against `max_wait`, and not as time spent on retries."""
-        self._waited += seconds
-        spread = SPREAD * crc32(self._session_key.encode("utf-8", "replace")) / 2**32
-        wait = Wait(seconds + MARGIN + spread, reason)
-        self._window_ends += wait.seconds
-        return wait
 
 
 def _pause(failure: Failure, tries: int, now: float) -> float:

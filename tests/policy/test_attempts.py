@@ -256,7 +256,7 @@ def test_hosts_that_are_not_accepted_count_as_faults_and_lead_to_a_stand_in() ->
 def test_a_look_at_who_there_is_forgets_no_stand_in() -> None:
     request = play(plan(["a"], fallback=True, fallbacks={OPUS: [PRO]}))
     request.tries("a").fails(quota(resets_in=9 * HOUR)).tries("a", model=PRO)
-    request.plan.look_again(request.plan._own, unused=0.0)
+    request.plan.look_again(request.plan._lineup.own, unused=0.0)
     assert request.plan.leads_to == (OPUS, PRO)
     request.plan.look_again((), unused=0.0)
     assert request.plan.leads_to == (PRO,)

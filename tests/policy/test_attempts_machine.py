@@ -21,9 +21,11 @@ from playbook import (
 
 from mcp_proxy.account import Candidate
 from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.policy.attempts import BURST_WAITS, MARGIN, SPREAD, GiveUp, Step, Try, Wait
+from mcp_proxy.policy.attempts import BURST_WAITS
 from mcp_proxy.policy.models import info
+from mcp_proxy.policy.patience import MARGIN, SPREAD
 from mcp_proxy.policy.selection import STRATEGIES
+from mcp_proxy.policy.steps import GiveUp, Step, Try, Wait
 
 LIMITS = {FailureKind.RATE, FailureKind.QUOTA}
 FAULTS = {
