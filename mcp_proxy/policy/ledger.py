@@ -21,9 +21,15 @@ from mcp_proxy.account import Account
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy import health, models
-from mcp_proxy.policy.durations import spell_duration
-from mcp_proxy.policy.forecast import Forecast, forecast, remembered, soonest
+from mcp_proxy.policy.forecast import Forecast, forecast, soonest
 from mcp_proxy.policy.health import Health
+from mcp_proxy.policy.observations import (
+    BACKOFF,
+    after_answer,
+    after_figure,
+    after_limit,
+    after_refill,
+)
 from mcp_proxy.policy.standing import (
     JsonObject,
     Mark,
@@ -37,18 +43,6 @@ from mcp_proxy.policy.standing import (
 
 __all__ = ["Ledger", "Mark", "QuotaLike", "Standing", "State"]
 
-BACKOFF: Final[Mapping[FailureKind, tuple[float, ...]]] = {
-    FailureKind.QUOTA: (60.0, 300.0, 1800.0, 7200.0),
-    FailureKind.RATE: (30.0,),
-}
-"""Seconds by strikes so far, when the upstream names no time (6.4). Only these kinds are limits."""
-
-SHORTEST_COOLDOWN: Final = 2.0
-LONGEST_COOLDOWN: Final = 6 * 3600.0
-BURST: Final = 2.0
-"""Seconds within which further 429s of the same standing are the same event (pitfall 37)."""
-STRIKES_LAST: Final = 3600.0
-
 FAULTS_TO_REST: Final = 3
 FAULTS_WITHIN: Final = 60.0
 REST: Final = 60.0
@@ -60,7 +54,6 @@ _TIRING: Final = frozenset(
 LACKS: Final = 1800.0
 """Seconds for which an upstream's word that it lacks a model is believed (providers.md 7.7)."""
 
-_SUCCESS_GRAIN: Final = 60.0
 _EVERY_MODEL: Final = "*"
 _WINDOW: Final = "window:"
 
@@ -136,16 +129,17 @@ class Ledger:
             remaining = min(1.0, max(0.0, remaining))
             if reading.model is None:
                 window = Window(reading.window or "quota", reading.bucket)
-                self._read(account_id, window.row, remaining, reading.resets_at, now, source)
+                self._see(account_id, window.row, remaining, reading.resets_at, now, source)
                 least = min(remaining, shared_left.get(reading.bucket, 1.0))
                 shared_left[reading.bucket] = least
                 continue
-            self._read(account_id, reading.model, remaining, reading.resets_at, now, source)
+            self._see(account_id, reading.model, remaining, reading.resets_at, now, source)
             if remaining > 0:
                 refilled.add(_scope_key(Scope.BUCKET, models.info(reading.model)))
         refilled |= {_shared_row(bucket) for bucket, left in shared_left.items() if left > 0}
         for name in refilled:
-            self._refill(account_id, name, now, source)
+            held = self._held(account_id, name)
+            self._put(account_id, name, after_refill(held, now, source), now)
 
     def observe_failure(
         self, account_id: str, model: ModelInfo, failure: Failure, now: float
@@ -153,7 +147,9 @@ class Ledger:
         """A call that failed. Most failures say nothing about an account and change nothing."""
         if failure.kind in BACKOFF:
             self.health.add(account_id, health.LIMIT, now)
-            self._cool(account_id, _scope_key(failure.scope, model), failure, now)
+            name = _scope_key(failure.scope, model)
+            held = self._held(account_id, name)
+            self._put(account_id, name, after_limit(held, failure, now), now)
         elif failure.kind in _TIRING:
             self.health.add(account_id, health.FAULT, now)
             self._faults.setdefault(account_id, deque(maxlen=FAULTS_TO_REST)).append(now)
@@ -169,10 +165,10 @@ class Ledger:
         for name in self._row_names(account_id, model):
             standing = rows.get(name)
             if standing is not None:
-                self._succeed(account_id, name, standing, now)
+                self._put(account_id, name, after_answer(standing, now), now)
         if model.id not in rows:
             # Where nobody tells what is left, an answer is all that shows that it serves.
-            self._succeed(account_id, model.id, _NOTHING, now)
+            self._put(account_id, model.id, after_answer(_NOTHING, now), now)
 
     # ------------------------------------------------------------------ what is believed now
 
@@ -369,88 +365,20 @@ class Ledger:
         for name in self._standings.pop(account_id, {}):
             self._on_change("standings", f"{account_id}|{name}", None)
 
-    # ------------------------------------------------------------------ rules
+    # ------------------------------------------------------------------ rows
 
-    def _read(
+    def _see(
         self,
         account_id: str,
-        model: str,
+        name: str,
         remaining: float,
         resets_at: float | None,
         now: float,
         source: str,
     ) -> None:
-        """One figure. Nothing left until a known moment is a cooldown; something left ends one."""
-        held = self._held(account_id, model)
-        if held.remaining_at is not None and now < held.remaining_at:
-            return
-        fresh = replace(
-            held,
-            remaining=remaining,
-            remaining_at=now,
-            resets_at=resets_at,
-            source=source,
-            evidence=f"{source}: {remaining:.0%} left",
-            past=remembered(held, remaining, now),
-            changed_at=now,
-        )
-        if remaining > 0:
-            if held.limit_kind is FailureKind.QUOTA:
-                fresh = replace(fresh, limited_until=None, limit_kind=None, strikes=0)
-        elif resets_at is not None and resets_at > now:
-            until = min(resets_at, now + LONGEST_COOLDOWN)
-            fresh = replace(fresh, limited_until=until, limit_kind=FailureKind.QUOTA)
-        self._put(account_id, model, fresh, now)
-
-    def _refill(self, account_id: str, name: str, now: float, source: str) -> None:
-        """Some model of the bucket has quota again: from here on each model's own figure counts."""
         held = self._held(account_id, name)
-        if held.limit_kind is FailureKind.QUOTA and _asked_since(held, now):
-            evidence = f"{source}: quota is there again"
-            fresh = Standing(evidence=evidence, last_success_at=held.last_success_at)
-            self._put(account_id, name, fresh, now)
-
-    def _cool(self, account_id: str, name: str, failure: Failure, now: float) -> None:
-        held = self._held(account_id, name)
-        same_burst = _struck_within(held, BURST, now) and held.limited_now(now) is not None
-        if same_burst and failure.retry_at is None:
-            return
-        strikes = held.strikes if _struck_within(held, STRIKES_LAST, now) else 0
-        until, kind = _cooldown(failure, strikes, now), failure.kind
-        kept = held.limited_now(now)
-        outlasts = same_burst or held.limit_kind is FailureKind.QUOTA is not kind
-        if kept is not None and kept > until and outlasts:
-            until, kind = kept, held.limit_kind or kind
-        fresh = replace(
-            held,
-            limited_until=until,
-            limit_kind=kind,
-            evidence=_told(failure, now),
-            strikes=strikes if same_burst else strikes + 1,
-            last_failure_at=now,
-        )
-        if failure.kind is FailureKind.QUOTA:
-            fresh = replace(
-                fresh, remaining=0.0, remaining_at=now, resets_at=failure.retry_at, source="answer"
-            )
+        fresh = after_figure(held, remaining, resets_at, now, source)
         self._put(account_id, name, fresh, now)
-
-    def _succeed(self, account_id: str, name: str, held: Standing, now: float) -> None:
-        if held.limited_until is not None or held.strikes or held.remaining == 0:
-            spent = held.remaining == 0
-            fresh = replace(
-                held,
-                remaining=None if spent else held.remaining,
-                resets_at=None if spent else held.resets_at,
-                limited_until=None,
-                limit_kind=None,
-                strikes=0,
-                evidence="an answer",
-                last_success_at=now,
-            )
-            self._put(account_id, name, fresh, now)
-        elif now - (held.last_success_at or 0.0) >= _SUCCESS_GRAIN:
-            self._put(account_id, name, replace(held, last_success_at=now), now)
 
     def _out_of_quota(self, account_id: str, model: ModelInfo, now: float) -> bool:
         return any(
@@ -494,7 +422,10 @@ class Ledger:
             if held not in known:
                 self._windows[account_id] = (*known, held)
 
-    def _put(self, account_id: str, name: str, standing: Standing, now: float) -> None:
+    def _put(self, account_id: str, name: str, standing: Standing | None, now: float) -> None:
+        """Holds and tells what an observation changed; None: it changed nothing."""
+        if standing is None:
+            return
         if standing.changed_at != now:
             standing = replace(standing, changed_at=now)
         self._hold(account_id, name, standing)
@@ -524,27 +455,3 @@ def _scope_key(scope: Scope, model: ModelInfo) -> str:
 def _shared_row(bucket: str | None) -> str:
     """Name of the row of all models of a bucket; without one, of all models."""
     return _EVERY_MODEL if bucket is None else f"bucket:{bucket}"
-
-
-def _cooldown(failure: Failure, strikes: int, now: float) -> float:
-    """The moment until which a limit is respected: the upstream's within reason, else our own."""
-    steps = BACKOFF[failure.kind]
-    until = failure.retry_at
-    if until is None:
-        until = now + steps[min(strikes, len(steps) - 1)]
-    return min(max(until, now + SHORTEST_COOLDOWN), now + LONGEST_COOLDOWN)
-
-
-def _struck_within(held: Standing, seconds: float, now: float) -> bool:
-    return held.last_failure_at is not None and now - held.last_failure_at <= seconds
-
-
-def _asked_since(held: Standing, now: float) -> bool:
-    """Whether a figure asked for at `now` can know of the row's last failure."""
-    return held.last_failure_at is None or now > held.last_failure_at
-
-
-def _told(failure: Failure, now: float) -> str:
-    """What the upstream said, in one line."""
-    wait = "" if failure.retry_at is None else f", for {spell_duration(failure.retry_at - now)}"
-    return f"{failure.status or 'answer'} {failure.kind}{wait}: {failure.detail[:160]}"

@@ -24,8 +24,9 @@ from playbook import (
 )
 
 from mcp_proxy.errors import Failure, FailureKind, Scope
-from mcp_proxy.policy.ledger import LONGEST_COOLDOWN, Ledger, Mark, State
+from mcp_proxy.policy.ledger import Ledger, Mark, State
 from mcp_proxy.policy.models import info
+from mcp_proxy.policy.observations import LONGEST_COOLDOWN
 from mcp_proxy.policy.standing import (
     Standing,
     mark_from_json,
