@@ -1,16 +1,16 @@
 """Changes to a client's settings files, all or none: shown as diffs, written with a receipt."""
 
 import difflib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from mcp_proxy.cli.clients.change import Change, backup_text, undone, wished, with_backup
-from mcp_proxy.cli.clients.client import PLACEHOLDER, FileWish
+from mcp_proxy.cli.clients.client import FileWish
 from mcp_proxy.cli.clients.formats import FORMATS
 from mcp_proxy.cli.clients.receipt import FileRecord, Receipt, Receipts
 from mcp_proxy.cli.clients.settings_file import back_up, look, write
 from mcp_proxy.cli.clients.text_edit import CannotEdit
+from mcp_proxy.cli.concealing import concealed_diff
 from mcp_proxy.errors import UserError
 from mcp_proxy.store.locks import FileLock
 
@@ -75,7 +75,7 @@ def take_back(client: str, changes: list[Change], receipts: Receipts) -> list[Pa
 
 
 def diff(change: Change) -> str:
-    """Unified, without the values of keys and tokens, those of other programs included."""
+    """Unified, without what is none of our business; see `concealing.py`."""
     name = str(change.path)
     before = (change.found.text or "").splitlines(keepends=True)
     after = (change.text or "").splitlines(keepends=True)
@@ -85,42 +85,7 @@ def diff(change: Change) -> str:
         "/dev/null" if change.found.text is None else name,
         "/dev/null" if change.text is None else name,
     )
-    return concealed("".join(line if line.endswith("\n") else f"{line}\n" for line in lines))
-
-
-_SECRET = re.compile(
-    r"""
-    (?P<name>
-        (?:key|token|secret|password|authorization|credential|custom_header)s?
-        ["']?[ \t]*[:=][ \t]*
-    )
-    (?:
-        (?P<open>"{3}|'{3}|["'])                      # quoted: up to the same quotes again
-        (?P<quoted>(?:\\.|(?!(?P=open))[^\r\n])+)
-    |
-        (?P<bare>
-            \[[^\]\r\n]+
-            | [\w.+-]+(?=[ \t]*(?:[,}\]\r]|$))          # a word of JSON
-            | [^"'\s{\[](?:\\.|[^"\\\r\n])*             # a line of a file, or of a quoted text
-        )
-    )
-    """,
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
-)
-
-
-def concealed(text: str) -> str:
-    """With three dots for the whole value of everything that is named like a secret.
-
-    The whole: where there is a scheme before the secret, as in `Basic …`, it may be any word.
-    """
-    return _SECRET.sub(_dotted, text)
-
-
-def _dotted(found: re.Match[str]) -> str:
-    if (found["quoted"] or found["bare"]).strip() in {PLACEHOLDER, "null", "true"}:
-        return found[0]
-    return f"{found['name']}{found['open'] or ''}…"
+    return concealed_diff(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
 def _by_hand(wish: FileWish) -> tuple[str, ...]:
