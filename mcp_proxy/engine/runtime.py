@@ -265,7 +265,10 @@ class Runtime:
             except UserError as error:
                 log.error("accounts.toml was not reloaded: %s", error)  # noqa: TRY400
             else:
-                self.take(loaded)
+                if loaded.is_emptied:
+                    log.error("accounts.toml was not reloaded: it is empty")
+                else:
+                    self.take(loaded)
 
     def _take_settings(self, settings: Settings) -> None:
         if settings == self.settings:
@@ -338,8 +341,9 @@ class Runtime:
         if self._store is not None:
             with contextlib.suppress(UserError):
                 loaded = await asyncio.to_thread(self._store.load)
-                found = (self._rotations.newest(a) for a in loaded.accounts if a.id == account_id)
-                return next(found, None)
+                if not loaded.is_emptied:
+                    read = (a for a in loaded.accounts if a.id == account_id)
+                    return next(map(self._rotations.newest, read), None)
         return self.account(account_id)
 
     async def _save_rotation(self, account: Account, refresh_token: Secret) -> Account:

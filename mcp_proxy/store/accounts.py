@@ -54,6 +54,8 @@ class Loaded:
     accounts: tuple[Account, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_emptied: bool = False
+    """There is a file, and nothing in it: something went wrong with it."""
 
 
 class IdTaken(UserError):
@@ -105,7 +107,10 @@ class AccountStore:
     def load(self) -> Loaded:
         """The accounts; wrong entries apart. UserError when the file as a whole is unusable."""
         self._sweep()
-        content, warnings = self._content()
+        found, warnings = self._content()
+        content = found or b""
+        if found == b"":
+            warnings.append(self._empty)
         document = self._parsed(content)
         places = _places(content, document["accounts"])
         accounts: dict[str, Account] = {}
@@ -123,6 +128,7 @@ class AccountStore:
             (*accounts.values(), *others),
             tuple(problems),
             (*warnings, *self._environment.warnings),
+            is_emptied=found == b"",
         )
 
     def add(self, account: Account) -> None:
@@ -165,7 +171,13 @@ class AccountStore:
         """The entries as they are now; what the block leaves in the list becomes the file."""
         with self._lock(self._lock_timeout):
             _remove_leftovers(self.path)
-            document = self._parsed(self._content()[0])
+            content, _ = self._content()
+            if content == b"":
+                raise UserError(
+                    f"{self._empty}. Put back what was in it, or delete it to begin anew. Nothing"
+                    " was changed"
+                )
+            document = self._parsed(content or b"")
             before = deepcopy(document)
             yield document["accounts"]
             if document != before:
@@ -180,13 +192,18 @@ class AccountStore:
             with suppress(UserError), self._lock(0.0):
                 _remove_leftovers(self.path)
 
-    def _content(self) -> tuple[bytes, list[str]]:
-        """Bytes of the file, none when there is no file, and what had to be mended."""
+    @property
+    def _empty(self) -> str:
+        """What this program writes is never empty, and neither is what a person writes."""
+        return f"{self.path}: is empty, as a full disk or a power cut may leave it"
+
+    def _content(self) -> tuple[bytes | None, list[str]]:
+        """Bytes of the file, None when there is no file, and what had to be mended."""
         try:
             content, was_loose = read_private_file(self.path)
             warnings = [tighten(self.path.parent, self._household)]
         except FileNotFoundError:
-            return b"", []
+            return None, []
         except Refused as refusal:
             raise UserError(f"{self.path}: {refusal}") from refusal
         except OSError as cause:

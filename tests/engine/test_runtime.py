@@ -90,6 +90,22 @@ async def test_a_bad_accounts_file_keeps_the_old_state_and_says_so(tmp_path, cap
 
 
 @pytest.mark.usefixtures("often")
+async def test_a_file_that_lost_what_was_in_it_keeps_the_accounts(tmp_path, caplog):
+    async with DemoUpstream(ONE) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        good = store.path.read_text()
+        async with running(
+            upstream, tmp_path / "state", store=store, watched=[store.path]
+        ) as runtime:
+            before = runtime.accounts
+            store.path.write_text("")
+            await until(lambda: "accounts.toml was not reloaded: it is empty" in caplog.text)
+            assert runtime.accounts == before
+            store.path.write_text(good.replace("ada", "eve"))
+            await until(lambda: [account.id for account in runtime.accounts] == ["eve"])
+
+
+@pytest.mark.usefixtures("often")
 async def test_a_new_sign_in_ends_the_mark_of_the_old_one_while_serving(tmp_path):
     async with DemoUpstream(ONE) as upstream:
         store = file_of(upstream, tmp_path / "accounts.toml")

@@ -205,8 +205,23 @@ def test_a_malformed_file_is_named_with_line_and_column_and_left_alone(
     assert file.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbfversion = 1\r\n"])
-def test_an_empty_file_a_byte_order_mark_and_crlf_are_fine(file: Path, content: bytes) -> None:
+def test_a_file_that_lost_what_was_in_it_is_not_taken_for_a_new_one(file: Path) -> None:
+    store = written(file, b"")
+    loaded = store.load()
+    assert (loaded.accounts, loaded.problems, loaded.is_emptied) == ((), (), True)
+    assert any("is empty" in warning for warning in loaded.warnings)
+    with pytest.raises(UserError, match=r"is empty.*delete it to begin anew"):
+        store.add(account("a"))
+    assert file.read_bytes() == b""
+    file.unlink()
+    store.add(account("a"))
+    assert [each.id for each in store.load().accounts] == ["a"]
+
+
+@pytest.mark.parametrize("content", [b"\n", b"\xef\xbb\xbfversion = 1\r\n"])
+def test_a_file_without_accounts_a_byte_order_mark_and_crlf_are_fine(
+    file: Path, content: bytes
+) -> None:
     store = written(file, content)
     assert store.load().accounts == ()
     store.add(account("a"))
