@@ -84,6 +84,7 @@ class StateStore:
         """Looked for and not found. Clients send their whole history every turn, and most of its
         calls may have been made before there was a proxy."""
         self._reading = threading.Lock()
+        self._inode = _inode(file) if file else None
         self._database = connect(file) if file else None
         self._disk = connect(file) if file else None
         """The writer's own connection, so that a slow commit keeps no reader waiting."""
@@ -91,9 +92,9 @@ class StateStore:
         self._seen_version = 0
         self._seen_version = self._version()
         self._writer: threading.Thread | None = None
-        if self._disk is not None:
+        if file is not None:
             self._writer = threading.Thread(
-                target=self._write_on, args=(self._disk,), name="mcproxy-state", daemon=True
+                target=self._write_on, args=(file,), name="mcproxy-state", daemon=True
             )
             self._writer.start()
 
@@ -254,14 +255,14 @@ class StateStore:
             return 0
         try:
             with self._writing_lock:
-                return int(self._disk.execute("PRAGMA data_version").fetchone()[0])
+                return _version(self._disk)
         except sqlite3.Error:
             return self._seen_version
 
     def _is_behind(self) -> bool:
         return bool(self._notes or self._writing or self._prunes)
 
-    def _write_on(self, disk: sqlite3.Connection) -> None:
+    def _write_on(self, file: Path) -> None:
         """The writer thread: gather for a moment, write, again."""
         is_last = False
         while not is_last:
@@ -272,13 +273,32 @@ class StateStore:
             prunes = self._take()
             try:
                 with self._writing_lock:
-                    _write(disk, prunes, self._writing)
-            except sqlite3.Error as trouble:
+                    _write(self._disk_of(file), prunes, self._writing)
+            except (sqlite3.Error, OSError, UserError) as trouble:
                 self._give_back(prunes)
                 log.warning("state could not be written, it is kept in memory: %s", trouble)
                 self._hurry.wait(_RETRY_SECONDS)
             else:
                 self._settle()
+
+    def _disk_of(self, file: Path) -> sqlite3.Connection:
+        """The connection to write with; to a new file where somebody has removed the old one.
+
+        What is written into a removed file is there until it is closed, and then nowhere.
+        """
+        if self._disk is None or _inode(file) != self._inode:
+            prepared_database(self.directory)
+            database, disk = connect(file), connect(file)
+            with self._reading:
+                olds = [self._database, self._disk]
+                self._database, self._disk = database, disk
+            for old in olds:
+                if old is not None:
+                    old.close()
+            self._inode = _inode(file)
+            self._seen_version = _version(disk)
+            log.warning("%s was removed; what is noted from now on is in a new one", file)
+        return self._disk
 
     def _take(self) -> dict[str, float]:
         with self._settled:
@@ -325,6 +345,18 @@ class StateReader:
         except sqlite3.Error as trouble:
             log.warning("%s cannot be read: %s", self._file, trouble)
             return []
+
+
+def _inode(file: Path) -> int | None:
+    """Tells whether a file is still the one that is open: no other gets its number until then."""
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _version(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _write(database: sqlite3.Connection, prunes: dict[str, float], notes: _Notes) -> None:

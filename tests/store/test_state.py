@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -205,6 +206,40 @@ def test_a_note_never_waits_for_the_disk(directory: Path) -> None:
 
 
 # ------------------------------------------------------------------------------ files
+
+
+def test_a_file_that_somebody_removes_is_begun_anew(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with StateStore.open(directory) as state:
+        state.put("marks", "before", {"n": 1})
+        assert state.flush()
+        shutil.rmtree(directory)
+        for number in (1, 2):
+            state.put("marks", "after", {"n": number})
+            assert state.flush()
+            assert StateReader(directory).items("marks") == {"after": {"n": number}}
+        assert state.items("marks") == {"after": {"n": 2}}
+        assert not state.changed_elsewhere()
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+    assert "was removed" in caplog.text
+    assert stat.S_IMODE((directory / "state.db").stat().st_mode) == 0o600
+    with StateStore.open(directory) as state:
+        assert state.items("marks") == {"after": {"n": 2}}
+
+
+def test_a_directory_that_cannot_be_made_again_costs_no_note(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with StateStore.open(directory) as state:
+        shutil.rmtree(directory)
+        directory.symlink_to(directory.with_name("nowhere"))
+        state.put("marks", "after", {"n": 1})
+        assert not state.flush()
+        assert state.items("marks") == {"after": {"n": 1}}
+        directory.unlink()
+    assert "kept in memory" in caplog.text
+    assert StateReader(directory).items("marks") == {"after": {"n": 1}}
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
