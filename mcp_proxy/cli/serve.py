@@ -5,12 +5,12 @@ import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +18,6 @@ import click
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
 from mcp_proxy.cli.log_lines import Form, form_of, say_ready, set_up_logging
-from mcp_proxy.cli.own_command import ENDS_WITH_PARENT
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.server.inherited import inherited_sockets, place_of
@@ -31,8 +30,6 @@ from mcp_proxy.store.settings import (
 )
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
     # Imported where they are used, as is asyncio: `--help` need not load the server.
     from mcp_proxy.engine.runtime import Runtime
     from mcp_proxy.server.app import Server
@@ -41,18 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_proxy.serve")
 
 CONFIG_ERROR = 78
-INTERRUPTED = 130
 WORKER = "MCPROXY_WORKER"
 """Set to their number for the processes of `--workers`: they share the port."""
-
-TO_CLOSE = 10.0
-"""Seconds for what follows the last stream, as the service manager is told."""
-
-SOON = 0.5
-"""Seconds after which whoever has ended the server is told what it waits for."""
-
-LOOK_FOR_PARENT_EVERY = 1.0
-"""Seconds."""
 
 FIRST_WORKER = "0"
 """The one that says that the server is ready."""
@@ -221,6 +208,7 @@ async def _serve(
     from mcp_proxy import trust
 
     with trust.not_yet_read():
+        from mcp_proxy.cli.until_stopped import until_stopped
         from mcp_proxy.server.app import Server
 
     async with _sources(app, settings, reload, demo=demo) as runtime:
@@ -237,7 +225,15 @@ async def _serve(
         # What was loaded so far stays for good and need not be looked at again.
         gc.freeze()
         spoken = _spoken(server, runtime, form, quiet=app.verbosity < 0, demo=demo)
-        return await _until_stopped(server, runtime, settings, spoken, demo=demo)
+        return await until_stopped(
+            server,
+            runtime,
+            spoken,
+            manager=_manager(),
+            drain=settings.server.drain,
+            note=None if demo else {"host": settings.server.host, "port": server.port},
+            what_is_served=partial(_what_is_served, runtime, demo=demo),
+        )
 
 
 @asynccontextmanager
@@ -286,92 +282,6 @@ async def _spoken(
         say_ready(form, server.url, _what_is_served(runtime, demo=demo))
     async with watching(runtime):
         yield
-
-
-async def _until_stopped(
-    server: "Server",
-    runtime: "Runtime",
-    settings: Settings,
-    spoken: AbstractAsyncContextManager[None],
-    *,
-    demo: bool,
-) -> int:
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    manager = _manager()
-    stop, now = asyncio.Event(), asyncio.Event()
-
-    def end() -> None:
-        (now if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def read_again() -> None:
-        manager.reloading()
-        await runtime.reload()
-        manager.ready(f"serving at {server.url} ({_what_is_served(runtime, demo=demo)})")
-
-    def reload() -> None:
-        task = asyncio.create_task(read_again())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    # `mcproxy limits` looks here: flags may have put the server anywhere.
-    note = {"host": settings.server.host, "port": server.port}
-    noted_before = runtime.state.get("notices", "server")
-    if ENDS_WITH_PARENT in os.environ and sys.platform != "win32":
-        _watch_parent(loop, os.environ[ENDS_WITH_PARENT], end)
-    if not demo:
-        runtime.state.put("notices", "server", note)
-        # Whoever has read that we are ready finds us.
-        await asyncio.to_thread(runtime.state.flush)
-    what = _what_is_served(runtime, demo=demo)
-    async with spoken:
-        manager.ready(f"serving at {server.url} ({what})")
-        manager.feed_watchdog()
-        await stop.wait()
-    manager.stopping("letting open streams end", within=settings.server.drain + TO_CLOSE)
-    if runtime.state.get("notices", "server") == note:
-        other = noted_before if noted_before != note else None
-        if other is not None and await asyncio.to_thread(_listens, other):
-            runtime.state.put("notices", "server", other)
-        else:
-            runtime.state.delete("notices", "server")
-    draining = asyncio.create_task(server.stop(drain=settings.server.drain))
-    at_once = asyncio.create_task(now.wait())
-    ends = draining, at_once
-    await asyncio.wait(ends, timeout=SOON, return_when=asyncio.FIRST_COMPLETED)
-    if not draining.done() and not at_once.done():
-        log.info("letting open answers end; a second signal (Ctrl-C) ends them at once")
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    at_once.cancel()
-    if draining.done():
-        draining.result()
-        return 0
-    # A second signal: whoever sends it does not want to wait for anything.
-    await asyncio.to_thread(runtime.state.close)
-    os._exit(INTERRUPTED)
-
-
-def _watch_parent(loop: "AbstractEventLoop", parent: str, end: Callable[[], None]) -> None:
-    """A parent that was killed could tell nobody."""
-    if str(os.getppid()) == parent:
-        loop.call_later(LOOK_FOR_PARENT_EVERY, _watch_parent, loop, parent, end)
-    else:
-        end()
-
-
-def _listens(note: Mapping[str, Any]) -> bool:
-    """Whether somebody is there: another server on the same files, which goes on."""
-    try:
-        with socket.create_connection((note["host"], note["port"]), timeout=SOON):
-            return True
-    except OSError:
-        return False
 
 
 def _what_is_served(runtime: "Runtime", *, demo: bool) -> str:
