@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -17,15 +17,13 @@ import click
 
 from mcp_proxy import __version__
 from mcp_proxy.cli.journal import leads_to_journal, priority
+from mcp_proxy.cli.log_writer import LogWriter
 from mcp_proxy.printable import printable
 
 if TYPE_CHECKING:
     from mcp_proxy.server.access_log import Requests
 
 Form = Literal["terminal", "text", "json"]
-
-AT_ONCE = 4096
-"""Bytes. More than Linux's PIPE_BUF, and workers would write into each other's lines; pipe(7)."""
 
 _BODIES = "mcp_proxy.server.generate"
 """Its debug records are what was asked and answered."""
@@ -50,7 +48,7 @@ def set_up_logging(form: Form, *, debug: bool, verbosity: int) -> None:
     level = logging.DEBUG if debug or verbosity > 0 else logging.INFO
     if verbosity < 0:
         level = logging.WARNING
-    handler = WholeLines(sys.stderr)
+    handler = LogWriter(sys.stderr)
     handler.setFormatter(_formatter(form, traces=debug))
     logging.raiseExceptions = False
     # What the libraries have to say, for example of requests that are not HTTP.
@@ -98,31 +96,6 @@ def requests_of(record: logging.LogRecord) -> "Requests | None":
     """The requests that a record tells of; those of other records is None."""
     requests: Requests | None = getattr(record, "requests", None)
     return requests
-
-
-class WholeLines(logging.StreamHandler[TextIO]):
-    """Writes only whole lines, and no more at once than a pipe takes in one piece."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            for piece in _pieces(self.format(record)):
-                self.stream.write(piece)
-            self.flush()
-        except Exception:  # noqa: BLE001 - as the base class: a log that fails stops nobody
-            self.handleError(record)
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """The lines in blocks of AT_ONCE bytes; a longer line is a block of its own."""
-    block, size = "", 0
-    for line in text.split("\n"):
-        length = len(line.encode("utf-8", "replace")) + 1
-        if block and size + length > AT_ONCE:
-            yield block
-            block, size = "", 0
-        block += f"{line}\n"
-        size += length
-    yield block
 
 
 class Lines(logging.Formatter):

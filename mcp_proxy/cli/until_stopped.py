@@ -69,6 +69,7 @@ async def until_stopped(
         return 0
     # A second signal: whoever sends it does not want to wait for anything.
     await asyncio.to_thread(runtime.state.close)
+    logging.shutdown()
     os._exit(INTERRUPTED)
 
 

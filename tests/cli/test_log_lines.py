@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_proxy.cli.log_lines import (
-    AT_ONCE,
     JsonLines,
     TextLines,
-    WholeLines,
     form_of,
 )
 from mcp_proxy.cli.terminal_lines import Page
@@ -32,28 +30,6 @@ FORMS = {
 def record(message: str, *values: object, error: BaseException | None = None) -> logging.LogRecord:
     trace = (type(error), error, error.__traceback__) if error else None
     return logging.LogRecord("mcp_proxy.x", logging.WARNING, "", 0, message, values, trace)
-
-
-class Pieces(io.StringIO):
-    """A stream that remembers what it was given at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.given: list[str] = []
-
-    def write(self, text: str) -> int:
-        self.given.append(text)
-        return super().write(text)
-
-
-@given(st.lists(st.text("aé€🦊", max_size=AT_ONCE // 2), min_size=1))
-def test_lines_are_written_whole_and_as_many_at_once_as_a_pipe_takes(lines: list[str]) -> None:
-    stream = Pieces()
-    WholeLines(stream).emit(record("%s", "\n".join(lines)))
-    assert stream.getvalue() == "\n".join(lines) + "\n"
-    for piece in stream.given:
-        assert piece.endswith("\n")
-        assert len(piece.encode()) <= AT_ONCE or piece.count("\n") == 1
 
 
 @pytest.mark.parametrize("form", FORMS)
