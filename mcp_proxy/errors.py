@@ -88,6 +88,7 @@ class ErrorKind(StrEnum):
     OVERLOADED = "overloaded"
     SLOW = "slow"
     INTERNAL = "internal"
+    LOOP = "loop"
 
 
 RETRY_IS_POINTLESS = frozenset(
@@ -102,6 +103,7 @@ RETRY_IS_POINTLESS = frozenset(
         ErrorKind.TOO_LARGE,
         ErrorKind.MEDIA_TYPE,
         ErrorKind.NO_ACCOUNT,
+        ErrorKind.LOOP,
     }
 )
 

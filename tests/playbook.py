@@ -160,6 +160,13 @@ class Transcript:
         self.plan.failed(failure(self.scene.now), self.scene.now)
         return self
 
+    def waits_for_its_turn(self, seconds: float, *, and_goes: bool) -> Self:
+        """Before the try is made; `and_goes`: whether it still is."""
+        self.scene.now += seconds
+        stages = resolve(self.plan.asked, self.scene.directory, self.scene.routing)
+        assert self.plan.queued(stages, seconds, self.scene.now) is and_goes
+        return self
+
     def succeeds(self) -> Self:
         self.plan.succeeded(self.scene.now)
         return self

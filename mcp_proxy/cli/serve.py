@@ -255,7 +255,7 @@ async def _sources(
     runtime = Runtime(
         (),
         settings,
-        StateStore.open(app.paths.state),
+        StateStore.open(app.paths.state, is_shared=WORKER in os.environ),
         store=store,
         reload_settings=reload,
         watched=(app.paths.accounts, app.paths.config),

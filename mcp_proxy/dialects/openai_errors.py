@@ -30,6 +30,7 @@ _SAID = {
     ErrorKind.UPSTREAM: _Said(502, "server_error", "upstream_error"),
     ErrorKind.OVERLOADED: _Said(503, "server_error", "overloaded"),
     ErrorKind.SLOW: _Said(504, "server_error", "timeout"),
+    ErrorKind.LOOP: _Said(508, "server_error", "loop_detected"),
     ErrorKind.INTERNAL: _Said(500, "server_error", "internal_error"),
 }
 

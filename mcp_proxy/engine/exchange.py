@@ -38,6 +38,9 @@ from mcp_proxy.providers.features import FORWARDING
 
 log = logging.getLogger(__name__)
 
+SHARE_WITHIN = 1.0
+"""Seconds that the end of an answer may wait until other workers can read its seals."""
+
 WHOLE_ANSWER = 600.0
 """Seconds that an answer which is not streamed may take: as long as the SDKs wait for one."""
 
@@ -86,6 +89,10 @@ class Exchange:
         self._prepared: Prepared | None = None
         self._answering: Answering | None = None
         self._place_at: str | None = None
+        self._orders: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Of hosts, as it was when this request first asked one of them."""
+        self._host = ""
+        """The one that was asked last."""
 
     @property
     def prompt_estimate(self) -> int:
@@ -133,16 +140,22 @@ class Exchange:
                 self._failed(broke.failure)
                 continue
             self._plan.succeeded(self._runtime.clock())
-            self.completed(answering)
+            await self.completed(answering)
             return reply, answering.take_bytes()
 
-    def completed(self, answering: Answering) -> None:
-        """Keeps what a whole answer taught: seals, and how long its prompt really was."""
-        self._keep_seals(answering)
+    async def completed(self, answering: Answering) -> None:
+        """Keeps what a whole answer taught: seals, and how long its prompt really was.
+
+        To be awaited before the client hears the end: the next turn may come at once, and to
+        another worker.
+        """
+        has_seals = self._keep_seals(answering)
         self.outcome.usage = answering.usage
         self._runtime.estimates.learn(
             self.outcome.model, self._wire_size, self._units, answering.usage
         )
+        if has_seals and self._runtime.state.is_shared:
+            await asyncio.to_thread(self._runtime.state.flush, SHARE_WITHIN)
 
     def broke(self, answering: Answering, failure: Failure) -> ProxyError:
         """What to tell a client whose stream broke after it had begun."""
@@ -167,7 +180,8 @@ class Exchange:
                 log.debug("waiting %.2f s: %s", seconds, reason)
                 began = time.perf_counter()
                 if for_anybody:
-                    await self._runtime.names.renewed_within(seconds)
+                    self._look_at_limited()
+                    await self._runtime.opened_within(seconds)
                 else:
                     await asyncio.sleep(seconds)
                 waited = time.perf_counter() - began
@@ -176,6 +190,7 @@ class Exchange:
                 self._plan.look_again(stages, max(seconds - waited, 0.0))
                 return None
             case GiveUp(error):
+                self._look_at_limited()
                 self.outcome.notes = tuple(self._plan.notes)
                 raise error
             case Try(candidate, host):
@@ -183,15 +198,17 @@ class Exchange:
 
     async def _try(self, candidate: Candidate, host: int) -> Answering | None:
         account = candidate.account
+        if not await self._enter(account):
+            return None
         self.outcome.attempts += 1
         self.outcome.account, self.outcome.provider = account.id, account.provider
         self.outcome.model = candidate.model
         self._tried_at = time.perf_counter()
-        await self._runtime.gates.enter(account.id)
-        self._place_at = account.id
         try:
             answering = await self._attempt(candidate, host)
         except UpstreamBroke as broke:
+            if broke.failure.kind is FailureKind.NETWORK:
+                self._runtime.hosts.unreachable(self._host, self._runtime.clock())
             self._failed(broke.failure)
             return None
         now = time.perf_counter()
@@ -202,6 +219,26 @@ class Exchange:
         repaired = self._prepared.notes if self._prepared is not None else ()
         self.outcome.notes = (*self._plan.notes, *repaired)
         return answering
+
+    async def _enter(self, account: Account) -> bool:
+        """Waits for a place at the account. False when by then it is not to be asked any more."""
+        began = time.perf_counter()
+        has_waited = await self._runtime.gates.enter(account.id)
+        self._place_at = account.id
+        if not has_waited:
+            return True
+        waited = time.perf_counter() - began
+        self.outcome.steps.append(Step(waited, f"{account.id}: waited for a place"))
+        stages = self._runtime.names.stages_left(self._model)
+        if self._plan.queued(stages, waited, self._runtime.clock()):
+            return True
+        self.close()
+        return False
+
+    def _look_at_limited(self) -> None:
+        """Asks for the figures of accounts that are limited: nobody else will before they serve."""
+        for account in self._plan.limited:
+            self._runtime.quota.used(account)
 
     async def _attempt(self, candidate: Candidate, host: int) -> Answering:
         runtime, account = self._runtime, candidate.account
@@ -217,9 +254,11 @@ class Exchange:
         self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
         whole = forwarded and not self._wants_stream
+        call = runtime.loop_guard.marked(call, place)
         self._sent_at = time.perf_counter()
         answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
         del call  # with a body as long as the history
+        runtime.hosts.reached(self._host)
         runtime.read_headers(account, prepared.model, answer.headers)
         if answer.status != HTTPStatus.OK:
             raise UpstreamBroke(await self._refusal(place, account, token, answer))
@@ -248,18 +287,25 @@ class Exchange:
         settings = runtime.settings.provider(account.provider)
         model = runtime.models.of(candidate)
         avoided = runtime.models.avoided(account, model)
-        hosts = runtime.tokens.hosts(account) or place.hosts(account, settings)
+        hosts = self._hosts(runtime.tokens.hosts(account) or place.hosts(account, settings))
+        self._host = hosts[host % len(hosts)]
         return Ask(
             account=account,
             token=token,
             model=model,
             dialect=dialect_of(place, model, conversation, avoided),
             conversation=conversation,
-            host=hosts[host % len(hosts)],
+            host=self._host,
             settings=settings,
             project=project,
             avoided=avoided,
         )
+
+    def _hosts(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """In an order that stays the same while this request goes through them."""
+        if hosts not in self._orders:
+            self._orders[hosts] = self._runtime.hosts.of(hosts, self._runtime.clock())
+        return self._orders[hosts]
 
     def _asked(self) -> Incoming:
         """What is asked, read again when it was put away."""
@@ -356,9 +402,12 @@ class Exchange:
         else:
             outcome.steps.append(failed)
 
-    def _keep_seals(self, answering: Answering) -> None:
-        for key, value in answering.found_seals():
+    def _keep_seals(self, answering: Answering) -> bool:
+        """Whether there were any."""
+        rows = answering.found_seals()
+        for key, value in rows:
             self._runtime.state.put("seals", key, value)
+        return bool(rows)
 
 
 def _disowns_project(failure: Failure) -> bool:

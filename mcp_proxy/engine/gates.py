@@ -47,14 +47,17 @@ class Gates:
         """From now on the account gets one call at a time (providers.md 1, code 1302)."""
         self._gates.setdefault(account_id, _Gate()).alone = True
 
-    async def enter(self, account_id: str) -> None:
-        """Waits for a place. Every `enter` that returned needs one `leave`."""
+    async def enter(self, account_id: str) -> bool:
+        """Waits for a place; True when there was something to wait for.
+
+        Every `enter` that returned needs one `leave`.
+        """
         gate = self._gates.get(account_id)
         if gate is None:
             gate = self._gates[account_id] = _Gate()
         if gate.inside < (1 if gate.alone else self._limit) and not gate.waiting:
             gate.inside += 1
-            return
+            return False
         place = asyncio.get_running_loop().create_future()
         gate.waiting.append(place)
         try:
@@ -65,6 +68,7 @@ class Gates:
             else:  # cancelled in the moment in which the place was given: it goes to the next
                 self.leave(account_id)
             raise
+        return True
 
     def leave(self, account_id: str) -> None:
         gate = self._gates[account_id]

@@ -1,7 +1,5 @@
 """Where model names lead with the accounts, lists and settings of the moment."""
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -34,28 +32,15 @@ class Names:
 
     def __init__(self, models: LiveModels, accounts: Sequence[Account], settings: Settings) -> None:
         self._models = models
-        self._renewed = asyncio.Event()
-        """Set, and replaced, by every renewal."""
-        self._take(accounts, settings)
+        self.renew(accounts, settings)
 
     def renew(self, accounts: Sequence[Account], settings: Settings) -> None:
         """Accounts, their models or the settings changed: names may lead elsewhere."""
-        self._take(accounts, settings)
-        self._renewed.set()
-        self._renewed = asyncio.Event()
-
-    def _take(self, accounts: Sequence[Account], settings: Settings) -> None:
         self.directory = Directory(accounts, self._models.ids())
         self._routing = _routing(settings)
         self._fallbacks = {**DEFAULT_FALLBACKS, **settings.fallback.models}
         self._stages: dict[str, tuple[Stage, ...]] = {}
         self._forwarding = self._dialects_forwarded(accounts)
-
-    async def renewed_within(self, seconds: float) -> None:
-        """Waits so long, or until names may lead elsewhere."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._renewed.wait()
 
     def stages(self, name: str) -> tuple[Stage, ...]:
         """Where a name leads, best first. Raises UnknownModel."""

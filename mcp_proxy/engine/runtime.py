@@ -13,7 +13,9 @@ from pathlib import Path
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.gates import Gates
+from mcp_proxy.engine.host_order import HostOrder
 from mcp_proxy.engine.live_models import LiveModels
+from mcp_proxy.engine.loop_guard import LoopGuard
 from mcp_proxy.engine.media import MediaFetcher
 from mcp_proxy.engine.names import Names
 from mcp_proxy.engine.projects import Projects
@@ -95,9 +97,17 @@ class Runtime:
         self._watcher: asyncio.Task[None] | None = None
         self._cache = TokenCache(state)
         self._rotations = Rotations(store, self._cache)
-        self.ledger = Ledger(credential_id=self._rotations.sign_in_of, on_change=self._save)
+        self._opened = asyncio.Event()
+        """Set, and replaced, when somebody may be asked who could not."""
+        self.ledger = Ledger(
+            credential_id=self._rotations.sign_in_of,
+            on_change=self._save,
+            on_opened=self._tell_opened,
+        )
         self.ledger.restore(state.items("standings"), state.items("marks"))
         self._chooser: Chooser = self._new_chooser()
+        self.hosts = HostOrder()
+        self.loop_guard = LoopGuard(state.directory)
         self.gates = Gates(limit=settings.limits.concurrency)
         self.seals = StoredSeals(lambda key: state.get("seals", key))
         self.media = MediaFetcher()
@@ -183,6 +193,12 @@ class Runtime:
             can_move=self._can_move,
         )
 
+    async def opened_within(self, seconds: float) -> None:
+        """Waits so long, or until there may be somebody to ask."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._opened.wait()
+
     def _can_move(self, account: Account) -> bool:
         """Whether a call that found nothing may find it at another host, or in another project."""
         place = provider(account.provider)
@@ -238,6 +254,11 @@ class Runtime:
 
     def _redirect(self) -> None:
         self.names.renew(self.usable_accounts(), self.settings)
+        self._tell_opened()
+
+    def _tell_opened(self) -> None:
+        self._opened.set()
+        self._opened = asyncio.Event()
 
     def _save(self, table: str, key: str, value: Mapping[str, object] | None) -> None:
         if value is None:
@@ -246,9 +267,11 @@ class Runtime:
             self.state.put(table, key, dict(value))
 
     def _new_chooser(self) -> Chooser:
-        made = chooser(self.settings.limits.strategy, on_change=self._save)
-        made.restore(self.state.items("sessions"))
-        return made
+        return chooser(
+            self.settings.limits.strategy,
+            on_change=self._save,
+            stored=lambda key: self.state.get("sessions", key),
+        )
 
     # ---- files
 
@@ -309,6 +332,8 @@ class Runtime:
             before = known.get(account.id, account)
             if before.credential != account.credential:
                 self.quota.forget(account.id)
+            if before.provider != account.provider or _is_another_person(before, account):
+                self.ledger.forget_standings(account.id)
             if (before.provider, before.base_url) != (account.provider, account.base_url):
                 self.quota.forget(account.id)
                 self.models.forget(account.id)
@@ -330,6 +355,7 @@ class Runtime:
                 await self.reload()
             if await asyncio.to_thread(self.state.changed_elsewhere):
                 self.ledger.restore(self.state.items("standings"), self.state.items("marks"))
+                self._chooser.look_again()
 
     def _tidy(self, now: float) -> None:
         """Lets go of what nobody will ask for again; keeps what a crash would lose."""
@@ -370,6 +396,12 @@ def _rules(settings: Settings) -> Rules:
         soft_limit=settings.limits.soft_limit,
         fallback=settings.fallback.enabled,
     )
+
+
+def _is_another_person(before: Account, account: Account) -> bool:
+    """Whether the file has somebody else's account under the id now."""
+    known = before.label is not None and account.label is not None
+    return known and before.label != account.label and before.credential != account.credential
 
 
 def session_key(conversation: Conversation) -> str:

@@ -22,7 +22,7 @@ from mcp_proxy.account import Account, Candidate
 from mcp_proxy.errors import Failure, FailureKind, ProxyError
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy import models, refusals
-from mcp_proxy.policy.conclusions import conclusion, considered
+from mcp_proxy.policy.conclusions import MOST_CONSIDERED, conclusion, considered
 from mcp_proxy.policy.course import Course
 from mcp_proxy.policy.durations import spell_duration
 from mcp_proxy.policy.ledger import Ledger
@@ -115,6 +115,10 @@ class AttemptPlan:
         self._can_move = can_move
         self._pause: Wait | None = None
         self._again: _Again | None = None
+        self._despite = 0.0
+        """Seconds of cooldown that did not keep the last try from being made."""
+        self._passing = False
+        """The conversation's own account cannot for a moment: whoever answers stands in."""
         self._last: Candidate | None = None
         self._verdict: ProxyError | None = None
 
@@ -144,6 +148,16 @@ class AttemptPlan:
         self._lineup.renew(stages)
         self._patience.waited_less(unused)
 
+    def queued(self, stages: Sequence[Stage], seconds: float, now: float) -> bool:
+        """The try had to wait for its turn. Whether it is still to be made; else it never was."""
+        candidate = self._tried()
+        self._lineup.renew(stages)
+        self._patience.queued(seconds, now)
+        if self._lineup.has(candidate) and self._is_open(candidate, self._despite, now):
+            return True
+        self.attempts -= 1
+        return False
+
     def failed(self, failure: Failure, now: float) -> None:
         """The last try gave no answer. The ledger learns of it too."""
         candidate = self._tried()
@@ -156,10 +170,15 @@ class AttemptPlan:
         """The last try's answer has begun."""
         candidate = self._tried()
         account_id = candidate.account.id
-        passing = self._course.has_faults or self._ledger.anybody_rests(now)
+        passing = self._passing or self._course.has_faults or self._ledger.anybody_rests(now)
         self._ledger.observe_success(account_id, self._info(candidate), now)
         model = models.info(candidate.key)
         self._chooser.bound(self._session_key, model, account_id, now, passing=passing)
+
+    @property
+    def limited(self) -> list[Account]:
+        """Accounts for whom nothing but time is needed; as many as are told of a request."""
+        return [candidate.account for candidate in self._course.waiting()[:MOST_CONSIDERED]]
 
     @property
     def asked(self) -> str:
@@ -185,23 +204,40 @@ class AttemptPlan:
         self._patience.tried(now)
         self.attempts += 1
         self._chooser.picked(candidate.account.id, now)
-        return Try(candidate, self._course.met(candidate).host)
+        return Try(candidate, self._course.host(candidate))
 
     def _same_again(self, again: _Again, now: float) -> Candidate | None:
         """The account that a rule wants to ask again, unless others have spoilt it meanwhile."""
         self._again = None
-        if self._course.mark_of(again.candidate) is not None:
-            return None
-        until = self._course.limited_until(again.candidate, now)
-        return again.candidate if until is None or until - now < again.despite else None
+        self._despite = again.despite
+        return again.candidate if self._is_open(again.candidate, again.despite, now) else None
+
+    def _is_open(self, candidate: Candidate, despite: float, now: float) -> bool:
+        """Whether neither a mark nor a limit longer than `despite` keeps it from being asked."""
+        if self._course.mark_of(candidate) is not None:
+            return False
+        until = self._course.limited_until(candidate, now)
+        return until is None or until - now < despite
 
     def _choose(self, now: float) -> Candidate | None:
+        self._despite, self._passing = 0.0, False
         for stage in self._lineup.stages:
             if stage.model not in self._course.dead:
                 usable = self._course.usable(stage.candidates, now)
                 if usable:
+                    if len(usable) < len(stage.candidates):
+                        self._passing = self._home_bursts(stage, now)
                     return self._best(usable, now, is_ordered=stage.is_ordered)
         return None
+
+    def _home_bursts(self, stage: Stage, now: float) -> bool:
+        """Whether the conversation's own account is limited for no longer than a burst lasts."""
+        home = self._chooser.home(self._session_key, models.info(stage.model))
+        for candidate in stage.candidates if home is not None else ():
+            if candidate.account.id == home:
+                until = self._course.limited_until(candidate, now)
+                return until is not None and until - now < BURST_HINT
+        return False
 
     def _best(self, usable: list[Candidate], now: float, *, is_ordered: bool) -> Candidate:
         """Those without a recent fault first; among equals the strategy decides, or their order."""
@@ -242,10 +278,9 @@ class AttemptPlan:
         if tries >= self._rules.fault_tries or not self._patience.has_time(now + pause, now):
             self._course.dead[candidate.key] = failure
             return
-        trail = self._course.trail(candidate)
-        trail.faulted = True
+        self._course.trail(candidate).faulted = True
         if failure.kind is not FailureKind.EMPTY:
-            trail.host += 1
+            self._course.leave_host(candidate)
         if failure.kind in _SAME_ACCOUNT:
             self._again = _Again(candidate)
         else:
@@ -277,11 +312,10 @@ class AttemptPlan:
         candidate = self._tried()
         trail = self._course.trail(candidate)
         may_move = self._can_move(candidate.account) and self._patience.has_time(now, now)
-        if trail.moved or not may_move:
+        if trail.moved_by or not may_move:
             trail.out = failure
         else:
-            trail.moved = True
-            trail.host += 1
+            trail.moved_by = 1
             self._again = _Again(candidate)
 
     def _after_mark(self, failure: Failure, now: float) -> None:

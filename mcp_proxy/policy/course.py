@@ -15,13 +15,13 @@ from mcp_proxy.policy.standing import Mark
 class Trail:
     """What happened to one account with one model in this request."""
 
-    host: int = 0
+    moved_by: int = 0
+    """Hosts that it was moved on by for reasons of its own."""
     bursts: int = 0
     spent: bool = False
     """Limited; not asked again before the next wait for everybody."""
     faulted: bool = False
     refreshed: bool = False
-    moved: bool = False
     refused: set[str] = field(default_factory=set)
     """Features that it does not take."""
     out: Failure | None = None
@@ -30,11 +30,18 @@ class Trail:
 
 _UNTOUCHED = Trail()
 
+_Place = tuple[str, str | None]
+"""A provider, or a server of its kind: what has the same hosts for all of its accounts."""
+
+
+def _place(candidate: Candidate) -> _Place:
+    return candidate.account.provider, candidate.account.base_url
+
 
 class Course:
     """The trails of a request's candidates, seen together with what the ledger holds of them."""
 
-    __slots__ = ("_fault_counts", "_info", "_ledger", "_trails", "dead", "lineup")
+    __slots__ = ("_broken_hosts", "_fault_counts", "_info", "_ledger", "_trails", "dead", "lineup")
 
     def __init__(
         self, lineup: Lineup, ledger: Ledger, info: Callable[[Candidate], ModelInfo]
@@ -46,6 +53,8 @@ class Course:
         self._info = info
         self._trails: dict[tuple[str, str], Trail] = {}
         self._fault_counts: dict[str, int] = {}
+        self._broken_hosts: dict[_Place, int] = {}
+        """How many hosts of a place have failed in this request."""
 
     # ------------------------------------------------------------------ what happened
 
@@ -62,6 +71,15 @@ class Course:
         tries = self._fault_counts.get(candidate.key, 0) + 1
         self._fault_counts[candidate.key] = tries
         return tries
+
+    def host(self, candidate: Candidate) -> int:
+        """Which of its hosts to ask. Accounts of one place share them, and a fault of one."""
+        return self._broken_hosts.get(_place(candidate), 0) + self.met(candidate).moved_by
+
+    def leave_host(self, candidate: Candidate) -> None:
+        """The host that was asked is broken, whoever asks it."""
+        place = _place(candidate)
+        self._broken_hosts[place] = self._broken_hosts.get(place, 0) + 1
 
     @property
     def has_faults(self) -> bool:

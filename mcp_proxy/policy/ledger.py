@@ -95,12 +95,20 @@ class Ledger:
     """Everything known about accounts beyond their files."""
 
     def __init__(
-        self, *, credential_id: Callable[[Account], str], on_change: OnChange = _ignore
+        self,
+        *,
+        credential_id: Callable[[Account], str],
+        on_change: OnChange = _ignore,
+        on_opened: Callable[[], None] = lambda: None,
     ) -> None:
-        """`credential_id`: fingerprint of an account's credential; binds marks to it."""
+        """`credential_id`: fingerprint of an account's credential; binds marks to it.
+
+        `on_opened` is called when a limit has ended before its time.
+        """
         self.credential_id = credential_id
         self.health = Health()
         self._on_change = on_change
+        self._on_opened = on_opened
         self._standings: dict[str, dict[str, Standing]] = {}
         """By account id, then by row name; rows of one account are read together, and often."""
         self._names: dict[tuple[str, str | None], tuple[str, ...]] = {}
@@ -358,6 +366,10 @@ class Ledger:
     def forget(self, account_id: str) -> None:
         """Drops everything about an account that has been removed."""
         self.clear_mark(account_id)
+        self.forget_standings(account_id)
+
+    def forget_standings(self, account_id: str) -> None:
+        """Drops what was said of an account that is somebody else's by now."""
         self._faults.pop(account_id, None)
         self._lacking = {key: end for key, end in self._lacking.items() if key[0] != account_id}
         self.health.forget(account_id)
@@ -428,8 +440,11 @@ class Ledger:
             return
         if standing.changed_at != now:
             standing = replace(standing, changed_at=now)
+        was_limited = self._held(account_id, name).limited_now(now) is not None
         self._hold(account_id, name, standing)
         self._on_change("standings", f"{account_id}|{name}", standing_to_json(standing))
+        if was_limited and standing.limited_now(now) is None:
+            self._on_opened()
 
 
 def soft_threshold(account: Account, soft_limit: float | None) -> float | None:

@@ -31,6 +31,9 @@ class Lineup:
         """Those of the models asked for."""
         return [candidate for stage in self.own for candidate in stage.candidates]
 
+    def has(self, candidate: Candidate) -> bool:
+        return any(candidate in stage.candidates for stage in self.stages)
+
     def renew(self, stages: Sequence[Stage]) -> None:
         """Who there is may have changed."""
         self.own = self.stages = tuple(stages)

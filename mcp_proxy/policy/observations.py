@@ -39,17 +39,18 @@ def after_figure(
         remaining_at=now,
         resets_at=resets_at,
         source=source,
-        evidence=f"{source}: {remaining:.0%} left",
         past=remembered(held, remaining, now),
         changed_at=now,
     )
-    if remaining > 0:
-        if held.limit_kind is FailureKind.QUOTA:
-            return replace(fresh, limited_until=None, limit_kind=None, strikes=0)
-    elif resets_at is not None and resets_at > now:
+    evidence = f"{source}: {remaining:.0%} left"
+    if remaining == 0 and resets_at is not None and resets_at > now:
         until = min(resets_at, now + LONGEST_COOLDOWN)
-        return replace(fresh, limited_until=until, limit_kind=FailureKind.QUOTA)
-    return fresh
+        quota = FailureKind.QUOTA
+        return replace(fresh, limited_until=until, limit_kind=quota, evidence=evidence)
+    if remaining > 0 and held.limit_kind is not None and _asked_since(held, now):
+        fresh = replace(fresh, limited_until=None, limit_kind=None, strikes=0)
+    # What limits it still is what there is to tell of it.
+    return fresh if fresh.limited_now(now) is not None else replace(fresh, evidence=evidence)
 
 
 def after_refill(held: Standing, now: float, source: str) -> Standing | None:

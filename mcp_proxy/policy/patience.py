@@ -15,7 +15,7 @@ SPREAD: Final = 0.4
 
 
 class Patience:
-    """The time of one request. Waiting for a limit is not time spent on tries."""
+    """The time of one request. Waiting, for a limit or for a turn, is not time spent on tries."""
 
     __slots__ = ("_max_wait", "_session_key", "_tried_at", "_waited", "_window_ends")
 
@@ -41,6 +41,11 @@ class Patience:
         """The last wait was shorter than it might have been."""
         self._waited -= seconds
         self._window_ends -= seconds
+
+    def queued(self, seconds: float, now: float) -> None:
+        """The try that has just begun had to wait for its turn, and begins only now."""
+        self._window_ends += seconds
+        self._tried_at = now
 
     def tried(self, now: float) -> None:
         """A try begins."""

@@ -16,6 +16,9 @@ from mcp_proxy.values import value
 Busy = Callable[[str], int]
 """Account id -> calls in flight."""
 
+Stored = Callable[[str], Mapping[str, Any] | None]
+"""A stored row by its key."""
+
 MOST_SESSIONS: Final = 10_000
 RECENT: Final = 900.0
 """Seconds for which a new conversation counts as load of the account that got it."""
@@ -61,8 +64,12 @@ class Chooser(Protocol):
         """
         ...
 
-    def restore(self, sessions: Mapping[str, Any]) -> None:
-        """Takes in stored rows of the `sessions` table."""
+    def home(self, session_key: str, model: ModelInfo) -> str | None:
+        """The account that the conversation lives on; None where that means nothing."""
+        ...
+
+    def look_again(self) -> None:
+        """Another process may have moved conversations."""
         ...
 
 
@@ -73,14 +80,26 @@ class Sessions:
     not tear the other from its prompt cache. An empty session key is nobody's conversation.
     """
 
-    def __init__(self, on_change: OnChange) -> None:
+    def __init__(self, on_change: OnChange, stored: Stored) -> None:
         self._on_change = on_change
+        self._stored = stored
         self._accounts: OrderedDict[str, str] = OrderedDict()
+        """Those that were seen since the last look at what is stored."""
         self._recent: deque[tuple[float, str]] = deque()
         self._recent_counts: Counter[str] = Counter()
 
     def account(self, session_key: str, model: ModelInfo) -> str | None:
-        return self._accounts.get(_row_key(session_key, model))
+        if not session_key:
+            return None
+        key = _row_key(session_key, model)
+        found = self._accounts.get(key)
+        if found is None:
+            row = self._stored(key)
+            held = row.get("account") if row is not None else None
+            if isinstance(held, str):
+                found = self._accounts[key] = held
+                self._bound_memory()
+        return found
 
     def bind(
         self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
@@ -88,7 +107,7 @@ class Sessions:
         if not session_key:
             return
         key = _row_key(session_key, model)
-        held = self._accounts.get(key)
+        held = self.account(session_key, model)
         if held is not None:
             self._accounts.move_to_end(key)
         if held == account_id or (held is not None and passing):
@@ -97,9 +116,12 @@ class Sessions:
         self._recent.append((now, account_id))
         self._recent_counts[account_id] += 1
         self._on_change("sessions", key, {"account": account_id})
+        self._bound_memory()
+
+    def _bound_memory(self) -> None:
+        """What is forgotten here is still stored."""
         while len(self._accounts) > MOST_SESSIONS:
-            oldest, _ = self._accounts.popitem(last=False)
-            self._on_change("sessions", oldest, None)
+            self._accounts.popitem(last=False)
 
     def recent(self, now: float) -> Mapping[str, int]:
         """Account id -> conversations that came to it lately."""
@@ -108,18 +130,15 @@ class Sessions:
             self._recent_counts[account_id] -= 1
         return self._recent_counts
 
-    def restore(self, rows: Mapping[str, Any]) -> None:
-        for key, row in rows.items():
-            account_id = row.get("account") if isinstance(row, dict) else None
-            if isinstance(account_id, str) and len(self._accounts) < MOST_SESSIONS:
-                self._accounts.setdefault(key, account_id)
+    def look_again(self) -> None:
+        self._accounts.clear()
 
 
 class Sticky:
     """A conversation stays where it is while that account can serve; new ones are spread."""
 
-    def __init__(self, on_change: OnChange) -> None:
-        self._sessions = Sessions(on_change)
+    def __init__(self, on_change: OnChange, stored: Stored) -> None:
+        self._sessions = Sessions(on_change, stored)
 
     def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
         home = self._sessions.account(at.session_key, at.model)
@@ -145,14 +164,17 @@ class Sticky:
     ) -> None:
         self._sessions.bind(session_key, model, account_id, now, passing=passing)
 
-    def restore(self, sessions: Mapping[str, Any]) -> None:
-        self._sessions.restore(sessions)
+    def home(self, session_key: str, model: ModelInfo) -> str | None:
+        return self._sessions.account(session_key, model)
+
+    def look_again(self) -> None:
+        self._sessions.look_again()
 
 
 class RoundRobin:
     """Each account in turn: the one that has waited longest for its turn is first."""
 
-    def __init__(self, on_change: OnChange) -> None:
+    def __init__(self, _on_change: OnChange, _stored: Stored) -> None:
         self._turn = 0
         self._last_turn: dict[str, int] = {}
 
@@ -174,8 +196,11 @@ class RoundRobin:
     ) -> None:
         """Conversations mean nothing here."""
 
-    def restore(self, sessions: Mapping[str, Any]) -> None:
-        """Turns start anew."""
+    def home(self, session_key: str, model: ModelInfo) -> str | None:
+        """Nor have they a home."""
+
+    def look_again(self) -> None:
+        """Each process has turns of its own."""
 
 
 class Hybrid:
@@ -187,8 +212,8 @@ class Hybrid:
     markedly better health or quota makes it move.
     """
 
-    def __init__(self, on_change: OnChange) -> None:
-        self._sessions = Sessions(on_change)
+    def __init__(self, on_change: OnChange, stored: Stored) -> None:
+        self._sessions = Sessions(on_change, stored)
         self._used_at: dict[str, float] = {}
 
     def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
@@ -226,11 +251,14 @@ class Hybrid:
     ) -> None:
         self._sessions.bind(session_key, model, account_id, now, passing=passing)
 
-    def restore(self, sessions: Mapping[str, Any]) -> None:
-        self._sessions.restore(sessions)
+    def home(self, session_key: str, model: ModelInfo) -> str | None:
+        return self._sessions.account(session_key, model)
+
+    def look_again(self) -> None:
+        self._sessions.look_again()
 
 
-_STRATEGIES: Final[Mapping[str, Callable[[OnChange], Chooser]]] = {
+_STRATEGIES: Final[Mapping[str, Callable[[OnChange, Stored], Chooser]]] = {
     "sticky": Sticky,
     "round-robin": RoundRobin,
     "hybrid": Hybrid,
@@ -243,9 +271,17 @@ def _ignore(_table: str, _key: str, _row: dict[str, Any] | None) -> None:
     """For choosers that nobody keeps."""
 
 
-def chooser(strategy: str, on_change: OnChange = _ignore) -> Chooser:
-    """A fresh chooser of that strategy. KeyError when there is none of the name."""
-    return _STRATEGIES[strategy](on_change)
+def _nothing(_key: str) -> dict[str, Any] | None:
+    """What is stored for them."""
+    return None
+
+
+def chooser(strategy: str, on_change: OnChange = _ignore, stored: Stored = _nothing) -> Chooser:
+    """A fresh chooser of that strategy. KeyError when there is none of the name.
+
+    `stored`: a row of the `sessions` table by its key; `on_change` gets those to be stored.
+    """
+    return _STRATEGIES[strategy](on_change, stored)
 
 
 _ENOUGH: Final = (0, 0.0)

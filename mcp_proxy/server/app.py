@@ -247,6 +247,7 @@ class Server:
         if call.path not in OPEN_PATHS:
             query_key = request.query.get("key") if call.dialect == "gemini" else None
             self._door.check_key(request.headers, query_key)
+        self._runtime.loop_guard.check(request.headers)
         if self._draining:
             raise ProxyError(ErrorKind.OVERLOADED, "mcproxy is shutting down", retry_after=5.0)
         return _routed(call, self._routes)

@@ -204,7 +204,7 @@ async def _stream_to(
             events = await answering.more()
     except UpstreamBroke as broke:
         return await _fail(client, renderer, exchange.broke(answering, broke.failure), call)
-    exchange.completed(answering)
+    await exchange.completed(answering)
     if keeper is not None:
         keeper.keep()
     return await client.end(data)
@@ -236,7 +236,7 @@ async def _forward_to(
         if not last.endswith((BETWEEN_RECORDS, b"\r\n\r\n")):
             await client.write(BETWEEN_RECORDS)
         return await _fail(client, renderer, error, call)
-    exchange.completed(answering)
+    await exchange.completed(answering)
     return await client.end(answering.take_bytes())
 
 

@@ -119,9 +119,14 @@ def list_of(check: Callable[[object], _T]) -> Callable[[object], tuple[_T, ...]]
     return check_all
 
 
+def any_number(value: object) -> tuple[str, ...]:
+    """One text or a list of them: always a tuple."""
+    return list_of(filled_text)(value if isinstance(value, list | tuple) else [value])
+
+
 def one_or_more(value: object) -> tuple[str, ...]:
-    """One text or a list of them: always a tuple, never empty."""
-    several = list_of(filled_text)(value if isinstance(value, list | tuple) else [value])
+    """The same, never empty."""
+    several = any_number(value)
     if not several:
         raise WrongValue("must not be an empty list")
     return several

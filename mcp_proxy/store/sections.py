@@ -46,8 +46,19 @@ def unknown(path: str, known: Iterable[str]) -> str:
 
 def name_lists(path: str, value: object, _notes: list[str]) -> dict[str, tuple[str, ...]]:
     """`name = "other"` or `name = ["first", "second"]`."""
+    return _lists(path, value, checks.one_or_more)
+
+
+def stand_ins(path: str, value: object, _notes: list[str]) -> dict[str, tuple[str, ...]]:
+    """The same; of an empty list nothing stands in for the model."""
+    return _lists(path, value, checks.any_number)
+
+
+def _lists(
+    path: str, value: object, check: Callable[[object], tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
     return {
-        name: read_field(f"{path}.{name}", names, checks.one_or_more)
+        name: read_field(f"{path}.{name}", names, check)
         for name, names in table(path, value).items()
     }
 

@@ -159,7 +159,7 @@ SETTINGS: tuple[Setting, ...] = (
 """Every single setting. `PROXY_API_KEY` adds to none: it replaces the keys of the file."""
 
 _FREE_SECTIONS = {
-    "fallback.models": sections.name_lists,
+    "fallback.models": sections.stand_ins,
     "aliases": sections.name_lists,
     "routes": sections.routes,
     "chains": sections.chains,

@@ -65,10 +65,20 @@ class StateStore:
     """Opened with `StateStore.open(directory)`, ended with `close()` or a `with` block."""
 
     def __init__(
-        self, directory: Path, file: Path | None, *, clock: Callable[[], float] = time.time
+        self,
+        directory: Path,
+        file: Path | None,
+        *,
+        is_shared: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`file` is the prepared database in the directory; None keeps everything in memory."""
+        """`file` is the prepared database in the directory; None keeps everything in memory.
+
+        `is_shared`: other processes answer the same clients, so that what is not there now may be
+        there in a moment.
+        """
         self.directory = directory
+        self.is_shared = is_shared
         self._clock = clock
         self._notes: _Notes = {}
         self._writing: _Notes = {}
@@ -99,10 +109,17 @@ class StateStore:
             self._writer.start()
 
     @classmethod
-    def open(cls, directory: Path, *, clock: Callable[[], float] = time.time) -> Self:
+    def open(
+        cls,
+        directory: Path,
+        *,
+        is_shared: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
         """The store in that directory; in memory, with a warning, when it cannot be written."""
         try:
-            return cls(directory, prepared_database(directory), clock=clock)
+            file = prepared_database(directory)
+            return cls(directory, file, is_shared=is_shared, clock=clock)
         except (OSError, sqlite3.Error, UserError) as trouble:
             log.warning("%s cannot be used, state is kept in memory: %s", directory, trouble)
             return cls(directory, None, clock=clock)
@@ -236,7 +253,7 @@ class StateStore:
         self._absent_seals.discard(key)
         if value is not None:
             self._recent_seals[key] = value
-        elif len(self._absent_seals) < _RECENT_SEALS:
+        elif len(self._absent_seals) < _RECENT_SEALS and not self.is_shared:
             self._absent_seals.add(key)
         if len(self._recent_seals) > _RECENT_SEALS:
             self._recent_seals.popitem(last=False)

@@ -18,6 +18,7 @@ STATUS_AND_TYPE = {
     ErrorKind.MEDIA_TYPE: (415, "invalid_request_error"),
     ErrorKind.LIMITED: (429, "rate_limit_error"),
     ErrorKind.INTERNAL: (500, "api_error"),
+    ErrorKind.LOOP: (508, "api_error"),
     ErrorKind.UPSTREAM: (502, "api_error"),
     ErrorKind.NO_ACCOUNT: (503, "api_error"),
     ErrorKind.SLOW: (504, "timeout_error"),

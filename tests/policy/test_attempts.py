@@ -1,5 +1,7 @@
 """Every rule of `policy/attempts.py` as a transcript."""
 
+from dataclasses import replace
+
 import pytest
 from playbook import (
     FLASH,
@@ -20,7 +22,8 @@ from playbook import (
 
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, UnknownModel
 from mcp_proxy.policy import attempts
-from mcp_proxy.policy.routes import RouteTarget, Routing
+from mcp_proxy.policy.models import info
+from mcp_proxy.policy.routes import Directory, RouteTarget, Routing
 
 HOUR = 3600.0
 PROBLEM_URL = "https://accounts.google.com/signin/continue?x=1"
@@ -260,6 +263,64 @@ def test_a_look_at_who_there_is_forgets_no_stand_in() -> None:
     assert request.plan.leads_to == (OPUS, PRO)
     request.plan.look_again((), unused=0.0)
     assert request.plan.leads_to == (PRO,)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.NETWORK, FailureKind.UPSTREAM])
+def test_a_host_that_broke_for_one_account_is_not_asked_for_the_next(kind: FailureKind) -> None:
+    request = play(plan(["a", "b", "c"])).tries("a", host=0).fails(fault(kind))
+    request.tries("b", host=1).fails(fault(kind)).tries("c", host=2).succeeds()
+
+
+def test_an_account_of_another_place_begins_at_the_first_of_its_hosts() -> None:
+    elsewhere = replace(account("b"), base_url="http://127.0.0.1:9")
+    request = play(plan(["a", elsewhere])).tries("a", host=0).fails(fault())
+    request.tries("b", host=0).succeeds()
+
+
+# ------------------------------------------------------------------ waiting for a turn
+
+
+def test_a_turn_that_comes_late_costs_no_time_to_retry() -> None:
+    scene = plan(["a", "b"])
+    request = play(scene).tries("a").waits_for_its_turn(40.0, and_goes=True)
+    request.fails(fault(), after=1.0).tries("b").succeeds()
+
+
+def test_what_others_were_told_meanwhile_counts_when_the_turn_comes() -> None:
+    scene = plan(["a", "b"])
+    waiting = play(scene, session="waits").tries("a")
+    scene.ledger.observe_failure("a", info(OPUS), quota()(scene.now), scene.now)
+    waiting.waits_for_its_turn(1.0, and_goes=False).tries("b").succeeds()
+    assert waiting.plan.attempts == 1
+
+
+def test_an_account_that_is_marked_or_gone_gets_none_of_those_who_wait_for_it() -> None:
+    scene = plan(["a", "b"])
+    waiting = play(scene).tries("a")
+    play(scene, session="other").tries("a").fails(needs_owner(FailureKind.SUSPENDED, "no"))
+    waiting.waits_for_its_turn(1.0, and_goes=False).tries("b")
+    scene.directory = Directory((), {})
+    waiting.waits_for_its_turn(1.0, and_goes=False)
+
+
+def test_a_burst_that_was_waited_for_is_still_answered_after_a_queue() -> None:
+    """The ledger keeps the account cooled a little longer than the upstream asked for."""
+    scene = plan(["a"])
+    request = play(scene).tries("a").fails(rate(hint=0.4)).waits(0.4).tries("a")
+    request.waits_for_its_turn(0.1, and_goes=True).succeeds()
+
+
+def test_a_burst_does_not_move_the_other_conversations_of_the_account() -> None:
+    scene = plan(["a", "b"])
+    assert served(scene, session="x") == "a"
+    assert served(scene, session="y") == "b"
+    scene.chooser.bound("y", info(OPUS), "a", scene.now, passing=False)
+    burst = play(scene, session="x").tries("a").fails(rate(hint=0.5))
+    play(scene, session="y").tries("b").succeeds()
+    burst.waits(0.5).tries("a").succeeds()
+    assert served(scene, session="y") == "a"
+    play(scene, session="y").tries("a").fails(rate(hint=60)).tries("b").succeeds()
+    assert served(scene.later(100), session="y") == "b", "no burst: it has moved"
 
 
 def test_accounts_that_keep_breaking_are_asked_last_but_never_waited_for() -> None:

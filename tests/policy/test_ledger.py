@@ -233,10 +233,26 @@ def test_a_figure_asked_for_before_the_failure_proves_nothing(ledger: Ledger) ->
     assert ledger.remaining("a", OPUS_INFO, NOW) == 0
 
 
-def test_a_figure_does_not_end_a_rate_limit(ledger: Ledger) -> None:
-    fails(ledger, rate(hint=60))
+def test_a_figure_asked_for_since_ends_a_rate_limit_too(ledger: Ledger) -> None:
+    """Issue 6.1; some upstreams call quota that is spent for an hour a rate."""
+    fails(ledger, rate(hint=4567))
+    told = ledger.evidence("a", OPUS_INFO).evidence
+    reads(ledger, 0.9, now=NOW - 1)
+    assert cooled_for(ledger) == 4567
+    assert ledger.evidence("a", OPUS_INFO).evidence == told
     reads(ledger, 0.9, now=NOW + 1)
-    assert cooled_for(ledger) == 60
+    assert cooled_for(ledger) is None
+    assert "90% left" in ledger.evidence("a", OPUS_INFO).evidence
+
+
+def test_whoever_waits_is_told_when_a_limit_ends_before_its_time() -> None:
+    told: list[str] = []
+    ledger = Ledger(credential_id=fingerprint, on_opened=lambda: told.append("opened"))
+    fails(ledger, quota())
+    assert told == []
+    for later in (1, 2):
+        ledger.observe_success("a", OPUS_INFO, NOW + later)
+        assert told == ["opened"]
 
 
 def test_an_older_figure_does_not_replace_a_newer_one(ledger: Ledger) -> None:

@@ -157,21 +157,48 @@ def test_homes_are_kept_and_found_again(strategy: str) -> None:
     assert served(scene) == "b"
     served(scene)
     assert len(rows) == 1
-    scene.chooser = chooser(strategy)
-    scene.chooser.restore({**rows, "damaged": 3, "empty": {}})
+    scene.chooser = chooser(strategy, stored=rows.get)
     scene.busy.clear()
     assert order(scene) == "ba"
 
 
-def test_the_oldest_conversation_is_forgotten_when_there_are_too_many(
+@pytest.mark.parametrize("strategy", ["sticky", "hybrid"])
+def test_a_conversation_that_another_process_moves_is_followed(strategy: str) -> None:
+    rows: dict[str, JsonObject] = {}
+    scene = plan(["a", "b"], strategy=strategy)
+    scene.chooser = chooser(strategy, lambda _table, key, row: rows.update({key: row}), rows.get)
+    assert served(scene) == "a"
+    [key] = rows
+    rows[key] = {"account": "b"}
+    assert served(scene) == "a"
+    scene.chooser.look_again()
+    assert served(scene) == "b"
+
+
+@pytest.mark.parametrize("row", [{}, {"account": 3}])
+def test_a_damaged_row_is_no_home(row: JsonObject) -> None:
+    made = chooser("sticky", stored=lambda _key: row)
+    assert made.home("a conversation", info(OPUS)) is None
+
+
+def test_the_memory_of_homes_is_bounded_and_what_it_lost_is_still_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(selection, "MOST_SESSIONS", 3)
-    gone: list[str] = []
-    scene = plan(["a"], on_change=lambda _t, key, row: gone.append(key) if row is None else None)
+    rows: dict[str, JsonObject] = {}
+    asked: list[str] = []
+
+    def stored(key: str) -> JsonObject | None:
+        asked.append(key.partition("|")[0])
+        return rows.get(key)
+
+    made = chooser("sticky", lambda _table, key, row: rows.update({key: row}), stored)
     for session in ("one", "two", "three", "one", "four"):
-        scene.chooser.bound(session, info(OPUS), "a", START, passing=False)
-    assert [key.partition("|")[0] for key in gone] == ["two"]
+        made.bound(session, info(OPUS), "a", START, passing=False)
+    asked.clear()
+    for session in ("one", "three", "four", "two"):
+        assert made.home(session, info(OPUS)) == "a"
+    assert asked == ["two"]
 
 
 # ------------------------------------------------------------------ round robin
@@ -191,8 +218,9 @@ def test_round_robin_goes_on_after_an_account_was_skipped() -> None:
 
 def test_round_robin_keeps_nothing() -> None:
     scene = plan(["a", "b"], strategy="round-robin")
-    scene.chooser.restore({"a conversation|claude": {"account": "b"}})
+    scene.chooser = chooser("round-robin", stored=lambda _key: {"account": "b"})
     assert served(scene) == "a"
+    assert scene.chooser.home("a conversation", info(OPUS)) is None
 
 
 # ------------------------------------------------------------------ hybrid

@@ -21,6 +21,7 @@ _STATUS_AND_TYPE: dict[ErrorKind, tuple[int, str]] = {
     ErrorKind.UPSTREAM: (502, "api_error"),
     ErrorKind.NO_ACCOUNT: (503, "api_error"),
     ErrorKind.SLOW: (504, "timeout_error"),
+    ErrorKind.LOOP: (508, "api_error"),
     ErrorKind.OVERLOADED: (529, "overloaded_error"),
 }
 

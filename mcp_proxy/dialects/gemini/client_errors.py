@@ -25,6 +25,7 @@ _SAID: Final = {
     ErrorKind.UPSTREAM: (502, "INTERNAL"),
     ErrorKind.OVERLOADED: (503, "UNAVAILABLE"),
     ErrorKind.SLOW: (504, "DEADLINE_EXCEEDED"),
+    ErrorKind.LOOP: (508, "INTERNAL"),
     ErrorKind.INTERNAL: (500, "INTERNAL"),
 }
 """Status code and status; the code stands in the body, too."""
