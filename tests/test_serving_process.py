@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import aiohttp
 import psutil
 import pytest
-from served import ONE, TWO, Json, message_body, strict_records, until
+from served import GEMINI, ONE, TWO, Json, message_body, strict_records, until
 
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
+from mcp_proxy.demo.signatures import is_genuine
 
 
 @dataclass(slots=True)
@@ -260,6 +261,38 @@ async def test_several_workers_are_one_server(cli, http):
         assert events[-1][0] == "message_stop", "the worker without a stream ends first"
         assert await server.ended() == 0
     assert not any("ready" in line for line in server.log), "it is said once"
+
+
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
+
+
+async def test_workers_agree_on_signatures_and_homes_from_one_turn_to_the_next(cli, home):
+    """Each turn comes on a connection of its own, at once, and mostly to the other worker."""
+    async with DemoUpstream(TWO) as upstream:
+        configured(home, upstream)
+        async with serving(cli, "--workers", "2") as server:
+            url = f"{server.url}/v1/chat/completions"
+            for number in range(8):
+                asked = {"role": "user", "content": f"the weather? {number}"}
+                [call] = (await chat(url, [asked]))["choices"][0]["message"]["tool_calls"]
+                kept = {name: call[name] for name in ("id", "type", "function")}
+                message = {"role": "assistant", "tool_calls": [kept]}
+                result = {"role": "tool", "tool_call_id": call["id"], "content": "sunny"}
+                await chat(url, [asked, message, result])
+        turns = [call for call in upstream.requests if "streamGenerate" in call.path]
+    assert len(turns) == 16
+    for first, second in zip(turns[::2], turns[1::2], strict=True):
+        [called] = second.body["request"]["contents"][1]["parts"]
+        assert is_genuine(called["thoughtSignature"], "gemini")
+        assert first.account == second.account
+
+
+async def chat(url: str, messages: list[Json]) -> Json:
+    body = {"model": GEMINI, "messages": messages, "tools": [WEATHER]}
+    async with aiohttp.ClientSession() as own, own.post(url, json=body) as answer:
+        assert answer.status == 200
+        found: Json = await answer.json()
+    return found
 
 
 async def test_a_worker_that_dies_ends_the_server(cli, http):

@@ -14,7 +14,7 @@ from mcp_proxy.conversation import Conversation, Media, Message, Text
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_settings
 from mcp_proxy.engine import runtime as runtime_module
 from mcp_proxy.engine.runtime import Runtime, session_key
-from mcp_proxy.errors import UnknownModel
+from mcp_proxy.errors import Failure, FailureKind, UnknownModel
 from mcp_proxy.server.app import Server
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.settings import Settings, load_settings
@@ -103,6 +103,27 @@ async def test_a_file_that_lost_what_was_in_it_keeps_the_accounts(tmp_path, capl
             assert runtime.accounts == before
             store.path.write_text(good.replace("ada", "eve"))
             await until(lambda: [account.id for account in runtime.accounts] == ["eve"])
+
+
+async def test_what_was_said_of_an_account_is_not_held_against_another_person(tmp_path):
+    async with DemoUpstream(ONE) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            store.replace(replace(runtime.accounts[0], label="ada@example.com"))
+            await runtime.reload()
+            model = runtime.models.get(runtime.accounts[0], "claude-sonnet-4-6")
+            failure = Failure(FailureKind.QUOTA, "spent", 429, runtime.clock() + 900)
+
+            def limited() -> float | None:
+                return runtime.ledger.limited_until("ada", model, runtime.clock())
+
+            runtime.ledger.observe_failure("ada", model, failure, runtime.clock())
+            store.replace(replace(signed_in_anew(upstream, "ada"), label="ada@example.com"))
+            await runtime.reload()
+            assert limited() is not None, "the same person, signed in anew"
+            store.replace(replace(signed_in_anew(upstream, "ada"), label="grace@example.com"))
+            await runtime.reload()
+            assert limited() is None
 
 
 @pytest.mark.usefixtures("often")

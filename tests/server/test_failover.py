@@ -169,6 +169,97 @@ async def test_an_account_that_goes_is_not_waited_for(tmp_path):
         assert rig.asked == ["ada"]
 
 
+async def test_a_limit_that_ends_early_is_not_waited_for(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.QUOTA, seconds=60))
+        waiting = asyncio.create_task(rig.messages())
+        await until(lambda: rig.asked == ["ada"])
+        model = rig.runtime.models.get(rig.runtime.accounts[0], CLAUDE)
+        limited = rig.runtime.ledger.limited_until
+        await until(lambda: limited("ada", model, rig.runtime.clock()) is not None)
+        await until(lambda: rig.runtime.quota.read_at("ada") is not None)  # asked for before it
+        await rig.runtime.quota.refresh(list(rig.runtime.accounts), max_age=0.0)
+        assert (await waiting).status == 200
+
+
+async def test_the_figures_of_accounts_that_are_limited_are_asked_for(tmp_path):
+    """Nobody would learn else that their quota is there again, and nobody would use them."""
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.QUOTA, seconds=900))
+        assert (await rig.messages()).status == 429
+        await until(lambda: rig.runtime.quota.read_at("ada") is not None)
+        rig.runtime.quota.forget("ada")
+        assert (await rig.messages()).status == 429
+        await until(lambda: rig.runtime.quota.read_at("ada") is not None)
+        assert (await rig.messages()).status == 200
+
+
+ONE_AT_A_TIME = settings_with(limits={"concurrency": 1, "max_wait": 0})
+
+
+@pytest.mark.parametrize(
+    ("kind", "people", "status"),
+    [
+        (FaultKind.QUOTA, ONE, 429),
+        (FaultKind.SUSPENDED, ONE, 503),
+        (FaultKind.SUSPENDED, TWO, 200),
+        (FaultKind.QUOTA, TWO, 200),
+    ],
+)
+async def test_those_who_queue_for_an_account_hear_what_the_first_was_told(
+    tmp_path, kind, people, status
+):
+    async with serve(tmp_path, people=people, settings=ONE_AT_A_TIME) as rig:
+        rig.upstream.play(Fault(kind, account="ada", seconds=900, times=None))
+        answers = await asyncio.gather(*(rig.messages("the same words") for _ in range(6)))
+        assert {answer.status for answer in answers} == {status}
+        assert rig.asked.count("ada") == 1
+
+
+async def test_time_in_a_queue_is_told_and_is_not_the_proxys_own(tmp_path):
+    async with serve(tmp_path, people=ONE, settings=ONE_AT_A_TIME) as rig:
+        rig.upstream.play(Fault(FaultKind.HANG, seconds=0.5))
+        first = asyncio.create_task(rig.messages("first"))
+        await until(lambda: rig.asked == ["ada"])
+        second = await rig.messages("second")
+        assert (second.status, (await first).status) == (200, 200)
+        rig.server._log.flush()
+        [row] = [
+            row
+            for row in rig.runtime.state.items("decisions").values()
+            if [step["kind"] for step in row["steps"]] == ["wait", "attempt"]
+        ]
+    assert row["steps"][0]["result"] == "ada: waited for a place"
+    assert row["steps"][0]["ms"] > 200 > row["ms"]["own"]
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_host_that_broke_is_not_asked_by_the_next_account(tmp_path):
+    people = tuple(DemoAccount(name) for name in ("ada", "grace", "hedy"))
+    async with serve(tmp_path, people=people, hosts=("first", "second")) as rig:
+        rig.upstream.play(Fault(FaultKind.SERVER_ERROR, path="/first/", times=None))
+        for number in range(3):
+            assert (await rig.messages(f"say {number}")).status == 200
+        asked = [call.path.split("/")[1] for call in rig.generations]
+    assert asked == ["first", "second"] * 3
+
+
+async def test_a_host_that_cannot_be_reached_costs_one_request_and_not_each(tmp_path, unused_port):
+    async with serve(tmp_path, people=ONE) as rig:
+        place = rig.runtime.settings.providers["antigravity"]
+        both = (f"http://127.0.0.1:{unused_port}", rig.upstream.url)
+        there = {"antigravity": replace(place, base_urls=both)}
+        rig.runtime.settings = replace(rig.runtime.settings, providers=there)
+        for number in range(3):
+            assert (await rig.messages(f"say {number}")).status == 200
+        rig.server._log.flush()
+        attempts = [
+            [step["result"] for step in row["steps"] if step["kind"] == "attempt"]
+            for row in rig.runtime.state.items("decisions").values()
+        ]
+    assert attempts == [["network", "answered"], ["answered"], ["answered"]]
+
+
 async def test_a_storm_of_refusals_counts_as_one(tmp_path):
     """Twenty requests at once meet a 429 without a hint: the account rests once, not for hours."""
     async with serve(tmp_path, people=ONE, settings=settings_with(limits={"max_wait": 0})) as rig:
