@@ -242,6 +242,51 @@ async def test_a_tool_loop_with_thinking_goes_on_over_both_dialects(tmp_path):
         assert rig.asked == ["ada"] * 4, "nothing had to be tried twice"
 
 
+LOOP = [
+    {"role": "user", "content": "the weather?"},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "text", "text": "I look."},
+            {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}},
+        ],
+    },
+    {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}],
+    },
+]
+UNKNOWN = {"type": "compaction", "content": "x"}
+UNSIGNED = {"type": "thinking", "thinking": "cut", "signature": ""}
+EMPTY_TURNS = {
+    "thinking after results": [*LOOP, [UNSIGNED], "go on"],
+    "unknown block after results": [*LOOP, [UNKNOWN], "go on"],
+    "last": ["hi", "hello", ""],
+    "last of white space": ["hi", "hello", " \n"],
+    "last of no blocks": ["hi", "hello", []],
+    "last of an unknown block": ["hi", "hello", [UNKNOWN]],
+}
+
+
+@pytest.mark.parametrize("thinking", [{"type": "adaptive"}, {"type": "disabled"}])
+@pytest.mark.parametrize("case", EMPTY_TURNS)
+async def test_a_turn_of_nothing_ends_no_conversation(tmp_path, case, thinking):
+    roles = ("user", "assistant")
+    history = [
+        turn if isinstance(turn, dict) else {"role": roles[at % 2], "content": turn}
+        for at, turn in enumerate(EMPTY_TURNS[case])
+    ]
+    body = message_body("", THINKER, thinking=thinking, tools=[ANTHROPIC_TOOL], max_tokens=4000)
+    async with serve(tmp_path, people=ONE) as rig:
+        answer = await rig.post("/v1/messages", {**body, "messages": history})
+        assert answer.status == 200, answer.body
+        [call] = rig.generations
+        told = [content["role"] for content in call.body["request"]["contents"]]
+        assert told == ["user", "model"] * (len(history) // 2) + ["user"]
+        is_thinking = "thinkingConfig" in call.body["request"]["generationConfig"]
+        assert is_thinking is (thinking["type"] == "adaptive")
+
+
 REFUSED = {
     THINKER: "messages.1.content.0: Invalid `signature` in `thinking` block",
     GEMINI: "Corrupted thought signature.",

@@ -47,6 +47,8 @@ def _assistant(
             # Anything behind a call separates it from its result (pitfall 23).
             yield _unanswered(at, ids)
         yield from _seal(part, path, family)
+    if content["parts"][-1].get("thought"):
+        yield f"messages.{at}: The final block in an assistant message cannot be `thinking`."
     answered = set(_response_ids(after)) if after.get("role") != "model" else set()
     missing = [each for each in ids if each not in answered]
     if missing:

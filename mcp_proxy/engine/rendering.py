@@ -231,18 +231,24 @@ def _end_of_string(raw: bytes, start: int) -> int:
 def _rendered(
     runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool, keep: bool
 ) -> tuple[Prepared, UpstreamCall]:
-    model = ask.model
+    model, family = ask.model, _strictness(ask)
     dropped: list[str] = []
     if strip_thinking:
         # Not settled: what was refused would be restored from where it is remembered.
         conversation = without_thinking(conversation)
+        if family is Family.CLAUDE:
+            # Which may have refused where the thinking stood, or that there was none.
+            conversation = replace(
+                conversation, reasoning=replace(conversation.reasoning, mode="off")
+            )
+            dropped = ["thinking is off for this request: that of its history was refused"]
     else:
         # Chat Completions has no seals; some of its servers want their reasoning back nevertheless.
         keeps_unsigned = ask.dialect == "openai_chat"
         conversation, dropped = settle(
             conversation, model, runtime.seals, keeps_unsigned=keeps_unsigned
         )
-    conversation, repaired = repair(conversation, _strictness(ask))
+    conversation, repaired = repair(conversation, family, ask.dialect)
     body = upstream_dialect(ask.dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
     if conversation.server_tools and not _searches(body):

@@ -21,21 +21,30 @@ from mcp_proxy.conversation import (
     ToolResult,
 )
 from mcp_proxy.model import Family
+from mcp_proxy.policy.silence import without_silence
 
 _NO_RESULT: Final = "No result: the tool call was interrupted before it finished."
 _STRAY_RESULT: Final = "Result of an earlier tool call that is no longer shown:\n"
 
 
-def repair(conversation: Conversation, family: Family) -> tuple[Conversation, list[str]]:
+def repair(
+    conversation: Conversation, family: Family, dialect: str | None = None
+) -> tuple[Conversation, list[str]]:
     """The conversation with calls and results paired, and notes of what was done.
 
-    The same object when there is nothing to do.
+    The same object when there is nothing to do. `dialect`: the upstream's, when the conversation
+    is to be rendered in it; one that goes on as it came keeps its empty turns.
     """
     notes: list[str] = []
     if not _is_paired(conversation.messages):
         pairing = _Pairing(conversation.messages)
         conversation = replace(conversation, messages=pairing.messages())
         notes += pairing.notes()
+    if dialect is not None:
+        # Before thinking is judged: a turn that is left out may have parted two tool loops.
+        spoken = without_silence(conversation.messages, dialect)
+        if spoken is not conversation.messages:
+            conversation = replace(conversation, messages=spoken)
     mode = conversation.reasoning.mode
     if (
         family is Family.CLAUDE

@@ -289,6 +289,9 @@ MEANINGS: list[tuple[str, str, dict[str, Any], str]] = [
      "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`"),
     ("answer begun without thinking", CLAUDE,
      {"contents": [*HELLO, model_says({"text": "so"})], **thinking()}, "but found `text`"),
+    ("answer of nothing but thinking", CLAUDE,
+     {"contents": [*HELLO, model_says({"thought": True, "text": "hm"}), *HELLO]},
+     "messages.1: The final block in an assistant message cannot be `thinking`."),
     # Gemini's conversation
     ("history that begins with the model", GEMINI,
      {"contents": [model_says({"text": "a"}), *HELLO]},

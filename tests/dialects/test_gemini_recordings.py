@@ -53,7 +53,7 @@ def test_recorded_request_is_taken_by_the_upstream(conversation):
     for target in TARGETS:
         model = info(target)
         settled, _ = settle(conversation, model, StoredSeals(lambda _key: None))
-        mended, _ = repair(settled, model.family)
+        mended, _ = repair(settled, model.family, "gemini")
         ask = Ask(
             account=Account("a", "antigravity"),
             token=Secret("t"),

@@ -18,6 +18,7 @@ from mcp_proxy.conversation import (
     Thinking,
     ToolCall,
     ToolResult,
+    Verbatim,
 )
 from mcp_proxy.model import Family
 from mcp_proxy.policy.repair import repair
@@ -280,3 +281,72 @@ class TestThinkingInToolLoops:
     def test_gemini_does_not_mind(self):
         conversation = talk(*self.LOOP, mode="on")
         assert repair(conversation, GEMINI)[0] is conversation
+
+
+UNKNOWN = Verbatim("anthropic", {"type": "container_upload"})
+DOT = Text(".")
+ASKED = (GO, says(SEALED, call("a")), user(result("a")))
+
+
+class TestEmptyTurns:
+    @pytest.mark.parametrize(
+        "messages",
+        [
+            pytest.param((GO, says(Text("a")), GO), id="none of them"),
+            pytest.param((GO, says(SEALED), says(call("a")), user(result("a"))), id="in a turn"),
+            pytest.param((GO, says(Text("a")), user(Verbatim("gemini", {}))), id="own block"),
+        ],
+    )
+    def test_history_that_says_something_stays(self, messages):
+        assert repair(talk(*messages), CLAUDE, "gemini")[0].messages == messages
+
+    @pytest.mark.parametrize("nothing", [(), (Text(""),), (Text(" \n"),), (UNKNOWN,)])
+    def test_last_turn_of_nothing_is_a_dot_so_that_the_answer_before_stays_one(self, nothing):
+        history = (GO, says(Text("foo")))
+        conversation = talk(*history, user(*nothing), mode="on")
+        found, _ = repair(conversation, CLAUDE, "gemini")
+        assert found == replace(conversation, messages=(*history, user(DOT)))
+
+    def test_so_is_a_last_turn_that_pairing_has_emptied(self):
+        history = (GO, says(call("a")), user(result("a")), says(Text("foo")))
+        found, _ = repair(talk(*history, user(result("a"))), CLAUDE, "gemini")
+        assert found.messages == (*history, user(DOT))
+
+    @pytest.mark.parametrize("nothing", [(), (Text(" "),), (UNKNOWN,), (SEALED,)])
+    def test_answer_of_nothing_still_ends_the_tool_loop_when_somebody_speaks(self, nothing):
+        history = (GO, says(Text("t"), call("a")), user(result("a")))
+        found, notes = repair(talk(*history, says(*nothing), GO, mode="on"), CLAUDE, "gemini")
+        assert found.messages == (*history, says(DOT), GO)
+        assert (found.reasoning.mode, notes) == ("on", [])
+
+    @pytest.mark.parametrize(
+        ("messages", "left"),
+        [
+            pytest.param((GO, says(), GO), (GO, GO), id="between questions"),
+            pytest.param((user(), says(Text("a")), GO), (says(Text("a")), GO), id="first"),
+            pytest.param((GO, says(SEALED)), (GO,), id="answer that has not begun"),
+            pytest.param((*ASKED, says(), user()), ASKED, id="nobody has spoken"),
+            pytest.param((user(UNKNOWN),), (), id="all of it"),
+        ],
+    )
+    def test_any_other_is_left_out(self, messages, left):
+        assert repair(talk(*messages), CLAUDE, "gemini")[0].messages == left
+
+    def test_loops_that_nobody_parted_are_judged_as_one(self):
+        history = (GO, says(call("a")), user(result("a")), says(Text("so")))
+        late = (says(SEALED, call("b")), user(result("b")))
+        found, _ = repair(talk(*history, user(), *late, mode="on"), CLAUDE, "gemini")
+        assert found.messages == (*history, *late)
+        assert found.reasoning.mode == "off"
+
+    def test_history_that_goes_on_as_it_came_keeps_them(self):
+        conversation = talk(GO, says(Text("foo")), user())
+        assert repair(conversation, CLAUDE)[0] is conversation
+
+
+@given(messages=MESSAGES)
+def test_no_turn_of_nothing_is_left_and_what_is_there_stays_paired(messages):
+    found, _ = repair(talk(*messages, user(Text("go"))), CLAUDE, "gemini")
+    assert_paired(found.messages)
+    assert found.messages[-1].role == "user"
+    assert repair(found, CLAUDE, "gemini")[0] == found

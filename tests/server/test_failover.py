@@ -462,6 +462,15 @@ async def test_a_refused_signature_costs_the_thinking_and_not_the_conversation(t
         assert len(rig.generations) == 2
 
 
+async def test_a_place_of_thinking_that_is_refused_costs_the_thinking_of_the_answer(tmp_path):
+    text = "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`"
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.BAD_REQUEST, text=text))
+        assert (await rig.messages(thinking={"type": "adaptive"})).status == 200
+        asked = ["thinkingConfig" in str(call.body) for call in rig.generations]
+        assert asked == [True, False]
+
+
 # ---------------------------------------------------------------------------------- crowds
 
 
