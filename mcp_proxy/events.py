@@ -18,6 +18,7 @@ from mcp_proxy.conversation import (
     JsonObject,
     Media,
     Part,
+    Reasoning,
     Seal,
     Text,
     Thinking,
@@ -124,6 +125,13 @@ class Failed(NamedTuple):
     """The stream broke. Nothing follows."""
 
     failure: Failure
+
+
+def is_shown(opened: PartOpened, dialect: str, reasoning: Reasoning) -> bool:
+    """Whether a client of that dialect, with that wish for thinking, sees anything of a part."""
+    if opened.kind is PartKind.THINKING:
+        return reasoning.mode != "off"
+    return not isinstance(opened.whole, Verbatim) or opened.whole.dialect == dialect
 
 
 Event = (

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from mcp_proxy.dialects import StreamParser
+from mcp_proxy.dialects.broken import empty
 from mcp_proxy.engine.transport import UpstreamAnswer
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
@@ -15,6 +16,7 @@ from mcp_proxy.events import (
     Event,
     Finished,
     PartOpened,
+    Stop,
     UpstreamBroke,
     UpstreamSaidError,
     UsageSeen,
@@ -40,18 +42,21 @@ class Answering:
         *,
         stall: float,
         clock: Callable[[], float],
+        shows: Callable[[PartOpened], bool] | None = None,
         keeps_bytes: bool = False,
     ) -> None:
         """`stall`: seconds without an event after which the upstream counts as hung.
 
-        `keeps_bytes`: the bytes themselves are wanted, see `take_bytes`; the events then only tell
-        what is in them.
+        `shows`: whether the client sees anything of a part, else it is no content; None: it sees
+        all. `keeps_bytes`: the bytes themselves are wanted, see `take_bytes`; the events then only
+        tell what is in them.
         """
         self._answer = answer
         self._place = place
         self._parser = parser
         self._collector = collector
         self._clock = clock
+        self._shows = shows
         self._reader = SseReader()
         # Asked for SSE, some upstreams answer with one JSON document or a list of records.
         is_document = "json" in answer.headers.get("Content-Type", "")
@@ -75,7 +80,10 @@ class Answering:
         while not self._begun:
             events = await self._read()
             self.first += events
-            self._begun = self.finished or _has_content(events)
+            self._begun = self._has_content(events)
+            if self.finished and not self._begun:
+                _refuse_silence(events[-1])
+                self._begun = True
 
     async def more(self) -> list[Event]:
         """Events of the next chunk, perhaps none; only while not `finished`."""
@@ -138,7 +146,7 @@ class Answering:
         except UpstreamBroke as broke:
             # What came before the fault belongs to the client, and content among it means that
             # the answer has begun, also when both arrived in one chunk.
-            if not events or not (self._begun or _has_content(events)):
+            if not events or not (self._begun or self._has_content(events)):
                 raise
             self._broken = broke
         if events:
@@ -196,6 +204,10 @@ class Answering:
             except UpstreamSaidError as said:
                 raise UpstreamBroke(self._failure_in(said.record)) from said
 
+    def _has_content(self, events: list[Event]) -> bool:
+        shows = self._shows
+        return any(type(each) is PartOpened and (shows is None or shows(each)) for each in events)
+
     def _finish(self, events: list[Event]) -> None:
         self.finished = True
         for event in events:
@@ -222,8 +234,10 @@ def _decoded_together(records: list[bytes]) -> list[Any] | None:
     return values if len(values) == len(records) else None
 
 
-def _has_content(events: list[Event]) -> bool:
-    return any(type(event) is PartOpened for event in events)
+def _refuse_silence(end: Event) -> None:
+    """Raises UpstreamBroke for an end of an answer without content that nothing accounts for."""
+    if type(end) is Finished and end.stop is Stop.END:
+        raise empty()
 
 
 def _broken_json(cause: orjson.JSONDecodeError) -> Failure:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 
 from mcp_proxy.account import Account, Candidate, Secret
@@ -27,7 +28,7 @@ from mcp_proxy.engine.rendering import (
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
-from mcp_proxy.events import Folder, Reply, UpstreamBroke
+from mcp_proxy.events import Folder, Reply, UpstreamBroke, is_shown
 from mcp_proxy.policy.attempts import AttemptPlan
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
@@ -73,6 +74,9 @@ class Exchange:
         self._incoming: Incoming | None = incoming
         self._model = conversation.model
         self._wants_stream = conversation.wants_stream
+        self._is_shown = partial(
+            is_shown, dialect=conversation.dialect, reasoning=conversation.reasoning
+        )
         self._has_media = conversation.has_media()
         # Pictures stay: some are fetched, and that only once.
         self._again = None if self._has_media else again
@@ -269,6 +273,7 @@ class Exchange:
             SealCollector(prepared.model),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
+            shows=None if forwarded else self._is_shown,
             keeps_bytes=forwarded,
         )
         await self._answering.begin()

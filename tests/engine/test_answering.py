@@ -1,12 +1,14 @@
 """One upstream answer: what a client is promised does not depend on how the bytes arrive."""
 
+from functools import partial
+
 import pytest
 
-from mcp_proxy.conversation import Conversation, Message, Text
+from mcp_proxy.conversation import Conversation, Message, Reasoning, Text
 from mcp_proxy.dialects import upstream_dialect
 from mcp_proxy.engine.answering import Answering
 from mcp_proxy.errors import FailureKind
-from mcp_proxy.events import TextDelta, UpstreamBroke
+from mcp_proxy.events import Finished, Stop, TextDelta, UpstreamBroke, is_shown
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import provider
@@ -14,6 +16,7 @@ from mcp_proxy.providers import provider
 MODEL = info("gemini-3-flash")
 ASKED = Conversation("anthropic", MODEL.id, (Message("user", (Text("hi"),)),))
 WORD = b'data: {"response":{"candidates":[{"content":{"parts":[{"text":"word"}]}}]}}\n\n'
+SHOWN, HIDDEN = Reasoning("on"), Reasoning("off")
 ERROR = b'data: {"error":{"code":500,"message":"boom","status":"INTERNAL"}}\n\n'
 COMMENT = b": still here\n\n"
 
@@ -37,7 +40,7 @@ class Wire:
         self.ended = "aborted"
 
 
-def answering(wire, *, stall=60.0):
+def answering(wire, *, stall=60.0, reasoning=SHOWN):
     return Answering(
         wire,
         provider("antigravity"),
@@ -45,6 +48,7 @@ def answering(wire, *, stall=60.0):
         SealCollector(MODEL),
         stall=stall,
         clock=lambda: 0.0,
+        shows=partial(is_shown, dialect="anthropic", reasoning=reasoning),
     )
 
 
@@ -65,6 +69,52 @@ async def test_a_fault_before_any_content_leaves_room_for_another_attempt():
     with pytest.raises(UpstreamBroke) as broke:
         await answering(Wire(ERROR + WORD)).begin()
     assert broke.value.failure.detail == "boom"
+
+
+THOUGHT = WORD.replace(b'{"text"', b'{"thought":true,"text"')
+UNKNOWN = WORD.replace(b'"text":"word"', b'"executableCode":{"code":"1"}')
+
+
+def end(reason):
+    return b'data: {"response":{"candidates":[{"finishReason":"%b"}]}}\n\n' % reason
+
+
+@pytest.mark.parametrize("unseen", [THOUGHT, UNKNOWN])
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_the_client_does_not_see_is_no_answer(unseen, together):
+    wire = Wire(unseen + end(b"STOP")) if together else Wire(unseen, end(b"STOP"))
+    with pytest.raises(UpstreamBroke) as broke:
+        await answering(wire, reasoning=HIDDEN).begin()
+    assert broke.value.failure.kind is FailureKind.EMPTY
+
+
+@pytest.mark.parametrize("unseen", [THOUGHT, UNKNOWN])
+async def test_a_fault_after_what_the_client_does_not_see_leaves_room_for_another_attempt(unseen):
+    with pytest.raises(UpstreamBroke) as broke:
+        await answering(Wire(unseen + ERROR), reasoning=HIDDEN).begin()
+    assert broke.value.failure.detail == "boom"
+
+
+async def test_thoughts_that_the_client_sees_are_an_answer():
+    answer = answering(Wire(THOUGHT, end(b"STOP")))
+    await answer.begin()
+    assert not answer.finished
+
+
+async def test_hidden_thoughts_are_kept_for_when_there_is_more():
+    answer = answering(Wire(THOUGHT, WORD, end(b"STOP")), reasoning=HIDDEN)
+    await answer.begin()
+    assert [event.text for event in answer.first if hasattr(event, "text")] == ["word", "word"]
+    assert not answer.finished
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop"), [(b"MAX_TOKENS", Stop.LENGTH), (b"SAFETY", Stop.REFUSAL)]
+)
+async def test_an_end_that_says_why_there_is_nothing_to_see_is_one(reason, stop):
+    answer = answering(Wire(THOUGHT, end(reason)), reasoning=HIDDEN)
+    await answer.begin()
+    assert answer.first[-1] == Finished(stop)
 
 
 async def test_comments_keep_a_connection_open_but_are_no_sign_of_an_answer():

@@ -12,14 +12,20 @@ from mcp_proxy.engine.exchange import _disowns_project
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.strict_json import encode
 
-RECORD = {
-    "response": {
-        "candidates": [
-            {"content": {"role": "model", "parts": [{"text": "hello"}]}, "finishReason": "STOP"}
-        ],
-        "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 2, "totalTokenCount": 9},
+
+def record(part: dict[str, object]) -> dict[str, object]:
+    """A whole answer of one part."""
+    content = {"role": "model", "parts": [part]}
+    usage = {"promptTokenCount": 7, "candidatesTokenCount": 2, "totalTokenCount": 9}
+    return {
+        "response": {
+            "candidates": [{"content": content, "finishReason": "STOP"}],
+            "usageMetadata": usage,
+        }
     }
-}
+
+
+RECORD = record({"text": "hello"})
 
 
 def by_host(rig: Rig) -> list[str]:
@@ -70,7 +76,7 @@ async def answer_to(tmp_path, kind: str, body: bytes, *, stream: bool) -> Answer
             [account] = demo_accounts(sign_in)
             there = replace(account, base_url=f"http://127.0.0.1:{port}", project="p")
             async with serve(tmp_path, upstream=sign_in, accounts=[there]) as rig:
-                return await rig.messages(stream=stream)
+                return await rig.messages(stream=stream, thinking={"type": "disabled"})
     finally:
         await runner.cleanup()
 
@@ -98,6 +104,8 @@ BAD = {
     "a page": ("text/html", b"<html>Sign in to the hotel's network</html>"),
     "bytes": (SSE, b"\x00\xff" * 100),
     "an error object": (SSE, sse({"error": {"code": 500, "message": "No.", "status": "INTERNAL"}})),
+    "nothing but hidden thoughts": (SSE, sse(record({"text": "hm", "thought": True}))),
+    "nothing but a part for others": (SSE, sse(record({"executableCode": {"code": "1"}}))),
     "an error that is a text": (SSE, sse({"error": "No."})),
 }
 
