@@ -173,7 +173,7 @@ def resolve(name: str, directory: Directory, routing: Routing) -> tuple[Stage, .
     A known name that nobody serves gives stages without candidates. UnknownModel names the three
     nearest spellings.
     """
-    wanted = _without_window(name.strip())
+    wanted = without_window(name.strip())
     found = _Lookup(directory, routing).find(wanted, _ALIAS_HOPS) if wanted else None
     if found is None:
         raise UnknownModel(name, nearest=nearest(wanted, directory, routing))
@@ -392,7 +392,7 @@ def _stage(model: str, offering: Sequence[tuple[Account, str]]) -> Stage:
     )
 
 
-def _without_window(name: str) -> str:
+def without_window(name: str) -> str:
     """Claude Code marks its long context window by a suffix that no upstream knows.
 
     And what it found in its model list carries a prefix, since it takes no other ids from there.

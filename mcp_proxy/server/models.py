@@ -11,6 +11,7 @@ from mcp_proxy.engine.report import quota_of, served_models
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import UnknownModel
 from mcp_proxy.model import ModelInfo
+from mcp_proxy.policy.routes import without_window
 from mcp_proxy.server import gemini
 from mcp_proxy.server.answers import Call, json_answer
 
@@ -63,7 +64,8 @@ async def one(runtime: Runtime, call: Call) -> web.Response:
     """One model by its id. UnknownModel when it cannot be asked for."""
     await runtime.learn_models(FRESH_WITHIN)
     name = unquote(call.path.partition("/models/")[2])
-    row = next((row for row in _listed(runtime) if row[0] == name), None)
+    wanted = without_window(name)
+    row = next((row for row in _listed(runtime) if row[0] == wanted), None)
     if row is None:
         raise UnknownModel(name, nearest=runtime.names.nearest(name))
     if call.dialect == "gemini":

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import datetime
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -61,6 +62,9 @@ async def test_an_alias_is_listed_and_an_unknown_model_is_a_404(tmp_path):
         assert "quick" in ids
         assert "gpt-*" not in ids
         assert (await rig.call("GET", "/v1/models/quick")).json["id"] == "quick"
+        for name, found in (("quick[1m]", "quick"), (f"{CLAUDE}[1M]", CLAUDE)):
+            one = await rig.call("GET", f"/v1/models/{quote(name)}", None, ANTHROPIC)
+            assert one.json["id"] == found
         missing = await rig.call("GET", "/v1/models/no%2Fsuch", None, ANTHROPIC)
         assert missing.status == 404
         assert missing.json["error"]["type"] == "not_found_error"
