@@ -18,6 +18,9 @@ NAME_64: Final = re.compile(rf"[a-zA-Z0-9_-]{{1,{LONGEST_ID}}}")
 
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
+_DIGITS: Final = 12
+"""Hex digits by which ids that differ only in what is illegal are told apart."""
+
 
 class SentNames:
     """The client's names <-> the upstream's, one to one.
@@ -58,13 +61,13 @@ class SentNames:
         return self._original.get(sent, sent)
 
     def _made_legal(self, name: str) -> str:
-        legal = _ILLEGAL.sub("_", name)
-        if not self._legal.fullmatch(legal[:1]):
-            legal = f"_{legal}"
-        chosen, number = legal[: self._longest], 2
+        made = legal(name)
+        if not self._legal.fullmatch(made[:1]):
+            made = f"_{made}"
+        chosen, number = made[: self._longest], 2
         while chosen in self._original:
             suffix = f"_{number}"
-            chosen, number = legal[: self._longest - len(suffix)] + suffix, number + 1
+            chosen, number = made[: self._longest - len(suffix)] + suffix, number + 1
         return chosen
 
 
@@ -89,11 +92,24 @@ def within(longest: int, text: str) -> str:
     """An id or key as it is, or a digest of it where it is too long; the same one every time."""
     if len(text) <= longest:
         return text
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:longest]
+    return _digest(text)[:longest]
+
+
+def legal(name: str) -> str:
+    """Letters, digits, "_" and "-" only."""
+    return _ILLEGAL.sub("_", name)
 
 
 def legal_id(call_id: str) -> str:
-    """Letters, digits, "_" and "-" only; calls and results are mapped alike."""
+    """The same of an id; calls and results are mapped alike, and different ids stay different."""
     if call_id.isascii() and call_id.isidentifier():
         return call_id  # what nearly all are; ten times as fast as looking for the others
-    return _ILLEGAL.sub("_", call_id)
+    found = legal(call_id)
+    if found == call_id:
+        return call_id
+    mark = "_" + _digest(call_id)[:_DIGITS]
+    return found[: LONGEST_ID - len(mark)] + mark
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -1,5 +1,6 @@
 """Conversation -> request: what the upstream gets to see, family by family."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -196,12 +197,26 @@ class TestCallsAndResults:
         assert found[1]["parts"][1]["functionCall"]["id"] == "a"
         assert found[2]["parts"][0]["functionResponse"]["id"] == "a"
 
-    def test_ids_are_made_legal_alike(self):
-        found = contents(
-            user("go"), assistant(ToolCall("f:1/x", "f", "{}")), user(ToolResult("f:1/x"))
-        )
-        assert found[1]["parts"][0]["functionCall"]["id"] == "f_1_x"
-        assert found[2]["parts"][0]["functionResponse"]["id"] == "f_1_x"
+    @pytest.mark.parametrize(
+        "ids",
+        [
+            ("a.b", "a:b", "a_b"),
+            ("\u51fd\u6570", "\u51fd\u51fd"),
+            ("x" * 99 + "/1", "x" * 99 + "/2"),
+        ],
+    )
+    def test_ids_are_made_legal_alike_and_stay_apart(self, ids):
+        calls = [ToolCall(each, "f", "{}") for each in ids]
+        found = contents(user("go"), assistant(*calls), user(*map(ToolResult, ids)))
+        sent = [part["functionCall"]["id"] for part in found[1]["parts"]]
+        assert sent == [part["functionResponse"]["id"] for part in found[2]["parts"]]
+        assert len(set(sent)) == len(ids)
+        assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", each) for each in sent)
+
+    @pytest.mark.parametrize("kept", ["toolu_vrtx_01", "call-1", "9b1d-4", "y" * 99])
+    def test_legal_ids_stay(self, kept):
+        found = contents(user("go"), assistant(ToolCall(kept, "f", "{}")), user(ToolResult(kept)))
+        assert found[1]["parts"][0]["functionCall"]["id"] == kept
 
     def result(self, *parts: Text | Media, model: str = CLAUDE, **fields: Any) -> dict[str, Any]:
         history = (

@@ -7,7 +7,7 @@ pieces or whole, as text or as an object (providers.md 3). The order is `upstrea
 from typing import Any
 
 from mcp_proxy.conversation import JsonObject, Seal
-from mcp_proxy.dialects.call_names import LONGEST_ID, CallIds, SentNames, legal_id, within
+from mcp_proxy.dialects.call_names import LONGEST_ID, CallIds, SentNames, legal, within
 from mcp_proxy.dialects.openai_chat.seals import call_signature
 from mcp_proxy.dialects.openai_chat.upstream_parts import Call, Parts
 from mcp_proxy.events import Event
@@ -77,7 +77,7 @@ class Calls:
         self._parts.arguments(call, piece, out)
         if call.sent_name and not call.is_begun:
             call.name = self._names.original(call.sent_name)
-            call.id = self._ids.unique(within(LONGEST_ID, legal_id(call.sent_id)))
+            call.id = self._ids.unique(within(LONGEST_ID, legal(call.sent_id)))
             self._parts.begin(call, out)
 
 

@@ -8,7 +8,7 @@ same, `providers.features` leaves out the next time.
 from typing import Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Tool
-from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal_id, within
+from mcp_proxy.dialects.call_names import LONGEST_ID, SentNames, legal, within
 from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level
 from mcp_proxy.dialects.offered_tools import callable_by_name
 from mcp_proxy.dialects.openai_chat.names import NAME
@@ -81,7 +81,7 @@ def _format(output: OutputFormat) -> JsonObject:
     if output.schema is None:
         return {"type": "json_object"}
     schema, is_strict = answer_schema(output.schema)
-    name = within(LONGEST_ID, legal_id(output.name or "answer"))
+    name = within(LONGEST_ID, legal(output.name or "answer"))
     described = {"name": name, "schema": schema, "strict": is_strict}
     return {"type": "json_schema", "json_schema": described}
 

@@ -8,7 +8,7 @@ with it, encrypted, the reasoning that the model needs to go on.
 from typing import Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Reasoning, Text
-from mcp_proxy.dialects.call_names import LONGEST_ID, legal_id, within
+from mcp_proxy.dialects.call_names import LONGEST_ID, legal, within
 from mcp_proxy.dialects.effort import SMALL_ANSWER, answer_limit, asked_level, nearest
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.upstream_items import Items
@@ -140,7 +140,7 @@ def _add_format(
 
 def _format(schema: JsonObject, name: str | None) -> JsonObject:
     sent, is_strict = answer_schema(schema)
-    name = within(LONGEST_ID, legal_id(name or "answer"))
+    name = within(LONGEST_ID, legal(name or "answer"))
     return {"type": "json_schema", "name": name, "schema": sent, "strict": is_strict}
 
 
