@@ -275,7 +275,8 @@ def explained(failure: Failure, prepared: Prepared) -> Failure:
     """A refused request in terms of what the client sent: the tool's name, not its number."""
     if prepared.forwarded:
         return failure
-    return replace(failure, detail=explain_bad_request(failure.detail, prepared.conversation))
+    detail = explain_bad_request(failure.detail, prepared.conversation, prepared.model)
+    return replace(failure, detail=detail)
 
 
 def without_thinking(conversation: Conversation) -> Conversation:

@@ -39,6 +39,7 @@ FAMILIES = (CLAUDE, PLAIN_CLAUDE, GEMINI, "gemini-2.5-flash", "gpt-oss-120b-medi
 PNG = "iVBORw0KGgo="
 NULLABLE = {"type": "object", "properties": {"a": {"type": ["integer", "null"]}}}
 OBJECT = {"type": "object", "properties": {"x": {"type": "string"}}}
+LAST = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
 
 
 def render(conversation: Conversation, model: str = CLAUDE) -> dict[str, Any]:
@@ -685,4 +686,43 @@ class TestExplainedRefusals:
         ],
     )
     def test_name_the_tool(self, detail, begins):
-        assert explain_bad_request(detail, self.CONVERSATION).startswith(begins)
+        assert explain_bad_request(detail, self.CONVERSATION, info(CLAUDE)).startswith(begins)
+
+    @pytest.mark.parametrize(
+        ("schema", "path", "spelled"),
+        [
+            pytest.param(
+                {"properties": {"l": {"type": "array", "items": LAST}}},
+                "properties[0].value.items.properties[1].value",
+                "properties.l.items.properties.b",
+                id="items",
+            ),
+            pytest.param(
+                {"properties": {"a": {"$ref": "#/$defs/X"}}, "$defs": {"X": LAST}},
+                "properties[0].value.properties[1].value.type",
+                "properties.a.properties.b.type",
+                id="reference",
+            ),
+            pytest.param(
+                {"allOf": [LAST], "properties": {"z": {"type": "string"}}},
+                "properties[2].value",
+                "properties.b",
+                id="allOf",
+            ),
+            pytest.param(
+                {"anyOf": [LAST, {"type": "null"}]},
+                "properties[1].value",
+                "properties.b",
+                id="union",
+            ),
+            pytest.param(LAST["properties"], "properties[1].value", "properties.b", id="bare map"),
+            pytest.param({}, "properties[0].value", "properties.reason", id="placeholder"),
+            pytest.param(LAST, "properties[7].value", "properties[7].value", id="none of them"),
+        ],
+    )
+    def test_spell_the_path_as_it_was_sent(self, schema, path, spelled):
+        detail = (
+            f"Unknown name \"x\" at 'request.tools[0].function_declarations[0].parameters.{path}'"
+        )
+        found = explain_bad_request(detail, talk(tools=(tool("f", schema),)), info(CLAUDE))
+        assert found == f'tool "f", at parameters.{spelled}: {detail}'

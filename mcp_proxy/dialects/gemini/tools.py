@@ -6,7 +6,7 @@ finished declarations are kept, as JSON text.
 
 import re
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import orjson
 
@@ -65,6 +65,15 @@ class Toolbox:
             _recent.keep(key, (made, self._tools))
         return made
 
+    def names(self) -> list[str]:
+        """The client's names of the tools, in the order of their declarations."""
+        return list(self._tools)
+
+    def parameters(self, name: str) -> JsonObject:
+        """The schema that is sent for the client's tool of this name."""
+        declared = orjson.loads(orjson.dumps(self._declaration(self._tools[name]).json))
+        return cast(JsonObject, declared.get("parameters", {}))
+
     def placeholders(self, name: str) -> tuple[Path, ...]:
         """What was added to the schema of the client's tool of this name."""
         tool = self._tools.get(name)
@@ -119,33 +128,38 @@ _TOOL_PATH: Final = re.compile(
 )
 
 
-def explain_bad_request(detail: str, conversation: Conversation) -> str:
+def explain_bad_request(detail: str, conversation: Conversation, model: ModelInfo) -> str:
     """An upstream's refusal with the name of the tool whose number it gives."""
     found = _TOOL_PATH.search(detail)
     if found is None:
         return detail
-    names = list(dict.fromkeys(tool.name for tool in conversation.tools))
-    number = int(found[1])
+    toolbox = Toolbox(conversation.tools, model)
+    names, number = toolbox.names(), int(found[1])
     if number >= len(names):
         return detail
-    schema = next(tool.schema for tool in conversation.tools if tool.name == names[number])
-    where = _spelled(found[2].rstrip("."), schema) or "its declaration"
-    return f'tool "{names[number]}", at {where}: {detail}'
+    name = names[number]
+    where = _spelled(found[2].rstrip("."), toolbox.parameters(name)) or "its declaration"
+    return f'tool "{name}", at {where}: {detail}'
 
 
-_MAP_ENTRY: Final = re.compile(r"\bproperties\[(\d+)\]\.value")
+_STEP: Final = re.compile(r"\bproperties\[(\d+)\]\.value|\bitems\b")
 
 
 def _spelled(path: str, schema: JsonObject) -> str:
-    """The path with properties by name: the upstream counts them, for it sees a map as a list."""
+    """The path with properties by name: the upstream counts them, for it sees a map as a list.
+
+    `schema` is the one that was sent, which may have other properties than the client's, elsewhere.
+    """
     spelled, at = "", 0
-    level: Any = schema
-    for entry in _MAP_ENTRY.finditer(path):
-        properties = level.get("properties") if isinstance(level, dict) else None
-        names = list(properties) if isinstance(properties, dict) else []
-        if int(entry[1]) >= len(names):
+    for step in _STEP.finditer(path):
+        if step[1] is None:
+            schema = schema.get("items", {})
+            continue
+        properties = schema.get("properties", {})
+        names = list(properties)
+        if int(step[1]) >= len(names):
             break
-        name = names[int(entry[1])]
-        spelled += f"{path[at : entry.start()]}properties.{name}"
-        level, at = properties[name] if isinstance(properties, dict) else None, entry.end()
+        name = names[int(step[1])]
+        spelled += f"{path[at : step.start()]}properties.{name}"
+        schema, at = properties[name], step.end()
     return spelled + path[at:]
