@@ -155,8 +155,8 @@ def reply(*given: dict[str, Any], model: str = CLAUDE, **fields: Any) -> Reply:
 
 
 def remembered(answer: tuple[Part, ...], model: str) -> StoredSeals:
-    """What is known after a model gave this answer."""
-    collector = SealCollector(info(model))
+    """What is known after a model gave this answer to "go"."""
+    collector = SealCollector(info(model), "go")
     collector.add(unfold(Reply(answer, Stop.END)))
     return StoredSeals(dict(collector.found()).get)
 

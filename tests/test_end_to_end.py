@@ -2,12 +2,13 @@
 
 import base64
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from served import CLAUDE, GEMINI, ONE, THINKER, Json, Rig, chat_body, message_body, serve
 
-from mcp_proxy.demo import Fault, FaultKind, RecordedCall
+from mcp_proxy.demo import Fault, FaultKind, RecordedCall, records
 from mcp_proxy.demo.signatures import is_genuine
 
 WEATHER: Json = {
@@ -285,6 +286,40 @@ async def test_a_turn_of_nothing_ends_no_conversation(tmp_path, case, thinking):
         assert told == ["user", "model"] * (len(history) // 2) + ["user"]
         is_thinking = "thinkingConfig" in call.body["request"]["generationConfig"]
         assert is_thinking is (thinking["type"] == "adaptive")
+
+
+async def test_thinking_stays_in_its_conversation_where_ids_are_used_again(tmp_path, monkeypatch):
+    """Both conversations have the same call of the same id, and a client that drops thinking."""
+    again = SimpleNamespace(token_hex=lambda n: "0" * 2 * n, token_bytes=bytes)
+    monkeypatch.setattr(records, "secrets", again)
+    how = {"max_tokens": 4000, "thinking": THINKING, "tools": [ANTHROPIC_TOOL]}
+    histories = []
+    async with serve(tmp_path, people=ONE) as rig:
+        for question in ("Alice asks for the weather?", "Bob asks for the weather?"):
+            first = await rig.messages(question, THINKER, **how)
+            said = [block for block in first.json["content"] if block["type"] != "thinking"]
+            history = [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": said},
+                {"role": "user", "content": [tool_result(said[-1]["id"])]},
+            ]
+            histories.append(history)
+        assert histories[0][1] == histories[1][1]
+        for history, owner in zip(histories, ("Alice", "Bob"), strict=True):
+            last = await rig.post("/v1/messages", {"model": THINKER, "messages": history, **how})
+            assert last.status == 200, last.body
+            [thought] = thoughts(rig.generations[-1])
+            assert owner in thought
+
+
+def thoughts(call: RecordedCall) -> list[str]:
+    """The text of all thinking in a request's history."""
+    return [
+        part["text"]
+        for content in call.body["request"]["contents"]
+        for part in content["parts"]
+        if part.get("thought")
+    ]
 
 
 REFUSED = {

@@ -73,6 +73,7 @@ class Exchange:
         self._runtime = runtime
         self._incoming: Incoming | None = incoming
         self._model = conversation.model
+        self._identity = conversation.identity()
         self._wants_stream = conversation.wants_stream
         self._is_shown = partial(
             is_shown, dialect=conversation.dialect, reasoning=conversation.reasoning
@@ -270,7 +271,7 @@ class Exchange:
             answer,
             place,
             prepared.parser(),
-            SealCollector(prepared.model),
+            SealCollector(prepared.model, self._identity),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
             shows=None if forwarded else self._is_shown,
@@ -411,7 +412,7 @@ class Exchange:
         """Whether there were any."""
         rows = answering.found_seals()
         for key, value in rows:
-            self._runtime.state.put("seals", key, value)
+            self._runtime.state.put("seals", key, self._runtime.seals.joined(key, value))
         return bool(rows)
 
 

@@ -3,7 +3,8 @@
 A signature is worth something only to the model family that made it, and a wrong one makes the
 upstream refuse the whole conversation. So every signature and every tool call is remembered when
 it is issued, and what nobody here has issued is not sent (protocols/cloudcode.md 4.2-4.5). Clients
-that cannot carry signatures get theirs back by the id of the tool call.
+that cannot carry signatures get theirs back by the tool call: by its conversation, its id, and what
+it calls, for some upstreams use an id again, and thinking must never reach another conversation.
 
 Knows nothing of storage: rows go out through `SealCollector.found` and come in through a `get`.
 """
@@ -12,7 +13,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from operator import is_
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
 
 from mcp_proxy.conversation import (
     Conversation,
@@ -24,17 +27,27 @@ from mcp_proxy.conversation import (
     ToolCall,
     ToolResult,
 )
-from mcp_proxy.events import Event, PartClosed, PartKind, PartOpened, TextDelta, ThinkingDelta
+from mcp_proxy.events import (
+    ArgumentsDelta,
+    Event,
+    PartClosed,
+    PartKind,
+    PartOpened,
+    TextDelta,
+    ThinkingDelta,
+)
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.values import value
 
 JsonObject = dict[str, Any]
 
+_MOST_ALIKE: Final = 32
+"""Calls of one id that are remembered, where an upstream uses its ids again."""
+
 
 class CallSeal(NamedTuple):
     """What came with a tool call and has to go back with it."""
 
-    origin: str
     signature: str
     thinking_text: str | None
     """Claude signs its thinking, not its calls: the text that the signature belongs to."""
@@ -47,7 +60,9 @@ class SealLookup(Protocol):
         """The family that made the signature."""
         ...
 
-    def of_call(self, call_id: str) -> CallSeal | None: ...
+    def of_call(self, origin: str, identity: str, call: ToolCall) -> CallSeal | None:
+        """What a family's model gave with that very call, in the conversation of that identity."""
+        ...
 
 
 def settle(
@@ -63,7 +78,7 @@ def settle(
     what stays is the model's by definition. `keeps_unsigned`: thinking without a seal may stay,
     too, where the upstream's dialect has none.
     """
-    work = _Settling(model, lookup, keeps_unsigned=keeps_unsigned)
+    work = _Settling(model, lookup, conversation.identity(), keeps_unsigned=keeps_unsigned)
     messages = conversation.messages
     # Where thinking is signed, that of the open loop has to be there.
     restores_from = len(messages) if model.family is Family.GEMINI else _open_loop(messages)
@@ -118,11 +133,14 @@ def _open_loop(messages: Sequence[Message]) -> int:
 class _Settling:
     """One pass over a conversation; counts what it leaves out."""
 
-    def __init__(self, model: ModelInfo, lookup: SealLookup, *, keeps_unsigned: bool) -> None:
+    def __init__(
+        self, model: ModelInfo, lookup: SealLookup, identity: str, *, keeps_unsigned: bool
+    ) -> None:
         self._origin = model.origin
         # Gemini signs its calls and texts, everybody else the thinking.
         self._signs_calls = model.family is Family.GEMINI
         self._lookup = lookup
+        self._identity = identity
         self._keeps_unsigned = keeps_unsigned
         self._thinking_dropped = 0
         self._seals_dropped = 0
@@ -140,7 +158,7 @@ class _Settling:
         """An assistant's message; the same object when it may stay as it is."""
         parts = list(message.parts)
         if not self.is_plain(message.parts):
-            parts = [fits for part in parts if (fits := self._part(part)) is not None]
+            parts = self._fitting(message.parts)
         if restores:
             self._restore_thinking(parts)
         if len(parts) == len(message.parts) and all(map(is_, parts, message.parts)):
@@ -157,28 +175,37 @@ class _Settling:
                 return False
         return True
 
+    def _fitting(self, parts: tuple[Part, ...]) -> list[Part]:
+        fitting: list[Part] = []
+        before: Part | None = None
+        for part in parts:
+            before = self._call(part, before) if type(part) is ToolCall else self._part(part)
+            if before is not None:
+                fitting.append(before)
+        return fitting
+
     def _part(self, part: Part) -> Part | None:
         if isinstance(part, Thinking):
             if self._is_own(part.seal) or (part.seal is None and self._keeps_unsigned):
                 return part
             self._thinking_dropped += 1
             return None
-        if isinstance(part, ToolCall):
-            return self._call(part)
         if isinstance(part, Text) and part.seal is not None and not self._is_own(part.seal):
             self._seals_dropped += 1
             return Text(part.text)
         return part
 
-    def _call(self, call: ToolCall) -> ToolCall:
+    def _call(self, call: ToolCall, before: Part | None) -> ToolCall:
         # Where thinking is signed, a signature on a call is of another family.
         if self._signs_calls:
             if self._is_own(call.seal):
                 return call
-            known = self._lookup.of_call(call.id)
-            if known and known.origin == self._origin and known.thinking_text is None:
+            if isinstance(before, Thinking) and before.seal is not None:
+                return replace(call, seal=before.seal)  # the client has carried it there
+            known = self._lookup.of_call(self._origin, self._identity, call)
+            if known and known.thinking_text is None:
                 self._restored += 1
-                return replace(call, seal=Seal(known.origin, known.signature))
+                return replace(call, seal=Seal(self._origin, known.signature))
         if call.seal is None:
             return call
         self._seals_dropped += 1
@@ -199,17 +226,19 @@ class _Settling:
                 return
 
     def _thinking_of(self, call: ToolCall) -> list[Thinking]:
-        known = self._lookup.of_call(call.id)
-        if known is None or known.origin != self._origin or known.thinking_text is None:
+        known = self._lookup.of_call(self._origin, self._identity, call)
+        if known is None or known.thinking_text is None:
             return []
         self._restored += 1
-        return [Thinking(known.thinking_text, Seal(known.origin, known.signature))]
+        return [Thinking(known.thinking_text, Seal(self._origin, known.signature))]
 
 
 class SealCollector:
     """Watches the events of one answer for what has to be remembered."""
 
-    def __init__(self, model: ModelInfo) -> None:
+    def __init__(self, model: ModelInfo, identity: str) -> None:
+        """`identity`: the conversation's, which tells its calls from those of others."""
+        self._identity = identity
         # Gemini's thoughts are summaries that never go back.
         self._keeps_thinking = model.family is not Family.GEMINI
         self._found: list[tuple[str, JsonObject]] = []
@@ -224,6 +253,8 @@ class SealCollector:
             if isinstance(event, ThinkingDelta):
                 if self._keeps_thinking:
                     self._pieces.append(event.text)
+            elif isinstance(event, ArgumentsDelta):
+                self._pieces.append(event.json)
             elif isinstance(event, PartOpened):
                 self._opened = event
                 self._pieces.clear()
@@ -246,19 +277,27 @@ class SealCollector:
         if opened.kind is PartKind.THINKING and seal is not None and self._keeps_thinking:
             self._thinking = "".join(self._pieces), seal
         elif opened.kind is PartKind.TOOL_CALL:
-            self._remember_call(opened.id, seal)
+            self._remember_call(opened, seal)
         self._opened = None
 
-    def _remember_call(self, call_id: str, seal: Seal | None) -> None:
+    def _remember_call(self, opened: PartOpened, seal: Seal | None) -> None:
         text = None
         if seal is None and self._thinking is not None:
             text, seal = self._thinking
-        if seal is None:
+        # Without a name a conversation is nobody's: what is remembered of it might go to another.
+        if seal is None or not self._identity:
             return
-        row: JsonObject = {"origin": str(seal.origin), "signature": seal.value}
+        arguments = "".join(self._pieces)
+        # Digests tell whether a call is this one: as its client was told it, and as it was meant.
+        call: JsonObject = {
+            "told": _digest(opened.name, arguments),
+            "meant": _digest(opened.name, _canonical(arguments)),
+            "signature": seal.value,
+        }
         if text is not None:
-            row["thinking"] = text
-        self._found.append((_call_key(call_id), row))
+            call["thinking"] = text
+        key = _call_key(seal.origin, self._identity, opened.id)
+        self._found.append((key, {"calls": [call]}))
 
 
 @value
@@ -271,16 +310,59 @@ class StoredSeals:
         row = self.get(_signature_key(signature))
         return row["origin"] if row is not None else None
 
-    def of_call(self, call_id: str) -> CallSeal | None:
-        row = self.get(_call_key(call_id))
-        if row is None:
+    def of_call(self, origin: str, identity: str, call: ToolCall) -> CallSeal | None:
+        row = self.get(_call_key(origin, identity, call.id))
+        made = _made(row["calls"], call) if row is not None else None
+        if made is None or not made["signature"]:
             return None
-        return CallSeal(row["origin"], row["signature"], row.get("thinking"))
+        return CallSeal(made["signature"], made.get("thinking"))
+
+    def joined(self, key: str, found: JsonObject) -> JsonObject:
+        """The row to store for one that was found: a call stays beside others of its id."""
+        if "calls" not in found:
+            return found
+        [call] = found["calls"]
+        row = self.get(key) or found
+        others = [made for made in row["calls"] if made["meant"] != call["meant"]]
+        if any(_is_other_answer(made, call) for made in row["calls"]):
+            # Of calls that are alike nobody can tell which of the answers a client has.
+            call = {"told": call["told"], "meant": call["meant"], "signature": ""}
+        return {"calls": [*others, call][-_MOST_ALIKE:]}
+
+
+def _is_other_answer(made: JsonObject, call: JsonObject) -> bool:
+    return bool(made["meant"] == call["meant"] and made["signature"] != call["signature"])
+
+
+def _made(calls: Iterable[JsonObject], call: ToolCall) -> JsonObject | None:
+    """The one of these calls that this is, however its client has written the arguments down."""
+    told = _digest(call.name, call.arguments)
+    for made in calls:
+        if made["told"] == told:
+            return made  # nearly always, and without reading them
+    meant = _digest(call.name, _canonical(call.arguments))
+    return next((made for made in calls if made["meant"] == meant), None)
 
 
 def _signature_key(signature: str) -> str:
     return "sig:" + hashlib.sha256(signature.encode()).hexdigest()
 
 
-def _call_key(call_id: str) -> str:
-    return "call:" + call_id
+def _call_key(origin: str, identity: str, call_id: str) -> str:
+    return "call:" + _digest(origin, identity, call_id)
+
+
+def _digest(*texts: str) -> str:
+    joined = "\n".join(texts).encode("utf-8", "replace")
+    return hashlib.blake2b(joined, digest_size=16).hexdigest()
+
+
+def _canonical(arguments: str) -> str:
+    """The same text for arguments that mean the same: with other spaces, escapes, order, or 1.0
+    for 1. It is only compared, so that the same may be done to what looks like it within a text."""
+    try:
+        sorted_text = orjson.dumps(orjson.loads(arguments or "{}"), option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONDecodeError:
+        return arguments
+    text = sorted_text.decode()
+    return text.replace(".0,", ",").replace(".0}", "}").replace(".0]", "]")

@@ -45,7 +45,7 @@ def answering(wire, *, stall=60.0, reasoning=SHOWN):
         wire,
         provider("antigravity"),
         upstream_dialect("gemini").stream_parser(ASKED, MODEL),
-        SealCollector(MODEL),
+        SealCollector(MODEL, ""),
         stall=stall,
         clock=lambda: 0.0,
         shows=partial(is_shown, dialect="anthropic", reasoning=reasoning),

@@ -29,24 +29,30 @@ MODELS = {
 }
 
 
-def remembered(*answers: tuple[Family, tuple[Part, ...]]) -> SealLookup:
-    """What a store knows after these answers were streamed through it, as JSON has it."""
+def remembered(*answers: tuple[Family, tuple[Part, ...]], asked: str = "q") -> StoredSeals:
+    """What a store knows after these answers to a question were streamed through it."""
+    return remembered_of(*((asked, family, parts) for family, parts in answers))
+
+
+def remembered_of(*answers: tuple[str, Family, tuple[Part, ...]]) -> StoredSeals:
+    """The same for answers in several conversations, each with its question. As JSON has it."""
     rows: dict[str, Any] = {}
-    for family, parts in answers:
-        collector = SealCollector(MODELS[family])
+    seals = StoredSeals(rows.get)
+    for asked, family, parts in answers:
+        collector = SealCollector(MODELS[family], asked)
         for event in unfold(Reply(parts, Stop.END)):
             collector.add([event])
         for key, value in collector.found():
-            rows[key] = orjson.loads(orjson.dumps(value))
-    return StoredSeals(rows.get)
+            rows[key] = orjson.loads(orjson.dumps(seals.joined(key, value)))
+    return seals
 
 
 def settled(
-    parts: tuple[Part, ...], family: Family, lookup: SealLookup | None = None
+    parts: tuple[Part, ...], family: Family, lookup: SealLookup | None = None, asked: str = "q"
 ) -> tuple[tuple[Part, ...], list[str]]:
     """An assistant's message after settling, and the notes."""
     conversation = Conversation(
-        "anthropic", "m", (Message("user", (Text("q"),)), Message("assistant", parts))
+        "anthropic", "m", (Message("user", (Text(asked),)), Message("assistant", parts))
     )
     found, notes = settle(conversation, MODELS[family], lookup or remembered())
     return found.messages[-1].parts, notes
@@ -163,6 +169,126 @@ class TestThinkingThatTheClientCannotCarry:
         assert parts[0] == Thinking("hm", Seal(CLAUDE, "s"))
 
 
+def claudes(thought: str, *calls: ToolCall) -> tuple[Family, tuple[Part, ...]]:
+    return CLAUDE, (Thinking(thought, Seal(CLAUDE, f"signature of {thought}")), *calls)
+
+
+def geminis(signature: str, call: ToolCall) -> tuple[Family, tuple[Part, ...]]:
+    return GEMINI, (ToolCall(call.id, call.name, call.arguments, Seal(GEMINI, signature)),)
+
+
+def thoughts(parts: tuple[Part, ...]) -> list[str]:
+    return [part.text for part in parts if isinstance(part, Thinking)]
+
+
+def signature_of_call(parts: tuple[Part, ...]) -> str | None:
+    [call] = [part for part in parts if isinstance(part, ToolCall)]
+    return call.seal.value if call.seal else None
+
+
+class TestIdsThatTheUpstreamUsesAgain:
+    """Everybody's first call is `call_0` there."""
+
+    ALICE = ToolCall("call_0", "get", '{"whose":"alice"}')
+    BOB = ToolCall("call_0", "get", '{"whose":"bob"}')
+    SAME = ToolCall("call_0", "get", "{}")
+
+    @pytest.mark.parametrize("asked", ["of alice", "hi"], ids=["other words", "the same words"])
+    def test_another_conversations_call_keeps_its_own(self, asked):
+        lookup = remembered_of(
+            (asked, *claudes("alice's", self.ALICE)),
+            ("hi", *claudes("bob's", self.BOB)),
+        )
+        assert thoughts(settled((self.ALICE,), CLAUDE, lookup, asked)[0]) == ["alice's"]
+        assert thoughts(settled((self.BOB,), CLAUDE, lookup, "hi")[0]) == ["bob's"]
+
+    def test_thinking_of_the_same_call_stays_in_its_conversation(self):
+        lookup = remembered_of(
+            ("of alice", *claudes("alice's", self.SAME)), ("of bob", *claudes("bob's", self.SAME))
+        )
+        assert thoughts(settled((self.SAME,), CLAUDE, lookup, "of alice")[0]) == ["alice's"]
+        assert thoughts(settled((self.SAME,), CLAUDE, lookup, "of carol")[0]) == []
+
+    @pytest.mark.parametrize("times", [2, 3])
+    def test_of_conversations_that_are_alike_neither_gets_any(self, times):
+        """Nor do two calls of one conversation: nobody can tell whose answer is whose."""
+        answers = (claudes(f"thought {number}", self.SAME) for number in range(times))
+        assert settled((self.SAME,), CLAUDE, remembered(*answers))[0] == (self.SAME,)
+
+    def test_a_call_of_each_family_keeps_its_own(self):
+        lookup = remembered(geminis("s", self.SAME), claudes("claude's", self.SAME))
+        assert signature_of_call(settled((self.SAME,), GEMINI, lookup)[0]) == "s"
+        assert thoughts(settled((self.SAME,), CLAUDE, lookup)[0]) == ["claude's"]
+
+    def test_what_begins_without_a_word_is_nobodys(self):
+        lookup = remembered(claudes("alice's", self.SAME), asked="")
+        assert settled((self.SAME,), CLAUDE, lookup, "")[0] == (self.SAME,)
+
+    def test_every_call_of_a_conversation_gets_its_own_signature(self):
+        calls = [ToolCall("call_0", "get", f'{{"page":{page}}}') for page in range(3)]
+        lookup = remembered(*(geminis(f"s{page}", call) for page, call in enumerate(calls)))
+        found = [signature_of_call(settled((call,), GEMINI, lookup)[0]) for call in calls]
+        assert found == ["s0", "s1", "s2"]
+
+    def test_an_id_used_without_end_is_remembered_for_its_last_calls(self):
+        calls = [ToolCall("call_0", "get", f'{{"page":{page}}}') for page in range(100)]
+        lookup = remembered(*(geminis(f"s{page}", call) for page, call in enumerate(calls)))
+        assert signature_of_call(settled((calls[99],), GEMINI, lookup)[0]) == "s99"
+        assert signature_of_call(settled((calls[0],), GEMINI, lookup)[0]) is None
+
+
+class TestArgumentsAsTheClientWritesThemDown:
+    ISSUED = r'{"path":"\u00e4/b","lines":[1,2.0],"deep":{"x":1,"y":null}}'
+
+    @pytest.mark.parametrize(
+        ("returned", "found"),
+        [
+            (ISSUED, True),
+            ('{ "lines": [1.0, 2],\n "deep": {"y": null, "x": 1}, "path": "ä/b" }', True),
+            # These would be other arguments for all that anybody can know, and so the seal is lost.
+            ('{"path":"ä/b","lines":[1,2],"deep":{"x":1}}', False),
+            ('{"path":"ä/b","lines":[1,2],"deep":{"x":1,"y":null},"limit":10}', False),
+            ('{"path":"ä/b","lines":[2,1],"deep":{"x":1,"y":null}}', False),
+        ],
+        ids=["unchanged", "rewritten", "null dropped", "default added", "reordered list"],
+    )
+    def test_matter_by_what_they_mean(self, returned, found):
+        lookup = remembered(geminis("s", ToolCall("a", "f", self.ISSUED)))
+        parts, _ = settled((ToolCall("a", "f", returned),), GEMINI, lookup)
+        assert signature_of_call(parts) == ("s" if found else None)
+
+    def test_of_a_tool_of_another_name_are_another_call(self):
+        lookup = remembered(geminis("s", ToolCall("a", "f", self.ISSUED)))
+        parts, _ = settled((ToolCall("a", "g", self.ISSUED),), GEMINI, lookup)
+        assert signature_of_call(parts) is None
+
+    @pytest.mark.parametrize("issued", ["", r'{"x":"\ud800"}'], ids=["none", "half a character"])
+    def test_may_be_odd(self, issued):
+        lookup = remembered(geminis("s", ToolCall("a", "f", issued)))
+        parts, _ = settled((ToolCall("a", "f", issued or "{}"),), GEMINI, lookup)
+        assert signature_of_call(parts) == "s"
+
+
+class TestSignatureOnTheThinkingBeforeACall:
+    CALL = ToolCall("a", "f", "{}")
+    LOOKUP = remembered(
+        (GEMINI, (Thinking("hm", Seal(GEMINI, "carried")),)), geminis("remembered", CALL)
+    )
+
+    def test_goes_before_what_is_remembered(self):
+        parts, _ = settled((Thinking("hm", unknown("carried")), self.CALL), GEMINI, self.LOOKUP)
+        assert signature_of_call(parts) == "carried"
+
+    @pytest.mark.parametrize(
+        "before",
+        [(Thinking("hm", unknown("forged")),), (Thinking("hm", unknown("carried")), Text("so"))],
+        ids=["not this family's", "not directly before"],
+    )
+    def test_else_does_not(self, before):
+        parts, _ = settled((*before, self.CALL), GEMINI, self.LOOKUP)
+        assert signature_of_call(parts) == "remembered"
+
+
 class TestText:
     LOOKUP = remembered((GEMINI, (Text("a", Seal(GEMINI, "t-sig")),)))
 
@@ -192,7 +318,12 @@ def test_conversation_without_seals_is_the_same_object(family):
 def test_settling_twice_changes_nothing_more():
     lookup = remembered((CLAUDE, CLAUDE_ANSWER))
     conversation = Conversation(
-        "openai_chat", "m", (Message("assistant", (Thinking("x"), ToolCall("a", "f", "{}"))),)
+        "openai_chat",
+        "m",
+        (
+            Message("user", (Text("q"),)),
+            Message("assistant", (Thinking("x"), ToolCall("a", "f", "{}"))),
+        ),
     )
     once, _ = settle(conversation, MODELS[CLAUDE], lookup)
     assert settle(once, MODELS[CLAUDE], lookup) == (once, [])
@@ -201,7 +332,7 @@ def test_settling_twice_changes_nothing_more():
 
 class TestCollector:
     def test_stores_hashes_of_signatures_and_never_the_text_of_geminis_thoughts(self):
-        collector = SealCollector(MODELS[GEMINI])
+        collector = SealCollector(MODELS[GEMINI], "q")
         collector.add(unfold(Reply((Thinking("secret", Seal(GEMINI, "s")),), Stop.END)))
         ((key, value),) = collector.found()
         assert key.startswith("sig:")
@@ -209,18 +340,18 @@ class TestCollector:
         assert value == {"origin": "gemini"}
 
     def test_gives_each_row_once(self):
-        collector = SealCollector(MODELS[CLAUDE])
+        collector = SealCollector(MODELS[CLAUDE], "q")
         events = list(unfold(Reply(CLAUDE_ANSWER, Stop.END)))
         collector.add(events[:4])
         early = collector.found()
         collector.add(events[4:])
         late = collector.found()
         assert [key.split(":")[0] for key, _ in early] == ["sig"]
-        assert [key for key, _ in late] == ["call:a"]
+        assert [key.split(":")[0] for key, _ in late] == ["call"]
         assert collector.found() == []
 
     def test_unsigned_answer_has_nothing_to_store(self):
-        collector = SealCollector(MODELS[CLAUDE])
+        collector = SealCollector(MODELS[CLAUDE], "q")
         collector.add(unfold(Reply((Thinking("t"), Text("a"), ToolCall("a", "f", "{}")), Stop.END)))
         assert collector.found() == []
 
@@ -232,7 +363,7 @@ class TestCollector:
             ToolCall("b", "f", "{}"),
         )
         lookup = remembered((CLAUDE, answer))
-        first, second = lookup.of_call("a"), lookup.of_call("b")
+        first, second = (lookup.of_call(CLAUDE, "q", ToolCall(name, "f", "{}")) for name in "ab")
         assert first is not None
         assert second is not None
         assert (first.signature, first.thinking_text) == ("s1", "one")
