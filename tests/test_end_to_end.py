@@ -312,6 +312,36 @@ async def test_thinking_stays_in_its_conversation_where_ids_are_used_again(tmp_p
             assert owner in thought
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_thinking_that_was_not_shown_goes_back_with_its_text(tmp_path, stream):
+    """A signature may be bound to it, and then an empty block is refused."""
+    hidden = {**THINKING, "display": "omitted"}
+    how = {"max_tokens": 4000, "thinking": hidden, "tools": [ANTHROPIC_TOOL]}
+    async with serve(tmp_path, people=ONE) as rig:
+        messages: list[Any] = [{"role": "user", "content": "the weather?"}]
+        said = await said_by(rig, messages, stream=stream, **how)
+        assert said[0]["thinking"] == ""
+        messages += [
+            {"role": "assistant", "content": said},
+            {"role": "user", "content": [tool_result(said[-1]["id"])]},
+        ]
+        await said_by(rig, messages, stream=stream, **how)
+        [thought] = thoughts(rig.generations[-1])
+        [signature] = sealed(rig.generations[-1])
+        assert is_genuine(signature, "claude", text=thought)
+
+
+async def said_by(rig: Rig, messages: list[Any], *, stream: bool, **how: Any) -> list[Json]:
+    """The blocks of the answer, as the SDK has them."""
+    async with rig.anthropic() as client:
+        if not stream:
+            answer = await client.messages.create(model=THINKER, messages=messages, **how)
+        else:
+            async with client.messages.stream(model=THINKER, messages=messages, **how) as open_one:
+                answer = await open_one.get_final_message()
+    return [block.model_dump(exclude_none=True) for block in answer.content]
+
+
 def thoughts(call: RecordedCall) -> list[str]:
     """The text of all thinking in a request's history."""
     return [

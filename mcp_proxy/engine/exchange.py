@@ -271,7 +271,11 @@ class Exchange:
             answer,
             place,
             prepared.parser(),
-            SealCollector(prepared.model, self._identity),
+            SealCollector(
+                prepared.model,
+                self._identity,
+                shows_thinking=prepared.conversation.reasoning.visible,
+            ),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
             shows=None if forwarded else self._is_shown,

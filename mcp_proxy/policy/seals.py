@@ -60,6 +60,10 @@ class SealLookup(Protocol):
         """The family that made the signature."""
         ...
 
+    def text_of(self, signature: str) -> str | None:
+        """The thinking that it belongs to, where the client was not shown it."""
+        ...
+
     def of_call(self, origin: str, identity: str, call: ToolCall) -> CallSeal | None:
         """What a family's model gave with that very call, in the conversation of that identity."""
         ...
@@ -186,7 +190,9 @@ class _Settling:
 
     def _part(self, part: Part) -> Part | None:
         if isinstance(part, Thinking):
-            if self._is_own(part.seal) or (part.seal is None and self._keeps_unsigned):
+            if self._is_own(part.seal):
+                return self._with_text(part)
+            if part.seal is None and self._keeps_unsigned:
                 return part
             self._thinking_dropped += 1
             return None
@@ -194,6 +200,13 @@ class _Settling:
             self._seals_dropped += 1
             return Text(part.text)
         return part
+
+    def _with_text(self, thinking: Thinking) -> Thinking:
+        """With what it says, which a client that asked not to see it could not return."""
+        if thinking.text or thinking.redacted or thinking.seal is None:
+            return thinking
+        text = self._lookup.text_of(thinking.seal.value)
+        return replace(thinking, text=text) if text else thinking
 
     def _call(self, call: ToolCall, before: Part | None) -> ToolCall:
         # Where thinking is signed, a signature on a call is of another family.
@@ -236,9 +249,13 @@ class _Settling:
 class SealCollector:
     """Watches the events of one answer for what has to be remembered."""
 
-    def __init__(self, model: ModelInfo, identity: str) -> None:
-        """`identity`: the conversation's, which tells its calls from those of others."""
+    def __init__(self, model: ModelInfo, identity: str, *, shows_thinking: bool = True) -> None:
+        """`identity`: the conversation's, which tells its calls from those of others.
+
+        `shows_thinking`: the client is given the text, so that it can return it.
+        """
         self._identity = identity
+        self._shows_thinking = shows_thinking
         # Gemini's thoughts are summaries that never go back.
         self._keeps_thinking = model.family is not Family.GEMINI
         self._found: list[tuple[str, JsonObject]] = []
@@ -273,12 +290,19 @@ class SealCollector:
         if isinstance(opened.whole, Thinking):
             seal = opened.whole.seal
         if seal is not None:
-            self._found.append((_signature_key(seal.value), {"origin": str(seal.origin)}))
-        if opened.kind is PartKind.THINKING and seal is not None and self._keeps_thinking:
-            self._thinking = "".join(self._pieces), seal
-        elif opened.kind is PartKind.TOOL_CALL:
+            self._remember_signature(opened, seal)
+        if opened.kind is PartKind.TOOL_CALL:
             self._remember_call(opened, seal)
         self._opened = None
+
+    def _remember_signature(self, opened: PartOpened, seal: Seal) -> None:
+        row: JsonObject = {"origin": str(seal.origin)}
+        if opened.kind is PartKind.THINKING and self._keeps_thinking:
+            text = "".join(self._pieces)
+            self._thinking = text, seal
+            if text and not self._shows_thinking:
+                row["thinking"] = text
+        self._found.append((_signature_key(seal.value), row))
 
     def _remember_call(self, opened: PartOpened, seal: Seal | None) -> None:
         text = None
@@ -309,6 +333,10 @@ class StoredSeals:
     def origin_of(self, signature: str) -> str | None:
         row = self.get(_signature_key(signature))
         return row["origin"] if row is not None else None
+
+    def text_of(self, signature: str) -> str | None:
+        row = self.get(_signature_key(signature))
+        return row.get("thinking") if row is not None else None
 
     def of_call(self, origin: str, identity: str, call: ToolCall) -> CallSeal | None:
         row = self.get(_call_key(origin, identity, call.id))

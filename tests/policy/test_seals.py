@@ -289,6 +289,39 @@ class TestSignatureOnTheThinkingBeforeACall:
         assert signature_of_call(parts) == "remembered"
 
 
+class TestThinkingThatTheClientWasNotShown:
+    """Its signature came back on an empty block; a family may bind it to the text."""
+
+    SIGNATURE = Seal(CLAUDE, "c-sig")
+
+    def kept(self, family: Family, thinking: Thinking, *, shown: bool) -> SealLookup:
+        collector = SealCollector(MODELS[family], "q", shows_thinking=shown)
+        collector.add(unfold(Reply((thinking, Text("so")), Stop.END)))
+        return StoredSeals(dict(collector.found()).get)
+
+    def test_gets_its_text_back(self):
+        lookup = self.kept(CLAUDE, Thinking("hm", self.SIGNATURE), shown=False)
+        parts, _ = settled((Thinking("", unknown("c-sig")), Text("so")), CLAUDE, lookup)
+        assert parts == (Thinking("hm", unknown("c-sig")), Text("so"))
+
+    def test_keeps_a_text_that_came_back(self):
+        lookup = self.kept(CLAUDE, Thinking("hm", self.SIGNATURE), shown=False)
+        thinking = Thinking("as it was", unknown("c-sig"))
+        assert settled((thinking,), CLAUDE, lookup)[0] == (thinking,)
+
+    @pytest.mark.parametrize(
+        ("family", "thinking", "shown"),
+        [
+            (CLAUDE, Thinking("hm", SIGNATURE), True),
+            (CLAUDE, Thinking("", SIGNATURE), False),
+            (GEMINI, Thinking("hm", Seal(GEMINI, "c-sig")), False),
+        ],
+        ids=["it was shown", "there is none", "it never goes back"],
+    )
+    def test_is_not_stored_when_it_need_not_be(self, family, thinking, shown):
+        assert self.kept(family, thinking, shown=shown).text_of("c-sig") is None
+
+
 class TestText:
     LOOKUP = remembered((GEMINI, (Text("a", Seal(GEMINI, "t-sig")),)))
 
