@@ -382,6 +382,10 @@ async def test_a_signature_that_is_refused_is_not_sent_again(tmp_path, model, ca
         refused, taken = map(sealed, rig.generations[-2:])
         assert any(is_genuine(signature, FAMILY[model]) for signature in refused)
         assert not any(is_genuine(signature, FAMILY[model]) for signature in taken)
+        once_more = await rig.post("/v1/messages", {"model": model, "messages": history, **how})
+        assert once_more.status == 200, once_more.body
+        assert len(rig.generations) == 4, "another request does not begin with it"
+        assert not set(refused) & set(sealed(rig.generations[-1]))
 
 
 FAMILY = {THINKER: "claude", GEMINI: "gemini"}

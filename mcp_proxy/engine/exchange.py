@@ -98,6 +98,8 @@ class Exchange:
         """Of hosts, as it was when this request first asked one of them."""
         self._host = ""
         """The one that was asked last."""
+        self._refuser: str | None = None
+        """The origin of seals that was the last to refuse one."""
 
     @property
     def prompt_estimate(self) -> int:
@@ -121,7 +123,7 @@ class Exchange:
         while True:
             answering = await self._next()
             if answering is not None:
-                self._plan.succeeded(self._runtime.clock())
+                self._succeeded()
                 # A stream may last for minutes; what it was asked with is of no more use.
                 self._prepared = self._incoming = self._again = None
                 return answering
@@ -144,7 +146,7 @@ class Exchange:
             except UpstreamBroke as broke:
                 self._failed(broke.failure)
                 continue
-            self._plan.succeeded(self._runtime.clock())
+            self._succeeded()
             await self.completed(answering)
             return reply, answering.take_bytes()
 
@@ -389,8 +391,17 @@ class Exchange:
             return explained(failure, self._prepared)
         return failure
 
+    def _succeeded(self) -> None:
+        prepared = self._prepared
+        if prepared is not None and prepared.model.origin == self._refuser:
+            for key, value in prepared.disowned:
+                self._runtime.state.put("seals", key, value)
+        self._plan.succeeded(self._runtime.clock())
+
     def _failed(self, failure: Failure) -> None:
         self.close()
+        if failure.kind is FailureKind.SEAL and self._prepared is not None:
+            self._refuser = self._prepared.model.origin
         log.info(
             "attempt %d at %s failed: %s: %s",
             self.outcome.attempts,

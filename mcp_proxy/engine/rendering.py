@@ -30,7 +30,7 @@ from mcp_proxy.errors import BadRequest, Failure
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.policy.repair import repair
-from mcp_proxy.policy.seals import has_foreign_thinking, settle
+from mcp_proxy.policy.seals import disowned, has_foreign_thinking, settle
 from mcp_proxy.providers import Ask, JsonObject, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import DIALECT
 from mcp_proxy.strict_json import encode, nests_too_deeply
@@ -65,6 +65,8 @@ class Prepared:
     it is held."""
     stripped: bool = False
     """Whether all thinking was taken out of the history."""
+    disowned: tuple[tuple[str, JsonObject], ...] = field(default=(), repr=False)
+    """Rows of seals to store once the model has taken the history without thinking."""
     forwarded: bool = False
     """The client's own bytes are sent."""
     notes: tuple[str, ...] = ()
@@ -233,7 +235,9 @@ def _rendered(
 ) -> tuple[Prepared, UpstreamCall]:
     model, family = ask.model, _strictness(ask)
     dropped: list[str] = []
+    rows: list[tuple[str, JsonObject]] = []
     if strip_thinking:
+        rows = disowned(conversation, model, runtime.seals)
         # Not settled: what was refused would be restored from where it is remembered.
         conversation = without_thinking(conversation)
         if family is Family.CLAUDE:
@@ -254,7 +258,9 @@ def _rendered(
     if conversation.server_tools and not _searches(body):
         notes += ("web search is left out: this model has none, or none beside other tools",)
     kept = conversation if keep else conversation.without_history()
-    prepared = Prepared(model, ask.dialect, kept, stripped=strip_thinking, notes=notes)
+    prepared = Prepared(
+        model, ask.dialect, kept, stripped=strip_thinking, disowned=tuple(rows), notes=notes
+    )
     return prepared, _call(conversation, body, ask)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import orjson
 
 from mcp_proxy.conversation import (
+    UNKNOWN_ORIGIN,
     Conversation,
     Message,
     Part,
@@ -118,6 +119,27 @@ def has_foreign_thinking(
                 elif lookup.origin_of(seal.value) not in (None, model.origin):
                     return True
     return False
+
+
+def disowned(
+    conversation: Conversation, model: ModelInfo, lookup: SealLookup
+) -> list[tuple[str, JsonObject]]:
+    """Rows after which nothing of what `model` was sent to seal this history is sent once more.
+
+    For histories that it takes without. Which signature it was that it refused, no upstream says.
+    """
+    identity = conversation.identity()
+    rows: dict[str, JsonObject] = {}
+    for message in conversation.messages:
+        for part in message.parts:
+            if not isinstance(part, Thinking | Text | ToolCall):
+                continue
+            seal = part.seal
+            if seal is not None and lookup.origin_of(seal.value) in (None, model.origin):
+                rows[_signature_key(seal.value)] = {"origin": UNKNOWN_ORIGIN}
+            if isinstance(part, ToolCall) and lookup.of_call(model.origin, identity, part):
+                rows[_call_key(model.origin, identity, part.id)] = {"calls": []}
+    return list(rows.items())
 
 
 def _open_loop(messages: Sequence[Message]) -> int:

@@ -18,7 +18,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.events import Reply, Stop, unfold
 from mcp_proxy.model import Family
 from mcp_proxy.policy.models import info
-from mcp_proxy.policy.seals import SealCollector, SealLookup, StoredSeals, settle
+from mcp_proxy.policy.seals import SealCollector, SealLookup, StoredSeals, disowned, settle
 
 CLAUDE, GEMINI, GPT = Family.CLAUDE, Family.GEMINI, Family.GPT
 MODELS = {
@@ -320,6 +320,45 @@ class TestThinkingThatTheClientWasNotShown:
     )
     def test_is_not_stored_when_it_need_not_be(self, family, thinking, shown):
         assert self.kept(family, thinking, shown=shown).text_of("c-sig") is None
+
+
+class TestDisowned:
+    """What was in a history that the model took only without."""
+
+    LOOKUP = remembered((CLAUDE, CLAUDE_ANSWER), (GEMINI, GEMINI_ANSWER))
+    CARRIED = (Thinking("hm", unknown("c-sig")), Text("so"), ToolCall("a", "f", "{}"))
+    SIGNED = (ToolCall("b", "f", "{}", unknown("g-sig")),)
+
+    def after(self, parts: tuple[Part, ...], family: Family) -> StoredSeals:
+        talk = Conversation(
+            "anthropic", "m", (Message("user", (Text("q"),)), Message("assistant", parts))
+        )
+        rows = dict(disowned(talk, MODELS[family], self.LOOKUP))
+        return StoredSeals(lambda key: rows.get(key) or self.LOOKUP.get(key))
+
+    @pytest.mark.parametrize(
+        ("family", "parts"),
+        [(CLAUDE, CARRIED), (CLAUDE, CARRIED[1:]), (GEMINI, SIGNED)],
+        ids=["thinking", "thinking that is restored", "a call"],
+    )
+    def test_is_neither_sent_nor_restored(self, family, parts):
+        found, _ = settled(parts, family, self.after(parts, family))
+        assert not any(getattr(part, "seal", None) for part in found)
+
+    def test_is_nothing_of_another_family(self):
+        lookup = self.after((*self.CARRIED, *self.SIGNED), GEMINI)
+        assert settled(self.CARRIED, CLAUDE, lookup)[0] == self.CARRIED
+        assert settled(self.CARRIED[1:], CLAUDE, lookup)[0][0] == CLAUDE_ANSWER[0]
+
+    def test_leaves_the_calls_of_later_answers_theirs(self):
+        lookup = self.after((ToolCall("b", "f", "{}"),), GEMINI)
+        rows: dict[str, Any] = {}
+        collector = SealCollector(MODELS[GEMINI], "q")
+        collector.add(unfold(Reply((ToolCall("b", "f", "{}", Seal(GEMINI, "new")),), Stop.END)))
+        for key, value in collector.found():
+            rows[key] = lookup.joined(key, value)
+        parts, _ = settled((ToolCall("b", "f", "{}"),), GEMINI, StoredSeals(rows.get))
+        assert signature_of_call(parts) == "new"
 
 
 class TestText:
