@@ -12,6 +12,7 @@ import click
 from mcp_proxy import __version__
 from mcp_proxy.cli.context import App
 from mcp_proxy.cli.help_format import HelpFormatter, complain
+from mcp_proxy.cli.interruption import take_signals
 from mcp_proxy.cli.lazy import RootGroup, Verb
 from mcp_proxy.cli.render import json_option, show, tell
 from mcp_proxy.cli.terminal import (
@@ -130,6 +131,8 @@ def mcproxy(
     app = App(config=config, verbosity=-1 if quiet else verbose)
     ctx.obj = app
     _set_up_logging(app.verbosity)
+    if ctx.invoked_subcommand != "serve":  # which lets its answers end first
+        take_signals()
     if ctx.invoked_subcommand is None:
         _show_overview(app, as_json=as_json)
     elif as_json:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import click
 
 from mcp_proxy.account import Account
-from mcp_proxy.cli.account_keeping import SignedIn, keep, with_sign_in
+from mcp_proxy.cli.account_keeping import Kept, SignedIn, keep, with_sign_in
 from mcp_proxy.cli.account_rows import note_plan
-from mcp_proxy.cli.account_sign_in import SIGN_INS, Sitting
+from mcp_proxy.cli.account_sign_in import SIGN_INS, SignInInterrupted, Sitting
 from mcp_proxy.cli.account_wish import Wish, drafted, needed, settled
 from mcp_proxy.cli.context import App
+from mcp_proxy.cli.interruption import threads
 from mcp_proxy.engine.verify import Renewed, Verdict, Verifier
 from mcp_proxy.errors import FailureKind, UserError
 from mcp_proxy.providers import SignIn, provider
@@ -53,7 +54,13 @@ def add_accounts(app: App, wish: Wish) -> Addition:
     draft = drafted(wish, loaded)
     with _desk(app, wish) as desk:
         note_agreement(desk.state, draft.provider)
-        return Addition((_added(desk, draft, _signed_in(desk, draft)),))
+        try:
+            signed_in = _signed_in(desk, draft)
+        except SignInInterrupted as interruption:
+            kept = _kept(desk, draft, interruption.signed_in)
+            app.say(f"interrupted; {kept.account.id} is kept, since its token has been renewed")
+            raise
+        return Addition((_added(desk, draft, signed_in),))
 
 
 def _imported(app: App, wish: Wish) -> Addition:
@@ -108,13 +115,7 @@ def _signed_in(desk: _Desk, draft: Account) -> SignedIn:
 def _added(desk: _Desk, draft: Account, signed_in: SignedIn) -> Added:
     """The account written down and tried; a key is tried first."""
     verdict = _tried_first(desk.verifier, draft, signed_in)
-    account, is_new = keep(
-        desk.app.account_store(),
-        draft,
-        signed_in,
-        account_id=desk.wish.id,
-        given=desk.wish.given(),
-    )
+    account, is_new = _kept(desk, draft, signed_in)
     desk.state.delete("marks", account.id)
     if verdict is None:
         verdict = _tried(desk.verifier, account, signed_in)
@@ -122,6 +123,11 @@ def _added(desk: _Desk, draft: Account, signed_in: SignedIn) -> Added:
     desk.verifier.record(verdict)
     note_plan(desk.state, verdict)
     return Added(verdict, is_new)
+
+
+def _kept(desk: _Desk, draft: Account, signed_in: SignedIn) -> Kept:
+    store, given = desk.app.account_store(), desk.wish.given()
+    return keep(store, draft, signed_in, account_id=desk.wish.id, given=given)
 
 
 def _with_client(desk: _Desk, draft: Account) -> Account:
@@ -146,7 +152,8 @@ def _tried_first(verifier: Verifier, draft: Account, signed_in: SignedIn) -> Ver
 
 def _tried(verifier: Verifier, account: Account, signed_in: SignedIn) -> Verdict:
     if signed_in.access_token is None:
-        return verifier.verify(account)
+        with threads(verifier.renewals) as pool:
+            return pool.submit(verifier.verify, account).result()
     verifier.remember_token(Renewed(account, signed_in.access_token, signed_in.expires_in))
     return verifier.check(account, signed_in.access_token)
 

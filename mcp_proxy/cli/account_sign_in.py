@@ -16,6 +16,7 @@ from mcp_proxy.cli.account_wish import (
     is_here,
     secret_on_stdin,
 )
+from mcp_proxy.cli.interruption import threads
 from mcp_proxy.cli.render import clean
 from mcp_proxy.cli.sign_in_page import (
     GrantT,
@@ -92,14 +93,48 @@ def _with_google_token(client: "OAuthClient", sitting: Sitting) -> SignedIn:
         client_id=client.id,
         client_secret=client.secret,
     )
-    signed_in = _renewed(sitting, credential)
-    token = signed_in.access_token or Secret("")
-    return replace(signed_in, label=sitting.verifier.email_of(sitting.draft, token))
+
+    def named(signed_in: SignedIn) -> SignedIn:
+        token = signed_in.access_token or Secret("")
+        return replace(signed_in, label=sitting.verifier.email_of(sitting.draft, token))
+
+    return _renewed(sitting, credential, named)
 
 
-def _renewed(sitting: Sitting, credential: Credential) -> SignedIn:
-    """A token that somebody had already; it may have been rotated by trying it."""
-    renewed = sitting.verifier.renew(replace(sitting.draft, credential=credential))
+class SignInInterrupted(KeyboardInterrupt):
+    """A sign-in was interrupted, but not before its token had been renewed."""
+
+    def __init__(self, signed_in: SignedIn) -> None:
+        super().__init__()
+        self.signed_in = signed_in
+
+
+def _renewed(
+    sitting: Sitting, credential: Credential, named: Callable[[SignedIn], SignedIn]
+) -> SignedIn:
+    """A token that somebody had already; it may have been rotated by trying it.
+
+    SignInInterrupted with the new one, which is nowhere else then.
+    """
+    draft, renewals = replace(sitting.draft, credential=credential), sitting.verifier.renewals
+    given: list[SignedIn] = []
+
+    def ask() -> None:
+        with renewals.of(draft):
+            given.append(named(_tried(sitting.verifier, draft)))
+
+    try:
+        with threads(renewals) as pool:
+            pool.submit(ask).result()
+    except KeyboardInterrupt as interruption:
+        if given and given[0].credential != credential:
+            raise SignInInterrupted(given[0]) from interruption
+        raise
+    return given[0]
+
+
+def _tried(verifier: Verifier, draft: Account) -> SignedIn:
+    renewed = verifier.renew(draft)
     if isinstance(renewed, Failure):
         raise UserError(f"the refresh token does not work: {renewed.detail}")
     return SignedIn(renewed.account.credential, renewed.token, expires_in=renewed.expires_in)
@@ -156,10 +191,13 @@ def _with_chatgpt_token(sitting: Sitting) -> SignedIn:
     from mcp_proxy.signin.codex_claims import identity_of
 
     credential = Credential(refresh_token=secret_on_stdin("--refresh-token"))
-    signed_in = _renewed(sitting, credential)
-    token = signed_in.access_token or Secret("")
-    workspace, email, _plan = identity_of(token.value)
-    return replace(signed_in, label=email, workspace=workspace)
+
+    def named(signed_in: SignedIn) -> SignedIn:
+        token = signed_in.access_token or Secret("")
+        workspace, email, _plan = identity_of(token.value)
+        return replace(signed_in, label=email, workspace=workspace)
+
+    return _renewed(sitting, credential, named)
 
 
 def _with_github(sitting: Sitting) -> SignedIn:

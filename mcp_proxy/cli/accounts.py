@@ -4,8 +4,7 @@ accounts.toml is read before anything else: a malformed file fails there, before
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,6 @@ from mcp_proxy.store.accounts import Loaded, UnknownAccount
 from mcp_proxy.store.entries import PROVIDER_NAMES
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from mcp_proxy.cli.layout import Shown
     from mcp_proxy.store.state import StateStore
 
@@ -43,7 +40,6 @@ VERIFY_SCHEMA = "mcproxy.accounts-verify/1"
 CHANGE_SCHEMA = "mcproxy.accounts-change/1"
 FAILED = 1
 USAGE = 2
-_AT_ONCE = 8
 
 ADD_HELP = """\b
 Providers, and what each needs:
@@ -261,27 +257,17 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
     """Several at once, since each is a chain of answers from afar; shown in the file's order."""
     if not chosen:
         return []
+    from mcp_proxy.cli.interruption import threads
     from mcp_proxy.engine.verify import Verifier
 
-    with app.state() as state, _threads() as pool:
+    with app.state() as state:
         verifier = Verifier(app.account_store(), state, app.settings().provider)
-        verdicts = list(pool.map(verifier.verify, chosen))
+        with threads(verifier.renewals) as pool:
+            verdicts = list(pool.map(verifier.verify, chosen))
         for verdict in verdicts:
             verifier.record(verdict)
             note_plan(state, verdict)
     return [verdict_row(verdict) for verdict in verdicts]
-
-
-@contextmanager
-def _threads() -> Iterator["ThreadPoolExecutor"]:
-    """A pool that whoever interrupts us need not wait for: a call may last half a minute."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _forget(state: "StateStore", account_id: str) -> None:

@@ -53,14 +53,16 @@ def watch(app: App, ids: "Sequence[str]", *, every: float, why: bool, as_json: b
     with ExitStack() as opened:
         display: Display
         if as_json or not console().is_terminal:
+            figures = opened.enter_context(Figures(app))
             display = _Lines(app, why=why, as_json=as_json)
         else:
             from mcp_proxy.cli.watch_screen import Screen
 
-            display = opened.enter_context(Screen(every=every, why=why))
             # Nobody else may write on the screen, such as a sign of progress.
-            app = replace(app, verbosity=-1)
-        watched = Watched(opened.enter_context(Figures(app)), ids)
+            figures = opened.enter_context(Figures(replace(app, verbosity=-1)))
+            # It is given back first: what the figures' end waits for is said below it.
+            display = opened.enter_context(Screen(every=every, why=why))
+        watched = Watched(figures, ids)
         while True:
             look = watched.look()
             display.show(look)

@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 SLICE = 0.2
 """Seconds until a new size of the terminal is noticed."""
 
-_ENDINGS = ("SIGTERM", "SIGHUP")
-"""Signals that end us as Ctrl-C does, so that the terminal is put in order first."""
 _STOP = "SIGTSTP"
-"""Ctrl-Z. Windows has none of these."""
+"""Ctrl-Z. Windows has none."""
 
 
 class Screen:
@@ -58,8 +56,6 @@ class Screen:
 
     def __enter__(self) -> Self:
         with ExitStack() as restore:
-            for name in _ENDINGS:
-                _handle(name, signal.default_int_handler, restore)
             _handle(_STOP, self._ask_to_stop, restore)
             self._log.listen(restore)
             restore.enter_context(self._live)

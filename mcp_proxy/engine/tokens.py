@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.outcome import REFRESHED, Step
+from mcp_proxy.engine.renewals import CLOSE_TIMEOUT, SOON, tell_of_waiting
 from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, FailureKind, UserError
 from mcp_proxy.events import UpstreamBroke
@@ -47,9 +48,6 @@ LOCK_TIMEOUT = 60.0
 """Seconds for which another process may hold an account's lock; longer than any refresh."""
 
 LOCK_POLL = 0.02
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds that the end of the program waits for refreshes under way."""
 
 
 @dataclass(slots=True)
@@ -155,11 +153,15 @@ class Tokens:
 
     async def close(self) -> None:
         """Lets refreshes under way end: a rotated token that came too late would be lost."""
-        if self._running:
-            _, late = await asyncio.wait(self._running.values(), timeout=CLOSE_TIMEOUT)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        late = set(self._running.values())
+        if late:
+            _, late = await asyncio.wait(late, timeout=SOON)
+        if late:
+            tell_of_waiting(self._running)
+            _, late = await asyncio.wait(late, timeout=CLOSE_TIMEOUT - SOON)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def forget(self, account_id: str) -> None:
         """Drops what is held of an account that is gone."""

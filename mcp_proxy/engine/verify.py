@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.live_models import stored_models
+from mcp_proxy.engine.renewals import Renewals
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.model import ModelInfo
@@ -103,6 +104,7 @@ class Verifier:
         self._provider_settings = provider_settings
         self._send = send
         self._clock = clock
+        self.renewals = Renewals()
 
     def verify(self, account: Account) -> Verdict:
         """Sign in anew with what accounts.toml has, then everything `check` does."""
@@ -113,13 +115,10 @@ class Verifier:
         # A server may be about to refresh, too: a rotated token is given out only once.
         with account_lock(self._state.directory, account.id):
             account = self._reread(account)
-            renewed = self.renew(account)
-            if isinstance(renewed, Failure):
-                return Verdict(account, Step.SIGN_IN, renewed)
-            # A rotated token exists only once: it is saved before anything is done with it.
-            if renewed.account != account:
-                self._save_rotation(renewed.account)
-            self.remember_token(renewed)
+            with self.renewals.of(account):
+                renewed = self._renewed(account)
+        if isinstance(renewed, Failure):
+            return Verdict(account, Step.SIGN_IN, renewed)
         return self.check(renewed.account, renewed.token, host=renewed.host)
 
     def renew(self, account: Account) -> Renewed | Failure:
@@ -201,6 +200,16 @@ class Verifier:
     def _reread(self, account: Account) -> Account:
         accounts = self._store.load().accounts
         return next((each for each in accounts if each.id == account.id), account)
+
+    def _renewed(self, account: Account) -> Renewed | Failure:
+        """A rotated token exists only once: it is saved before anything is done with it."""
+        renewed = self.renew(account)
+        if isinstance(renewed, Failure):
+            return renewed
+        if renewed.account != account:
+            self._save_rotation(renewed.account)
+        self.remember_token(renewed)
+        return renewed
 
     def _save_rotation(self, account: Account) -> None:
         refresh_token = account.credential.refresh_token
