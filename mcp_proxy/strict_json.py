@@ -26,6 +26,9 @@ _NAMES = {
     dict: "an object",
 }
 
+LARGEST = (1 << 63) - 1
+"""What is larger than 64 bits orjson reads as a float and does not write as a whole number."""
+
 encode = orjson.dumps
 """Value -> compact UTF-8 JSON. `orjson.Fragment` embeds JSON text as it is."""
 
@@ -102,8 +105,20 @@ def get(obj: JsonObject, key: str, kind: type, where: Where = (), default: Any =
     if kind is float and type(value) is int:
         return float(value)
     if kind is int and type(value) is float and value.is_integer():
+        if abs(value) > LARGEST:
+            param = spell((*where, key))
+            raise BadRequest("expected a whole number of at most 64 bits", param=param)
         return int(value)
     raise BadRequest(f"expected {_NAMES[kind]}, got {kind_of(value)}", param=spell((*where, key)))
+
+
+def get_count(obj: JsonObject, key: str, where: Where = ()) -> int | None:
+    """A number of tokens, or None. However large, it is no fault: whoever is asked lowers it."""
+    value = obj.get(key)
+    if type(value) is float and value > LARGEST:
+        return LARGEST
+    count: int | None = get(obj, key, int, where, None)
+    return count
 
 
 def check(value: Any, kind: type, where: Where) -> Any:

@@ -12,7 +12,7 @@ from mcp_proxy.conversation import Effort, JsonObject, Message, OutputFormat, Re
 from mcp_proxy.dialects.effort import LEVELS
 from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import MISSING, Where, get, kind_of, one_of, spell
+from mcp_proxy.strict_json import MISSING, Where, get, get_count, kind_of, one_of, spell
 
 SPEAKERS: dict[str, Role] = {
     "system": "system",
@@ -34,7 +34,7 @@ def read_model(body: JsonObject) -> str:
 
 def read_limit(body: JsonObject, key: str) -> int | None:
     """A number of tokens that an answer may have."""
-    limit: int | None = get(body, key, int, default=None)
+    limit = get_count(body, key)
     if limit is not None and limit < 1:
         raise BadRequest(f"expected at least 1, got {limit}", param=key)
     return limit

@@ -28,6 +28,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects.anthropic import CLIENT
 from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import LARGEST
 
 PNG = "iVBORw0KGgo="
 WEATHER = {"name": "weather", "description": "Tells it", "input_schema": {"type": "object"}}
@@ -352,6 +353,12 @@ def test_sampling():
     assert conversation.sampling == Sampling(64, 2.0, 0.5, 40, ("\n\nHuman:",))
 
 
+def test_limits_that_no_model_has_are_no_fault():
+    thinking = {"type": "enabled", "budget_tokens": 2.0**70}
+    conversation = parse(max_tokens=2.0**70, thinking=thinking)
+    assert conversation.sampling.max_tokens == conversation.reasoning.budget == LARGEST
+
+
 def test_max_tokens_may_be_zero_to_warm_a_cache():
     assert parse(max_tokens=0).sampling.max_tokens == 0
 
@@ -453,6 +460,7 @@ def test_session(headers, user_id, session):
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 1.1}, "top_p"),
         ({"top_k": -1}, "top_k"),
+        ({"top_k": 2.0**70}, "top_k"),
         ({"stop_sequences": "x"}, "stop_sequences"),
         ({"stop_sequences": [5]}, "stop_sequences[0]"),
         ({"stream": "yes"}, "stream"),

@@ -27,6 +27,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects import PathTarget, client_dialect
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import narrow
+from mcp_proxy.strict_json import LARGEST
 
 CLIENT = client_dialect("gemini")
 TARGET = PathTarget("gemini-2.5-pro", stream=False)
@@ -442,6 +443,12 @@ def test_sampling_takes_numbers_that_are_written_as_text():
     assert parse(generationConfig=config).sampling == Sampling(50, 2.0, 0.5, 40)
 
 
+def test_limits_that_no_model_has_are_no_fault():
+    config = {"maxOutputTokens": 2.0**70, "thinkingConfig": {"thinkingBudget": 2.0**70}}
+    conversation = parse(generationConfig=config)
+    assert conversation.sampling.max_tokens == conversation.reasoning.budget == LARGEST
+
+
 @pytest.mark.parametrize(
     ("config", "reasoning"),
     [
@@ -540,6 +547,7 @@ def test_advice_is_left_out_and_named_and_unknown_fields_are_kept():
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
+        ({"generationConfig": {"topK": 2.0**70}}, "generationConfig.topK"),
         ({"contents": []}, "contents"),
         ({"contents": None}, "contents"),
         ({"contents": "hi"}, "contents"),

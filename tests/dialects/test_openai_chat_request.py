@@ -27,6 +27,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.dialects.openai_tools import free_text
 from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import LARGEST
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8Fu7N9hAAAAAElFTkSuQmCC"  # noqa: E501
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -366,6 +367,7 @@ def test_request_with_nothing_but_a_message_asks_for_nothing_else():
     ("fields", "expected"),
     [
         ({"max_tokens": 5}, Sampling(max_tokens=5)),
+        ({"max_completion_tokens": 2.0**70}, Sampling(max_tokens=LARGEST)),
         ({"max_tokens": 5, "max_completion_tokens": 7}, Sampling(max_tokens=7)),
         ({"temperature": 2}, Sampling(temperature=2.0)),
         ({"temperature": 0, "top_p": 0.5, "top_k": 3}, Sampling(None, 0.0, 0.5, 3)),
@@ -508,6 +510,7 @@ NAN_CALL = {"role": "assistant", "tool_calls": [call(arguments='{"a": NaN}')]}
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": True}, "temperature"),
         ({"top_p": 1.5}, "top_p"),
+        ({"top_k": 2.0**70}, "top_k"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 1.5}, "max_tokens"),

@@ -23,6 +23,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.errors import BadRequest
+from mcp_proxy.strict_json import LARGEST
 
 CLIENT = client_dialect("openai_responses")
 PNG = "iVBORw0KGgo="
@@ -365,6 +366,10 @@ def test_output_format(form, output):
 def test_sampling():
     sampling = parse(max_output_tokens=99, temperature=1.5, top_p=0.5).sampling
     assert (sampling.max_tokens, sampling.temperature, sampling.top_p) == (99, 1.5, 0.5)
+
+
+def test_a_limit_that_no_model_has_is_no_fault():
+    assert parse(max_output_tokens=2.0**70).sampling.max_tokens == LARGEST
 
 
 @pytest.mark.parametrize(

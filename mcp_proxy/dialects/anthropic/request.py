@@ -24,7 +24,7 @@ from mcp_proxy.dialects.anthropic.session import session_of
 from mcp_proxy.dialects.anthropic.tools import read_choice, read_tools
 from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.errors import BadRequest
-from mcp_proxy.strict_json import JsonObject, Where, check, get, kind_of, one_of, spell
+from mcp_proxy.strict_json import JsonObject, Where, check, get, get_count, kind_of, one_of, spell
 
 _ROLES = ("user", "assistant", "system")
 _HIGHEST_TEMPERATURE = 2.0
@@ -161,26 +161,21 @@ def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
         max_tokens=_max_tokens(body, counting=counting),
         temperature=_within(body, "temperature", _HIGHEST_TEMPERATURE),
         top_p=_within(body, "top_p", 1.0),
-        top_k=_whole(body, "top_k"),
+        top_k=_natural(get(body, "top_k", int, (), None), ("top_k",)),
         stop=_stop(body),
     )
 
 
 def _max_tokens(body: JsonObject, *, counting: bool) -> int | None:
-    limit = _whole(body, "max_tokens")
+    limit = _natural(get_count(body, "max_tokens"), ("max_tokens",))
     if limit is None and not counting:
         get(body, "max_tokens", int)  # says that it is required
     return limit
 
 
-def _whole(body: JsonObject, name: str, where: Where = ()) -> int | None:
-    if body.get(name) is None:
-        return None
-    value: int = get(body, name, int, where)
-    if value < 0:
-        raise BadRequest(
-            f"expected a whole number of at least 0, got {value}", param=spell((*where, name))
-        )
+def _natural(value: int | None, where: Where) -> int | None:
+    if value is not None and value < 0:
+        raise BadRequest(f"expected a whole number of at least 0, got {value}", param=spell(where))
     return value
 
 
@@ -216,11 +211,16 @@ def _reasoning(body: JsonObject) -> Reasoning:
     mode = _THINKING_MODES.get(kind, "adaptive") if kind else None
     return Reasoning(
         mode=mode,
-        budget=_whole(thinking, "budget_tokens", where) if mode == "on" else None,
+        budget=_budget(thinking, where) if mode == "on" else None,
         effort=cast(Effort, effort) if effort in EFFORTS else None,
         visible=thinking.get("display") != "omitted",
         by_default=False,
     )
+
+
+def _budget(thinking: JsonObject, where: Where) -> int | None:
+    budget = get_count(thinking, "budget_tokens", where)
+    return _natural(budget, (*where, "budget_tokens"))
 
 
 def _output(body: JsonObject) -> OutputFormat | None:

@@ -47,14 +47,30 @@ def get(obj: JsonObject, name: str, kind: type, where: Where = (), default: Any 
     return strict_json.get(obj, spelling(obj, name), kind, where, default)
 
 
-def number(obj: JsonObject, name: str, kind: type[int] | type[float], where: Where) -> Any:
-    """A number or None. Proto3's JSON writes 64-bit integers as text, and takes that for any."""
+def number(obj: JsonObject, name: str, where: Where) -> float | None:
     key = spelling(obj, name)
+    found: float | None = strict_json.get(_with_number(obj, key), key, float, where, None)
+    return found
+
+
+def whole(obj: JsonObject, name: str, where: Where) -> int | None:
+    key = spelling(obj, name)
+    found: int | None = strict_json.get(_with_number(obj, key), key, int, where, None)
+    return found
+
+
+def count(obj: JsonObject, name: str, where: Where) -> int | None:
+    """A number of tokens, or None."""
+    key = spelling(obj, name)
+    return strict_json.get_count(_with_number(obj, key), key, where)
+
+
+def _with_number(obj: JsonObject, key: str) -> JsonObject:
+    """Proto3's JSON writes 64-bit integers as text, and takes that for any number."""
     value = obj.get(key)
     if type(value) is str and _NUMBER.fullmatch(value):
-        value = float(value) if "." in value else int(value)
-        return strict_json.get({key: value}, key, kind, where)
-    return strict_json.get(obj, key, kind, where, None)
+        return {key: float(value) if "." in value else int(value)}
+    return obj
 
 
 def listed(obj: JsonObject, name: str, where: Where = ()) -> tuple[list[Any], Where]:

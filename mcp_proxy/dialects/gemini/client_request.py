@@ -5,6 +5,7 @@ that are honoured, those that change the meaning and cannot be (a 400 that names
 that an answer is right without (left out, and listed).
 """
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from mcp_proxy.conversation import Conversation, Effort, Reasoning, Sampling, Text
@@ -13,11 +14,13 @@ from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.dialects.gemini.client_contents import read_contents
 from mcp_proxy.dialects.gemini.client_fields import (
     camel,
+    count,
     get,
     listed,
     number,
     spelling,
     value_of,
+    whole,
 )
 from mcp_proxy.dialects.gemini.client_output import Output, read_output
 from mcp_proxy.dialects.gemini.client_tools import read_choice, read_tools
@@ -90,8 +93,7 @@ def parse_count_request(body: JsonObject, target: PathTarget | None) -> Conversa
 
 
 def _refuse_several_candidates(config: JsonObject, where: Where) -> None:
-    count = number(config, "candidateCount", int, where)
-    if count is not None and count != 1:
+    if whole(config, "candidateCount", where) not in (None, 1):
         param = spell((*where, spelling(config, "candidateCount")))
         raise BadRequest("only one candidate per request is served", param=param)
 
@@ -120,18 +122,23 @@ def _system(body: JsonObject, output: Output) -> tuple[Text, ...]:
 def _sampling(config: JsonObject, where: Where) -> Sampling:
     stops, at = listed(config, "stopSequences", where)
     return Sampling(
-        max_tokens=_whole(config, "maxOutputTokens", where),
+        max_tokens=_natural(config, "maxOutputTokens", where, count),
         temperature=_within(config, "temperature", 2.0, where),
         top_p=_within(config, "topP", 1.0, where),
-        top_k=_whole(config, "topK", where),
+        top_k=_natural(config, "topK", where, whole),
         stop=tuple(
             [text for index, stop in enumerate(stops) if (text := check(stop, str, (*at, index)))]
         ),
     )
 
 
-def _whole(config: JsonObject, name: str, where: Where) -> int | None:
-    value: int | None = number(config, name, int, where)
+def _natural(
+    config: JsonObject,
+    name: str,
+    where: Where,
+    read: Callable[[JsonObject, str, Where], int | None],
+) -> int | None:
+    value = read(config, name, where)
     if value is not None and value < 0:
         param = spell((*where, spelling(config, name)))
         raise BadRequest(f"expected a whole number of at least 0, got {value}", param=param)
@@ -139,7 +146,7 @@ def _whole(config: JsonObject, name: str, where: Where) -> int | None:
 
 
 def _within(config: JsonObject, name: str, highest: float, where: Where) -> float | None:
-    value: float | None = number(config, name, float, where)
+    value = number(config, name, where)
     if value is not None and not 0.0 <= value <= highest:
         param = spell((*where, spelling(config, name)))
         raise BadRequest(f"expected a number from 0 to {highest:g}, got {value:g}", param=param)
@@ -155,7 +162,7 @@ def _reasoning(config: JsonObject, where: Where) -> Reasoning:
     where = (*where, spelling(config, "thinkingConfig"))
     visible = get(thinking, "includeThoughts", bool, where, False)
     effort = _effort(thinking, where)
-    budget = number(thinking, "thinkingBudget", int, where)
+    budget = count(thinking, "thinkingBudget", where)
     if budget == 0:
         return Reasoning(mode="off", visible=False)
     if budget is not None and budget > 0:
