@@ -51,6 +51,10 @@ class SignInPage(Generic[GrantT]):
 def through_browser(page: SignInPage[GrantT], *, port: int | None) -> GrantT:
     """Open the page, wait for the browser to come back to our listener."""
     with CallbackListener(port, ports=page.ports, path=page.path) as listener:
+        if port not in (None, listener.port):
+            click.echo(
+                f"Port {port} is not free; the browser comes back to {listener.port}.", err=True
+            )
         sign_in = page.begin(listener.redirect_uri, listener.state)
         _open(sign_in.url)
         callback = listener.wait(WAIT)

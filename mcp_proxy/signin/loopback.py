@@ -21,6 +21,7 @@ CALLBACK_PATH = "/oauth-callback"
 FIRST_PORT = 51121
 """The port that Google's own client registers; the ones after it serve when it is taken."""
 _PORTS_TRIED = 10
+_LAST_PORT = 65535
 GOOGLE_PORTS: Final = (*range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED), 0)
 _ADDRESS = "127.0.0.1"
 _OUR_NAMES = frozenset({"localhost", "127.0.0.1"})
@@ -43,7 +44,7 @@ class CallbackListener:
         ports: Sequence[int] = GOOGLE_PORTS,
         path: str = CALLBACK_PATH,
     ) -> None:
-        """`port`: that one and no other; None: the first of `ports` that is free (0: any).
+        """The first of `ports` that is free (0: any); `port`: it and its neighbours before these.
 
         UserError when there is none.
         """
@@ -51,11 +52,12 @@ class CallbackListener:
         self.state = new_state()
         self._came = threading.Event()
         self._callback: Callback | None = None
-        server = _bound(ports if port is None else (port,), self)
+        server = _bound(_beginning_with(port, ports), self)
         if server is None:
-            raise _none_free(ports, port)
+            raise _none_free(ports)
         self._server = server
-        self.redirect_uri = redirect_uri(self._server.server_port, path)
+        self.port = server.server_port
+        self.redirect_uri = redirect_uri(self.port, path)
 
     def __enter__(self) -> Self:
         threading.Thread(
@@ -144,6 +146,14 @@ class _Server(ThreadingHTTPServer):
         """A browser that hangs up is no news."""
 
 
+def _beginning_with(port: int | None, ports: Sequence[int]) -> Sequence[int]:
+    if port is None:
+        return ports
+    if 0 not in ports:  # the provider knows these, and none beside them
+        return (port, *ports)
+    return (*range(port, min(port + _PORTS_TRIED, _LAST_PORT + 1)), 0)
+
+
 def _bound(ports: Sequence[int], listener: CallbackListener) -> _Server | None:
     """On the first port that is free; None when none is."""
     for each in ports:
@@ -156,17 +166,14 @@ def _bound(ports: Sequence[int], listener: CallbackListener) -> _Server | None:
     return None
 
 
-def _none_free(ports: Sequence[int], port: int | None) -> UserError:
+def _none_free(ports: Sequence[int]) -> UserError:
     """`ports` without 0 are all that the provider sends people back to: no other would do."""
+    if 0 in ports:
+        return UserError(f"no port of {_ADDRESS} is free; sign in with --no-browser")
     registered = ", ".join(map(str, ports))
-    advice = (
-        "Choose another with --callback-port"
-        if 0 in ports
-        else f"The provider knows no other than {registered}: end the program that listens there"
-    )
     return UserError(
-        f"port {port or registered} on {_ADDRESS} is not free. {advice},"
-        " or sign in with --no-browser."
+        f"port {registered} on {_ADDRESS} is not free. The provider knows no other than"
+        f" {registered}: end the program that listens there, or sign in with --no-browser."
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 import stat
 import sys
@@ -15,6 +16,7 @@ import pytest
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind
 from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
+from mcp_proxy.signin.loopback import CallbackListener
 from mcp_proxy.store.accounts import AccountStore
 from mcp_proxy.store.state import StateReader, StateStore
 
@@ -198,6 +200,15 @@ async def test_pasting_the_address_that_the_browser_ended_on(
     assert process.returncode == 0
     assert json.loads(stdout)["account"]["ok"]
     assert [each.id for each in stored(home)] == ["ann"]
+
+
+async def test_a_callback_port_that_is_taken_is_told_and_the_next_one_is_in_both_redirects(
+    signing: "Cli",
+) -> None:
+    with CallbackListener() as other:
+        ran = await signing.beside(*ADD, "--callback-port", str(other.port), "--json")
+    assert (ran.code, account(ran)["id"]) == (0, "ann")
+    assert re.search(rf"Port {other.port} is not free; the browser comes back to \d+\.", ran.stderr)
 
 
 async def test_nothing_pasted_is_exit_code_2_and_nothing_kept(signing: "Cli", home: "Home") -> None:

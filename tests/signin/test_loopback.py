@@ -133,9 +133,22 @@ def test_it_listens_on_this_machine_alone_and_is_gone_afterwards() -> None:
         visit(listener, "/")
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_named() -> None:
-    with CallbackListener(port := free_port()), pytest.raises(UserError, match="--callback-port"):
-        CallbackListener(port)
+def test_where_the_port_that_was_asked_for_is_taken_the_next_one_serves() -> None:
+    with CallbackListener(port := free_port()), CallbackListener(port) as second:
+        assert port < second.port <= port + 9
+        assert second.redirect_uri == f"http://localhost:{second.port}/oauth-callback"
+        assert visit(second, callback(second, code="x"))[0] == 200
+
+
+def test_behind_the_last_port_there_is_any() -> None:
+    with CallbackListener(65535), CallbackListener(65535) as second:
+        assert second.port != 65535
+
+
+def test_where_the_provider_knows_its_ports_these_are_the_next_ones() -> None:
+    known = free_port()
+    with CallbackListener(port := free_port()), CallbackListener(port, ports=(known,)) as second:
+        assert second.port == known
 
 
 def test_a_port_is_free_again_right_after_a_sign_in() -> None:
