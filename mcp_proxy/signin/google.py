@@ -92,6 +92,7 @@ class GoogleSignIn:
         session = self._flow.oauth2session
         # Google grants `openid` beside what was asked for; any change is an error to the library.
         session.scope = None
+        session.register_compliance_hook("access_token_response", _answer_in_json)
         session.max_redirects = 0
         session.verify = trust.bundle()
         host = urlsplit(self._token_url).hostname or ""
@@ -102,7 +103,7 @@ class GoogleSignIn:
                     code=code, include_client_id=True, timeout=_EXCHANGE_TIMEOUT
                 )
         except oauthlib.oauth2.OAuth2Error as refusal:
-            reason = f"{refusal.error} {refusal.description or ''}".strip()
+            reason = f"{refusal.error} {refusal.description or ''}".strip(" .")
             raise UserError(f"Google refused the sign-in: {reason}. Try again.") from refusal
         except requests.exceptions.SSLError as cause:
             raise UserError(
@@ -114,6 +115,22 @@ class GoogleSignIn:
                 f"the sign-in could not be finished: {type(cause).__name__} at {host}. Try again."
             ) from cause
         return _grant(answer)
+
+
+def _answer_in_json(reply: requests.Response) -> requests.Response:
+    """The reply itself. UserError for what no token endpoint says, such as a front end's page."""
+    try:
+        is_json = isinstance(json.loads(reply.content), dict)
+    except ValueError:
+        is_json = False
+    if reply.status_code >= 500 or not is_json:
+        host = urlsplit(reply.url).hostname
+        raise UserError(
+            f"the sign-in could not be finished: the token endpoint at {host} answered"
+            f" {reply.status_code}{'' if is_json else ' and no JSON'}; nothing was added. Try again"
+            " later."
+        )
+    return reply
 
 
 def _grant(answer: Mapping[str, Any]) -> Grant:

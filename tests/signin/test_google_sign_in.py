@@ -90,8 +90,11 @@ def test_the_code_is_traded_with_verifier_and_the_same_redirect(google: Script) 
 REFUSALS: dict[str, tuple[int, Any, str]] = {
     "refused": (400, {"error": "invalid_grant", "error_description": "Bad code."}, "invalid_grant"),
     "no refresh token": (200, {**GRANTED, "refresh_token": None}, "no refresh token"),
-    "an error page": (502, b"<html>Bad gateway canary-secret</html>", "refused the sign-in"),
-    "empty": (200, b"", "refused the sign-in"),
+    "an error page": (502, b"<html>Bad gateway canary-secret</html>", "answered 502 and no JSON;"),
+    "an error": (503, {"error": "internal_failure"}, "answered 503; nothing was added. Try again"),
+    "empty": (200, b"", "answered 200 and no JSON;"),
+    "no object": (200, b"[]", "answered 200 and no JSON;"),
+    "no token": (200, {}, "refused the sign-in: missing_token Missing access token parameter. Try"),
     "a redirect": (307, b"http://127.0.0.1:9/elsewhere", "could not be finished"),
 }
 
