@@ -91,7 +91,6 @@ VERBS = {
 }
 
 _ON = frozenset({"1", "true", "yes", "on"})
-_VERBOSE = {"-v": 1, "--verbose": 1, "-vv": 2, "-vvv": 3}
 
 EXAMPLES = """\b
 Examples:
@@ -185,8 +184,8 @@ def _outcome(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
         if isinstance(error, OSError):
             sys.stdout.flush()  # fails again when it was the answer that could not be written
-        what = f"{type(error).__name__}: {error} (-vv shows where; mcproxy doctor looks around)"
-        return _told(what, FAILED, trace=_debugs(arguments) or _verbosity(arguments) > 1)
+        what = f"{type(error).__name__}: {error} (DEBUG=1 shows where; mcproxy doctor looks around)"
+        return _told(what, FAILED, trace=_debugs(arguments))
     return code if isinstance(code, int) else 0
 
 
@@ -225,11 +224,6 @@ def _told(message: str, exit_code: int, *, trace: bool) -> int:
 
 def _debugs(arguments: list[str]) -> bool:
     return "--debug" in arguments or os.environ.get("DEBUG", "").lower() in _ON
-
-
-def _verbosity(arguments: list[str]) -> int:
-    """How often `-v` was given: what failed may have failed before that was understood."""
-    return sum(_VERBOSE.get(each, 0) for each in arguments)
 
 
 def _show_overview(app: App, *, as_json: bool) -> None:

@@ -311,19 +311,18 @@ BROKEN = (
 )
 
 
-@pytest.mark.parametrize(
-    ("flags", "traced"), [([], False), (["-v"], False), (["-vv"], True), (["-v", "-v"], True)]
-)
+@pytest.mark.parametrize(("flags", "debug"), [([], ""), (["-vv"], ""), ([], "1"), (["-vv"], "1")])
 @pytest.mark.usefixtures("home")
-def test_a_mistake_of_ours_is_one_line_and_where_to_look(flags: list[str], traced: bool) -> None:
+def test_a_mistake_of_ours_is_one_line_and_where_to_look(flags: list[str], debug: str) -> None:
     command = [sys.executable, "-c", BROKEN, "accounts", "list", *flags]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = {**os.environ, "DEBUG": debug}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (1, "")
     *above, line = ran.stderr.splitlines()
     assert line.startswith("mcproxy: ZeroDivisionError: ")
-    assert "-vv" in line
-    assert bool(above) is traced
-    assert ("Traceback" in ran.stderr) is traced
+    assert "DEBUG=1" in line
+    assert bool(above) is bool(debug)
+    assert ("Traceback" in ran.stderr) is bool(debug)
 
 
 @pytest.mark.usefixtures("home")
