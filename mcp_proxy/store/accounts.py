@@ -221,9 +221,7 @@ class AccountStore:
         version = document.setdefault("version", _VERSION)
         entries = document.setdefault("accounts", [])
         if version != _VERSION or isinstance(version, bool):
-            raise self._unusable(
-                content, "version", f"must be {_VERSION}; this mcproxy knows no other"
-            )
+            raise self._unusable(content, "version", _of_version(version))
         if not isinstance(entries, list):
             raise self._unusable(content, "accounts", "must be a list, written [[accounts]]")
         return document
@@ -305,3 +303,9 @@ def _rendered(document: TomlTable) -> bytes:
     text = tomli_w.dumps({**document, "accounts": [_TOO_LONG_FOR_A_LINE, *entries]})
     first = tomli_w.dumps({"accounts": [_TOO_LONG_FOR_A_LINE]})
     return (_HEADER + text.replace(first, "", 1).replace("\n\n\n", "\n\n")).encode()
+
+
+def _of_version(version: object) -> str:
+    if type(version) is int and version > _VERSION:
+        return f"is {version}: a newer mcproxy has written it. Run: pipx upgrade multi-claude-proxy"
+    return f"must be {_VERSION}; this mcproxy knows no other"

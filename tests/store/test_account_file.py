@@ -172,6 +172,12 @@ def test_an_address_may_be_https_or_this_machine(file: Path, url: str) -> None:
     assert found.base_url == url
 
 
+def test_a_file_of_a_newer_version_says_what_reads_it(file: Path) -> None:
+    with pytest.raises(UserError, match=r"version is 2: .* Run: pipx upgrade") as refused:
+        written(file, "version = 2\n").load()
+    assert refused.value.exit_code == 1
+
+
 MALFORMED = {
     b"[[accounts]\n": (1, 11),
     b'version = 1\n\nid = "a\n': (3, 8),

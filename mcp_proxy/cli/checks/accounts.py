@@ -13,7 +13,6 @@ ADD = "mcproxy accounts add"
 
 _MENDS = {
     "belongs to another user": "sudo chown $USER {file}",
-    "this mcproxy knows no other": "pipx upgrade multi-claude-proxy",
 }
 """What a file that cannot be used as a whole suffers from; else it has to be edited."""
 
