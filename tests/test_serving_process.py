@@ -15,6 +15,7 @@ import psutil
 import pytest
 from served import GEMINI, ONE, TWO, Json, message_body, strict_records, until
 
+from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
 from mcp_proxy.demo.signatures import is_genuine
@@ -317,6 +318,30 @@ async def test_a_port_in_use_is_one_line_and_exit_1(cli, workers):
     assert len(ran.stderr.strip().splitlines()) == 1
     assert port in ran.stderr
     assert "--port" in ran.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_address_that_there_is_not_is_told_as_that(cli, workers):
+    where = ("--host", "no.such.host.invalid", "--port", "0", "--workers", workers)
+    ran = cli("serve", *where, env={"PROXY_API_KEY": "a-key-that-nobody-knows"})
+    assert ran.code == 1
+    assert re.fullmatch(r"mcproxy: cannot listen on no\.such\.host\.invalid: .*\n", ran.stderr)
+    assert "Unknown error" not in ran.stderr
+    assert "--host" in ran.stderr
+
+
+async def test_an_ipv6_address_may_have_its_brackets(cli, http):
+    async with serving(cli, "--demo", "--host", "[::1]") as server:
+        assert server.url.startswith("http://[::1]:")
+        async with http.get(f"{server.url}/health") as answer:
+            assert answer.status == 200
+
+
+async def test_where_all_accounts_are_disabled_one_can_be_enabled(cli, home):
+    home.add(Account("work", "zai", Credential(api_key=Secret("k")), enabled=False))
+    async with serving(cli) as server:
+        said = "(0 accounts, all disabled; enable one with: mcproxy accounts enable work)"
+        assert server.first_line.strip().endswith(said)
 
 
 @pytest.mark.parametrize("key", ["", "k3y-of-mine", "changeme-changeme"])

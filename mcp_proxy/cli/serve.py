@@ -163,10 +163,15 @@ def _manager() -> "Notifier":
 
 
 def _cannot_listen(server: ServerSettings, cause: OSError) -> UserError:
+    if isinstance(cause, socket.gaierror):  # whose numbers are those of no other error
+        return UserError(
+            f"cannot listen on {server.host}: {cause.strerror}. Name an address of this machine "
+            "with --host."
+        )
+    host = f"[{server.host}]" if ":" in server.host else server.host
     return UserError(
-        f"cannot listen on {server.host}:{server.port}: {os.strerror(cause.errno or 0)}. If "
-        "another program has the port, choose another one with --port; --port 0 takes any free "
-        "one."
+        f"cannot listen on {host}:{server.port}: {os.strerror(cause.errno or 0)}. If another "
+        "program has the port, choose another one with --port; --port 0 takes any free one."
     )
 
 
@@ -288,5 +293,9 @@ def _what_is_served(runtime: "Runtime", *, demo: bool) -> str:
     if demo:
         return "the embedded demo upstream"
     usable = len([account for account in runtime.accounts if account.enabled])
-    hint = "" if usable else "; add one with: mcproxy accounts add"
+    hint = ""
+    if not usable and runtime.accounts:
+        hint = f", all disabled; enable one with: mcproxy accounts enable {runtime.accounts[0].id}"
+    elif not usable:
+        hint = "; add one with: mcproxy accounts add"
     return f"{usable} account{'s' * (usable != 1)}{hint}"

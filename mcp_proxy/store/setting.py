@@ -98,11 +98,17 @@ def _soft_limit(value: object) -> float | None:
         raise WrongValue(f'{wrong}, or "off"') from wrong
 
 
+def _host(value: object) -> str:
+    """An IPv6 address may have the brackets that it has in a URL."""
+    return checks.filled_text(checks.filled_text(value).strip("[]"))
+
+
 def _keys(value: object) -> tuple[Secret, ...]:
     return checks.list_of(checks.secret)(value)
 
 
 TEXT = Kind(checks.filled_text)
+HOST = Kind(_host)
 SWITCH = Kind(checks.switch, lambda text: _SWITCH_WORDS.get(text.strip().lower(), text))
 TEXTS = Kind(checks.list_of(checks.filled_text), _comma_list)
 KEYS = Kind(_keys, lambda text: [text])

@@ -21,6 +21,7 @@ from mcp_proxy.store.environment import aliases_from
 from mcp_proxy.store.paths import Paths
 from mcp_proxy.store.secret_files import with_secret_files
 from mcp_proxy.store.setting import (
+    HOST,
     KEYS,
     SOFT_LIMIT,
     SWITCH,
@@ -46,7 +47,7 @@ LOG_FORMATS = ("auto", "text", "json")
 class ServerSettings:
     """`[server]`: the side that clients see."""
 
-    host: str = setting("127.0.0.1", TEXT, "address to listen on", env="BIND_ADDRESS", flag="host")
+    host: str = setting("127.0.0.1", HOST, "address to listen on", env="BIND_ADDRESS", flag="host")
     port: int = setting(
         8080, whole(0, 65535), "port to listen on; 0 takes a free one", env="PORT", flag="port"
     )

@@ -113,15 +113,14 @@ def _settings_of(paths: Paths) -> ServerSettings:
 
 def _addresses(server: ServerSettings) -> Iterator[str]:
     """Host and port as ListenStream= has them; on loopback in both families where there are two."""
-    bare = server.host.strip("[]")
     if server.host in ("localhost", "127.0.0.1"):
         yield f"127.0.0.1:{server.port}"
         if _has_ipv6():
             yield f"[::1]:{server.port}"
-    elif ":" in bare:
-        yield f"[{bare}]:{server.port}"
+    elif ":" in server.host:
+        yield f"[{server.host}]:{server.port}"
     else:
-        yield f"{bare}:{server.port}"
+        yield f"{server.host}:{server.port}"
 
 
 def _has_ipv6() -> bool:
