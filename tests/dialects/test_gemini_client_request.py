@@ -206,6 +206,10 @@ def test_parts_only_gemini_knows_travel_as_they_are(part):
     assert messages_of(model({"text": "a"}, part))[0].parts == (Text("a"), Verbatim("gemini", part))
 
 
+def test_text_with_an_unknown_field_beside_it_is_text():
+    assert messages_of(user({"text": "a", "younger": {}}))[0].parts == (Text("a"),)
+
+
 def test_part_of_nothing_but_remarks_is_left_out():
     remarks = {"videoMetadata": {"fps": 1}, "media_resolution": {}, "text": None}
     assert messages_of(user(remarks), user({"text": "hi"}))[0].parts == ()

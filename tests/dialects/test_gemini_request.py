@@ -92,6 +92,13 @@ class TestTurns:
         found = contents(user(Verbatim("gemini", {"executableCode": {"code": "1"}})), model=GEMINI)
         assert found[0]["parts"] == [{"executableCode": {"code": "1"}}]
 
+    def test_part_that_the_upstream_does_not_know_is_left_out(self):
+        code = {"codeExecutionResult": {"output": "1"}, "thoughtSignature": "c2ln"}
+        younger = Verbatim("gemini", {"hologram": {}, "thoughtSignature": "c2ln"})
+        found = contents(user(younger, Verbatim("gemini", {**code, "younger": 1})), model=GEMINI)
+        assert found[0]["parts"] == [code]
+        assert contents(user(younger), model=GEMINI)[0]["parts"] == [{"text": "."}]
+
     def test_history_that_begins_with_the_model_gets_a_user_in_front_for_gemini_only(self):
         history = (assistant("hello"), user("hi"))
         assert contents(*history, model=GEMINI)[0] == {"role": "user", "parts": [{"text": "."}]}

@@ -311,13 +311,26 @@ async def test_a_path_that_is_no_text_is_survived(tmp_path):
 
 async def test_what_goes_on_unread_and_nests_without_end_is_a_400(tmp_path):
     """JSON is read four times as deep as it is written."""
-    body = b'{"contents": [{"parts": [{"text": "say hi"}, {"younger": %b}]}]}'
+    body = b'{"contents": [{"parts": [{"text": "say hi"}, {"executableCode": %b}]}]}'
     async with serve(tmp_path) as rig:
         path = "/v1beta/models/gemini-3-flash:generateContent"
         answer = await rig.call("POST", path, body % (b'{"a":' * 300 + b"1" + b"}" * 300))
         assert answer.status == 400, answer.body
         assert "cannot be sent on" in answer.json["error"]["message"]
         assert not rig.generations
+
+
+async def test_parts_and_fields_that_nobody_knows_reach_no_upstream_that_would_refuse_them(
+    tmp_path,
+):
+    unknown = [{"hologram": {"a": 1}}, {"type": "x"}, {"text": "say hi", "foo": 1}]
+    async with serve(tmp_path) as rig:
+        body = {"contents": [{"role": "user", "parts": unknown}]}
+        answer = await rig.post("/v1beta/models/gemini-3-flash:generateContent", body)
+        assert answer.status == 200, answer.body
+        [sent] = rig.generations
+        [turn] = sent.body["request"]["contents"]
+        assert turn["parts"] == [{"text": "say hi"}]
 
 
 async def test_what_nests_without_end_has_a_size_all_the_same(tmp_path):

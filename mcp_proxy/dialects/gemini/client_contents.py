@@ -140,7 +140,7 @@ class _Transcript:
                 return
             if read is None and key not in _BESIDE and value is not None:
                 is_known = False
-        if is_known:
+        if is_known or part.get("text") is not None:
             _add_text(turn, part, where)
         else:
             turn.add(Verbatim(NAME, part))

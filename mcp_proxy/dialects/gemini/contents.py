@@ -34,6 +34,13 @@ SENTINEL: Final = "skip_thought_signature_validator"
 """Documented by Google for calls whose signature is lost (4.3)."""
 
 
+_CODE: Final = frozenset(
+    ("executableCode", "executable_code", "codeExecutionResult", "code_execution_result")
+)
+_OF_CODE: Final = _CODE | {"thought", "thoughtSignature", "thought_signature"}
+"""Of the parts that go on unread, those that Google's upstreams know, and what may be beside."""
+
+
 class Contents:
     """Renders the messages; consecutive ones of a role become one content.
 
@@ -119,8 +126,11 @@ class Contents:
                 # There is no field for it that all of Google's upstreams take.
                 parts.append({"text": part.name})
             parts.append(_blob(part))
-        elif isinstance(part, Verbatim) and part.dialect == NAME:
-            parts.append(part.value)
+        elif (
+            isinstance(part, Verbatim) and part.dialect == NAME and not _CODE.isdisjoint(part.value)
+        ):
+            # A name that the upstream does not know would cost the whole request (4.7).
+            parts.append({key: value for key, value in part.value.items() if key in _OF_CODE})
 
     def _result(self, result: ToolResult) -> JsonObject:
         called = self._called.get(result.call_id)
