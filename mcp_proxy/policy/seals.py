@@ -50,8 +50,10 @@ class CallSeal(NamedTuple):
     """What came with a tool call and has to go back with it."""
 
     signature: str
-    thinking_text: str | None
-    """Claude signs its thinking, not its calls: the text that the signature belongs to."""
+    thoughts: tuple[Thinking, ...] = ()
+    """Claude signs its thinking, not its calls: what it thought in the answer up to this one."""
+    since: int = 0
+    """How many of the thoughts came after the call before."""
 
 
 class SealLookup(Protocol):
@@ -238,7 +240,7 @@ class _Settling:
             if isinstance(before, Thinking) and before.seal is not None:
                 return replace(call, seal=before.seal)  # the client has carried it there
             known = self._lookup.of_call(self._origin, self._identity, call)
-            if known and known.thinking_text is None:
+            if known and not known.thoughts:
                 self._restored += 1
                 return replace(call, seal=Seal(self._origin, known.signature))
         if call.seal is None:
@@ -252,20 +254,18 @@ class _Settling:
         return (seal.origin or self._lookup.origin_of(seal.value)) == self._origin
 
     def _restore_thinking(self, parts: list[Part]) -> None:
-        """Puts back what preceded everything else, for clients that could not carry it."""
-        for part in parts:
-            if isinstance(part, Thinking):
-                return
-            if isinstance(part, ToolCall):
-                parts[:0] = self._thinking_of(part)
-                return
-
-    def _thinking_of(self, call: ToolCall) -> list[Thinking]:
-        known = self._lookup.of_call(self._origin, self._identity, call)
-        if known is None or known.thinking_text is None:
-            return []
-        self._restored += 1
-        return [Thinking(known.thinking_text, Seal(self._origin, known.signature))]
+        """Puts back what preceded the calls, for clients that could not carry it."""
+        if any(isinstance(part, Thinking) for part in parts):
+            return
+        calls = [(at, part) for at, part in enumerate(parts) if isinstance(part, ToolCall)]
+        for number, (at, call) in reversed(list(enumerate(calls))):
+            known = self._lookup.of_call(self._origin, self._identity, call)
+            if known is None:
+                continue
+            # What preceded the first call preceded everything else, too.
+            place, first = (at, len(known.thoughts) - known.since) if number else (0, 0)
+            self._restored += len(known.thoughts) > first
+            parts[place:place] = known.thoughts[first:]
 
 
 class SealCollector:
@@ -283,7 +283,9 @@ class SealCollector:
         self._found: list[tuple[str, JsonObject]] = []
         self._opened: PartOpened | None = None
         self._pieces: list[str] = []
-        self._thinking: tuple[str, Seal] | None = None
+        self._thoughts: list[Thinking] = []
+        self._thoughts_told = 0
+        """How many of them came before the last call."""
 
     def add(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -321,15 +323,17 @@ class SealCollector:
         row: JsonObject = {"origin": str(seal.origin)}
         if opened.kind is PartKind.THINKING and self._keeps_thinking:
             text = "".join(self._pieces)
-            self._thinking = text, seal
+            is_redacted = isinstance(opened.whole, Thinking) and opened.whole.redacted
+            self._thoughts.append(Thinking(text, seal, is_redacted))
             if text and not self._shows_thinking:
                 row["thinking"] = text
         self._found.append((_signature_key(seal.value), row))
 
     def _remember_call(self, opened: PartOpened, seal: Seal | None) -> None:
-        text = None
-        if seal is None and self._thinking is not None:
-            text, seal = self._thinking
+        thoughts = self._thoughts if seal is None else []
+        if thoughts:
+            seal = thoughts[-1].seal
+        since, self._thoughts_told = len(thoughts) - self._thoughts_told, len(self._thoughts)
         # Without a name a conversation is nobody's: what is remembered of it might go to another.
         if seal is None or not self._identity:
             return
@@ -340,8 +344,11 @@ class SealCollector:
             "meant": _digest(opened.name, _canonical(arguments)),
             "signature": seal.value,
         }
-        if text is not None:
-            call["thinking"] = text
+        if thoughts:
+            call["thoughts"] = [
+                [each.text, each.seal.value, each.redacted] for each in thoughts if each.seal
+            ]
+            call["since"] = since
         key = _call_key(seal.origin, self._identity, opened.id)
         self._found.append((key, {"calls": [call]}))
 
@@ -365,7 +372,11 @@ class StoredSeals:
         made = _made(row["calls"], call) if row is not None else None
         if made is None or not made["signature"]:
             return None
-        return CallSeal(made["signature"], made.get("thinking"))
+        thoughts = tuple(
+            Thinking(text, Seal(origin, signature), redacted)
+            for text, signature, redacted in made.get("thoughts", ())
+        )
+        return CallSeal(made["signature"], thoughts, made.get("since", 0))
 
     def joined(self, key: str, found: JsonObject) -> JsonObject:
         """The row to store for one that was found: a call stays beside others of its id."""

@@ -168,6 +168,28 @@ class TestThinkingThatTheClientCannotCarry:
         parts, _ = settled((ToolCall("y", "f", "{}"),), CLAUDE, remembered((CLAUDE, answer)))
         assert parts[0] == Thinking("hm", Seal(CLAUDE, "s"))
 
+    SEVERAL = (
+        Thinking("", Seal(CLAUDE, "blob"), redacted=True),
+        Thinking("one", Seal(CLAUDE, "s1")),
+        Thinking("two", Seal(CLAUDE, "s2")),
+        ToolCall("x", "f", "{}"),
+        ToolCall("y", "f", "{}"),
+        Thinking("between", Seal(CLAUDE, "s3")),
+        ToolCall("z", "f", "{}"),
+    )
+
+    def test_comes_back_whole_where_it_was_also_what_nobody_may_read(self):
+        calls = tuple(part for part in self.SEVERAL if isinstance(part, ToolCall))
+        parts, notes = settled(calls, CLAUDE, remembered((CLAUDE, self.SEVERAL)))
+        assert parts == self.SEVERAL
+        assert notes == ["signature restored from an earlier answer (2)"]
+
+    def test_of_a_call_that_comes_back_alone_is_all_that_was_thought_up_to_it(self):
+        lookup = remembered((CLAUDE, self.SEVERAL))
+        parts, _ = settled((ToolCall("z", "f", "{}"),), CLAUDE, lookup)
+        thought = tuple(part for part in self.SEVERAL if isinstance(part, Thinking))
+        assert parts == (*thought, ToolCall("z", "f", "{}"))
+
 
 def claudes(thought: str, *calls: ToolCall) -> tuple[Family, tuple[Part, ...]]:
     return CLAUDE, (Thinking(thought, Seal(CLAUDE, f"signature of {thought}")), *calls)
@@ -438,5 +460,6 @@ class TestCollector:
         first, second = (lookup.of_call(CLAUDE, "q", ToolCall(name, "f", "{}")) for name in "ab")
         assert first is not None
         assert second is not None
-        assert (first.signature, first.thinking_text) == ("s1", "one")
-        assert (second.signature, second.thinking_text) == ("s2", "two")
+        assert (first.signature, [each.text for each in first.thoughts]) == ("s1", ["one"])
+        assert (second.signature, second.since) == ("s2", 1)
+        assert [each.text for each in second.thoughts] == ["one", "two"]
