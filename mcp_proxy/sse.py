@@ -55,6 +55,11 @@ class SseReader:
         self._searched = len(buffer)
         return _data_of_all(complete)
 
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing has come of a record that is not complete."""
+        return not (self._buffer or self._held_cr or self._start)
+
     def close(self) -> list[bytes]:
         """Data of a last record that came without its blank line.
 

@@ -20,13 +20,13 @@ from placed import placed
 from served import Json, settings_with
 
 from mcp_proxy.account import Account, Credential, Secret
-from mcp_proxy.engine.rendering import with_model
+from mcp_proxy.engine.json_bytes import with_model
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.server.app import Server
 from mcp_proxy.sse import SseReader
 
 MESSAGE = b"""event: message_start
-data: {"type": "message_start", "message": {"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":12,"output_tokens":1}}}
+data: {"type": "message_start", "message": {"id":"msg_1","type":"message","role":"assistant","model":"alias","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":12,"output_tokens":1}}}
 
 : a comment that no renderer of ours would write
 event: content_block_start
@@ -45,13 +45,13 @@ event: message_stop
 data: {"type":"message_stop"}
 
 """
-CHAT = b"""data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
+CHAT = b"""data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"alias","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}
 
-data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}], "x": 0.10}
+data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"alias","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}], "x": 0.10}
 
-data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
+data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"alias","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
 
-data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":33,"total_tokens":45}}
+data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"alias","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":33,"total_tokens":45}}
 
 data: [DONE]
 
@@ -62,22 +62,52 @@ data: {"candidates": [{"content": {"parts": [{"text": "!"}],"role": "model"},"fi
 \r
 """
 WHOLE = {
-    "anthropic": b"""{"id":"msg_1", "type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":12,"output_tokens":33}, "new": 1.0}""",
-    "openai-compatible": b"""{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}], "usage":{"prompt_tokens":12,"completion_tokens":33,"total_tokens":45}, "new": 1.0}""",
+    "anthropic": b"""{"id":"msg_1", "type":"message","role":"assistant","model":"alias","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":12,"output_tokens":33}, "new": 1.0}""",
+    "openai-compatible": b"""{"id":"c1","object":"chat.completion","created":1,"model":"alias","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}], "usage":{"prompt_tokens":12,"completion_tokens":33,"total_tokens":45}, "new": 1.0}""",
     "gemini": b"""{"candidates": [{"content": {"parts": [{"text": "Hi"}],"role": "model"},"finishReason": "STOP"}],"usageMetadata": {"promptTokenCount": 12,"candidatesTokenCount": 33,"totalTokenCount": 45}, "new": 1.0}""",
 }
-STREAMED = {"anthropic": MESSAGE, "openai-compatible": CHAT, "gemini": GEMINI}
+RESPONSE = b"""{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"alias","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[]}]}], "usage":{"input_tokens":12,"output_tokens":33,"total_tokens":45}, "new": 1.0}"""
+RESPONSES = (
+    b"""event: response.created
+data: {"type":"response.created","sequence_number":0, "response": {"id":"resp_1","object":"response","created_at":1,"status":"in_progress","model":"alias","output":[]}}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"msg_1","role":"assistant","status":"in_progress","content":[]}}
+
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"Hi","unknown":1.50}
+
+event: response.output_item.done
+data: {"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[]}]}}
+
+event: response.completed
+data: {"type":"response.completed","sequence_number":4,"response":"""
+    + RESPONSE
+    + b"}\n\n"
+)
+WHOLE["openai"] = RESPONSE
+STREAMED = {
+    "anthropic": MESSAGE,
+    "openai-compatible": CHAT,
+    "openai": RESPONSES,
+    "gemini": GEMINI,
+}
 
 BODIES = {
     "anthropic": b'{ "max_tokens": 9,\n "model" : "alias", "temperature": 0.10, "stream": %s, "messages": [{"role": "user", "content": "the \\"model\\" is \\u00fc"}], "future": {"x": 1e2} }',
     "openai-compatible": b'{ "messages": [{"role":"user","content":"hi"}], "model":"alias", "stream": %s, "stream_options": {"include_usage": true}, "future": [1.0] }',
+    "openai": b'{ "input": "hi", "model":"alias", "stream": %s, "future": [1.0] }',
     "gemini": b'{ "contents": [{"role": "user", "parts": [{"text": "hi"}]}], "future": 1.0 }',
 }
 MODELS = {
     "anthropic": "claude-sonnet-4-6",
     "openai-compatible": "llama",
+    "openai": "gpt-4.1",
     "gemini": "gemini-2.5-pro",
 }
+ANY_CUT = pytest.mark.parametrize("cut", [1, 7, 64, 100_000])
+"""Bytes of a chunk."""
+
 PROVIDERS = pytest.mark.parametrize("provider", MODELS)
 
 
@@ -86,6 +116,7 @@ def path_of(provider: str, *, stream: bool) -> str:
     return {
         "anthropic": "/v1/messages?beta=true",
         "openai-compatible": "/v1/chat/completions",
+        "openai": "/v1/responses",
         "gemini": f"/v1beta/models/alias:{action}",
     }[provider]
 
@@ -169,8 +200,13 @@ async def forwarding(state: Path, provider: str, **answer: object) -> AsyncItera
         await runner.cleanup()
 
 
+def records_of(body: bytes) -> list[Json]:
+    reader = SseReader()
+    return [json.loads(data) for data in (*reader.feed(body), *reader.close()) if data != b"[DONE]"]
+
+
 @PROVIDERS
-@pytest.mark.parametrize("cut", [1, 7, 64, 100_000])
+@ANY_CUT
 async def test_a_streams_bytes_are_the_upstreams_own(tmp_path, provider, cut):
     answer = STREAMED[provider]
     async with forwarding(tmp_path, provider, answer=answer, cut=cut) as rig:
@@ -191,7 +227,43 @@ async def test_a_whole_answers_bytes_are_the_upstreams_own(tmp_path, provider):
         assert (status, body) == (200, answer)
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "openai-compatible"])
+SENT_AS = pytest.mark.parametrize(
+    "content_type", ["application/json", "text/event-stream", "text/plain"]
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "whole"), [*WHOLE.items(), ("gemini", b"[%b]" % WHOLE["gemini"])]
+)
+@SENT_AS
+async def test_a_document_in_place_of_a_stream_is_made_one(tmp_path, provider, whole, content_type):
+    async with forwarding(tmp_path, provider, answer=whole, content_type=content_type) as rig:
+        status, body, headers = await rig.post(provider, stream=True)
+        assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        records = records_of(body)
+        assert "Hi" in str(records)
+        assert "error" not in [name for record in records for name in record]
+
+
+@PROVIDERS
+@SENT_AS
+async def test_a_stream_in_place_of_a_document_is_made_one(tmp_path, provider, content_type):
+    answer = STREAMED[provider]
+    async with forwarding(tmp_path, provider, answer=answer, content_type=content_type) as rig:
+        status, body, headers = await rig.post(provider, stream=False)
+        assert (status, headers["content-type"]) == (200, "application/json")
+        assert "Hi" in str(json.loads(body))
+
+
+async def test_a_list_in_place_of_one_document_is_made_one(tmp_path):
+    answer = b"\n [%b]" % WHOLE["gemini"]
+    kind = {"answer": answer, "content_type": "application/json"}
+    async with forwarding(tmp_path, "gemini", **kind) as rig:
+        status, body, _ = await rig.post("gemini", stream=False)
+        assert (status, type(json.loads(body))) == (200, dict)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai-compatible", "openai"])
 @pytest.mark.parametrize("stream", [True, False])
 async def test_only_the_models_name_changes_on_the_way_up(tmp_path, provider, stream):
     async with forwarding(tmp_path, provider, answer=STREAMED[provider]) as rig:
@@ -202,6 +274,57 @@ async def test_only_the_models_name_changes_on_the_way_up(tmp_path, provider, st
         assert rig.upstream.bodies == [
             sent.replace(b'"alias"', b'"%s"' % MODELS[provider].encode())
         ]
+
+
+NAMED_ANEW = pytest.mark.parametrize("provider", ["anthropic", "openai-compatible", "openai"])
+
+
+@NAMED_ANEW
+@ANY_CUT
+async def test_a_streams_model_is_the_one_that_was_asked_for(tmp_path, provider, cut):
+    whole = STREAMED[provider]
+    answer = whole.replace(b'"model":"alias"', b'"model": "its-own-2027"')
+    async with forwarding(tmp_path, provider, answer=answer, cut=cut) as rig:
+        _, body, _ = await rig.post(provider, stream=True)
+        assert body == answer.replace(b"its-own-2027", b"alias")
+
+
+@NAMED_ANEW
+async def test_a_whole_answers_model_is_the_one_that_was_asked_for(tmp_path, provider):
+    answer = WHOLE[provider].replace(b'"alias"', b'"its-own"')
+    kind = {"answer": answer, "content_type": "application/json"}
+    async with forwarding(tmp_path, provider, **kind) as rig:
+        _, body, _ = await rig.post(provider, stream=False)
+        assert body == WHOLE[provider]
+
+
+async def test_what_a_model_says_of_models_stays_as_it_is(tmp_path):
+    said = json.dumps('{"model":"its-own"} and "usage":{}')
+    text = CHAT.replace(b'"model":"alias"', b'"model":"its-own"').replace(b'"Hi"', said.encode())
+    inner = b'"x": {"model":"its-own","usage":{"a":1}}'
+    answer = text.replace(b'"x": 0.10', inner)
+    async with forwarding(tmp_path, "openai-compatible", answer=answer) as rig:
+        _, body, _ = await rig.post("openai-compatible", stream=True)
+        assert said.encode() in body
+        assert inner in body
+        assert {record["model"] for record in records_of(body)} == {"alias"}
+
+
+@ANY_CUT
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+async def test_usage_that_was_not_asked_for_is_not_told(tmp_path, cut, line_end, caplog):
+    caplog.set_level("INFO", "mcp_proxy.access")
+    counts = b'"prompt_tokens":12,"completion_tokens":33,"completion_tokens_details":{"a":"}"}'
+    counted = b',"usage": {' + counts + b"}}\n\n"
+    with_counts = without_usage(CHAT).replace(b"}]}\n\n", b"}]" + counted)
+    last = CHAT[CHAT.index(b"data: ", CHAT.index(b'"stop"')) :]
+    answer = (with_counts.removesuffix(ENDS["openai-compatible"]) + last).replace(b"\n", line_end)
+    asked = BODIES["openai-compatible"].replace(b"include_usage", b"include_nothing")
+    async with forwarding(tmp_path, "openai-compatible", answer=answer, cut=cut) as rig:
+        _, body, _ = await rig.post("openai-compatible", stream=True, body=asked)
+        expected = without_usage(CHAT).replace(b"}]}\n\n", b'}],"usage": null}\n\n')
+        assert body == expected.replace(b"\n", line_end)
+    assert "in=12 out=33" in caplog.text
 
 
 async def test_geminis_model_is_in_the_path_and_its_body_is_untouched(tmp_path):
@@ -282,6 +405,74 @@ async def test_a_stream_that_is_cut_ends_with_an_error_of_its_dialect(tmp_path, 
         rest = body[len(half) :]
         assert b'"error"' in rest
         json.loads(rest.rpartition(b"data: ")[2])
+
+
+ENDS = {
+    "anthropic": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    "openai-compatible": b"data: [DONE]\n\n",
+}
+
+
+def without_usage(stream: bytes) -> bytes:
+    return re.sub(rb'data: [^\n]*"choices":\[\][^\n]*\n\n', b"", stream)
+
+
+@pytest.mark.parametrize(
+    ("provider", "whole"),
+    [
+        ("anthropic", MESSAGE.replace(ENDS["anthropic"], b"") + ENDS["anthropic"]),
+        ("openai-compatible", CHAT),
+        ("openai-compatible", without_usage(CHAT)),
+    ],
+    ids=["anthropic", "chat", "chat without usage"],
+)
+@ANY_CUT
+async def test_a_last_record_that_the_upstream_leaves_out_is_told_all_the_same(
+    tmp_path, provider, whole, cut
+):
+    answer = whole.removesuffix(ENDS[provider])
+    assert answer != whole
+    async with forwarding(tmp_path, provider, answer=answer, cut=cut) as rig:
+        _, body, _ = await rig.post(provider, stream=True)
+        assert body == whole
+
+
+@PROVIDERS
+@ANY_CUT
+async def test_a_last_record_counts_without_its_blank_line(tmp_path, provider, cut):
+    answer = STREAMED[provider].rstrip()
+    async with forwarding(tmp_path, provider, answer=answer, cut=cut) as rig:
+        _, body, _ = await rig.post(provider, stream=True)
+        assert body == answer + b"\n\n"
+
+
+@ANY_CUT
+async def test_done_is_told_only_of_an_answer_that_is_complete(tmp_path, cut):
+    begun = CHAT[: CHAT.index(b"\n\n", CHAT.index(b"Hi")) + 2]
+    answer = begun + ENDS["openai-compatible"]
+    async with forwarding(tmp_path, "openai-compatible", answer=answer, cut=cut) as rig:
+        _, body, _ = await rig.post("openai-compatible", stream=True)
+        assert body.startswith(begun)
+        assert b"[DONE]" not in body
+        (error,) = records_of(body[len(begun) :])
+        assert "ended before it was complete" in error["error"]["message"]
+
+
+@PROVIDERS
+@ANY_CUT
+@pytest.mark.parametrize("broken", [b'data: {"bro', b"data: 7", b'event: x\ndata: {"a":1,}'])
+async def test_a_record_that_cannot_be_read_does_not_reach_the_client(
+    tmp_path, provider, cut, broken
+):
+    """A client's parser would fail on it before it saw the error that follows."""
+    whole = STREAMED[provider]
+    said = re.compile(rb"\r?\n\r?\n").search(whole, whole.index(b"Hi")).end()
+    answer = whole[:said] + broken + b"\n\n" + whole[said:]
+    async with forwarding(tmp_path, provider, answer=answer, cut=cut) as rig:
+        _, body, _ = await rig.post(provider, stream=True)
+        assert body.startswith(whole[:said])
+        assert broken not in body
+        assert "error" in str(records_of(body)[-1])
 
 
 async def test_an_error_inside_a_forwarded_stream_is_told_in_the_upstreams_words(tmp_path):

@@ -9,6 +9,7 @@ import orjson
 
 from mcp_proxy.dialects import StreamParser
 from mcp_proxy.dialects.broken import empty
+from mcp_proxy.engine.passing import Passage
 from mcp_proxy.engine.transport import UpstreamAnswer
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import (
@@ -16,6 +17,7 @@ from mcp_proxy.events import (
     Event,
     Finished,
     PartOpened,
+    Started,
     Stop,
     UpstreamBroke,
     UpstreamSaidError,
@@ -25,6 +27,10 @@ from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import JsonObject, Provider
 from mcp_proxy.sse import SseReader
 from mcp_proxy.strict_json import decode, encode
+
+_DOCUMENT_STARTS = b"{["
+_STREAM_STARTS = b":deir\xef"
+"""Of a comment, of the names of fields, of a byte order mark; of no JSON document."""
 
 DONE = b"[DONE]"
 """What OpenAI's streams end with; the only data of any API here that is not JSON."""
@@ -43,13 +49,13 @@ class Answering:
         stall: float,
         clock: Callable[[], float],
         shows: Callable[[PartOpened], bool] | None = None,
-        keeps_bytes: bool = False,
+        passage: Passage | None = None,
     ) -> None:
         """`stall`: seconds without an event after which the upstream counts as hung.
 
         `shows`: whether the client sees anything of a part, else it is no content; None: it sees
-        all. `keeps_bytes`: the bytes themselves are wanted, see `take_bytes`; the events then only
-        tell what is in them.
+        all. `passage`: the bytes themselves are wanted if they are of the kind that was asked for,
+        see `take_bytes`; the events then only tell what is in them.
         """
         self._answer = answer
         self._place = place
@@ -58,12 +64,16 @@ class Answering:
         self._clock = clock
         self._shows = shows
         self._reader = SseReader()
-        # Asked for SSE, some upstreams answer with one JSON document or a list of records.
+        # Asked for SSE, some upstreams answer with one JSON document or a list of records; asked
+        # for a document, some with SSE.
         is_document = "json" in answer.headers.get("Content-Type", "")
         self._document: bytearray | None = bytearray() if is_document else None
+        self._is_known = False
+        self._passage = passage
         self._stall = stall
         self._heard_at = time.monotonic()
-        self._bytes: list[bytes] | None = [] if keeps_bytes else None
+        self._last_fed = 0
+        """Place of the record that was read last, among those of its chunk."""
         self._begun = False
         self._broken: UpstreamBroke | None = None
         self.first: list[Event] = []
@@ -84,6 +94,9 @@ class Answering:
             if self.finished and not self._begun:
                 _refuse_silence(events[-1])
                 self._begun = True
+        if self._passage is not None:
+            started = next((event for event in self.first if type(event) is Started), None)
+            self._passage.answers_as(started.model if started is not None else None)
 
     async def more(self) -> list[Event]:
         """Events of the next chunk, perhaps none; only while not `finished`."""
@@ -92,18 +105,17 @@ class Answering:
         return await self._read()
 
     def take_bytes(self) -> bytes:
-        """What came since the last call, as it came.
-
-        Until the end only whole lines: should the rest of one never come, whatever is written
-        after it is still understood.
-        """
-        kept = self._bytes
-        if not kept:
+        """What was read since the last call: whole records, or the whole document."""
+        if self._passage is None:
             return b""
-        taken = kept[0] if len(kept) == 1 else b"".join(kept)
-        end = len(taken) if self.ended or self.told else taken.rfind(b"\n") + 1
-        self._bytes = [taken[end:]] if end < len(taken) else []
-        return taken[:end]
+        if self._document is None:
+            return self._passage.take()
+        return self._passage.whole(bytes(self._document))
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the bytes can go on as they are. Not otherwise than before, once it has begun."""
+        return self._passage is not None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -130,19 +142,19 @@ class Answering:
                 raise
             chunk = b""  # the answer is whole; how its connection ends is nobody's business
         if chunk:
-            if self._bytes is not None:
-                self._bytes.append(chunk)
+            if not self._is_known:
+                self._look_at(chunk)
         else:
             self.ended = True
         try:
             if self._document is None:
-                self._feed(self._reader.feed(chunk) if chunk else self._reader.close(), events)
+                self._feed_chunk(chunk, events)
             elif chunk:
                 self._document += chunk
             else:
                 self._feed_document(self._document, events)
             if not chunk:
-                self._parser.close(events)
+                self._close(events)
         except UpstreamBroke as broke:
             # What came before the fault belongs to the client, and content among it means that
             # the answer has begun, also when both arrived in one chunk.
@@ -152,7 +164,7 @@ class Answering:
         if events:
             self._heard_at = time.monotonic()
             self._collector.add(events)
-            if type(events[-1]) is Finished:
+            if _has_finished(events):
                 self._finish(events)
         elif self._document is None and time.monotonic() - self._heard_at > self._stall:
             # Comments keep a connection open and say nothing: only events count.
@@ -161,29 +173,66 @@ class Answering:
             )
         return events
 
+    def _look_at(self, chunk: bytes) -> None:
+        """Of which kind the answer is: its first byte knows better than its content type."""
+        first = chunk.lstrip()[:1]
+        if not first:
+            return
+        self._is_known = True
+        if first in _DOCUMENT_STARTS:
+            self._document = self._document or bytearray()
+        elif first in _STREAM_STARTS:
+            self._document = None
+        if self._passage is not None and self._passage.wants_stream != (self._document is None):
+            self._passage = None
+
+    def _feed_chunk(self, chunk: bytes, events: list[Event]) -> None:
+        """A chunk of a stream, or its end."""
+        records = self._reader.feed(chunk) if chunk else self._reader.close()
+        passage = self._passage
+        try:
+            self._feed(records, events)
+        except UpstreamBroke as broke:
+            if passage is not None:
+                # What the upstream itself says of it goes on, too.
+                is_told = self.told or broke.failure.kind is FailureKind.EMPTY
+                passage.add_first(chunk, self._last_fed + is_told)
+            raise
+        if passage is not None and chunk:
+            passage.add(chunk, is_whole=self._reader.is_between)
+
     def _feed(self, records: list[bytes], events: list[Event]) -> None:
         """The hot path: once for every chunk of every stream."""
         feed, envelope = self._parser.feed, self._place.envelope
         together = _decoded_together(records)
-        for at, data in enumerate(records):
-            try:
-                record = decode(data) if together is None else together[at]
-            except orjson.JSONDecodeError as cause:
-                if data == DONE:
-                    self._parser.close(events)
-                    continue
-                raise UpstreamBroke(_broken_json(cause)) from cause
-            if type(record) is not dict:
-                raise UpstreamBroke(_upstream("a stream record is not a JSON object"))
-            inner = record.get(envelope)
-            if inner is None:
-                if record.get("error"):
-                    raise UpstreamBroke(self._failure_in(record))
-                inner = record
-            try:
-                feed(inner, events)
-            except UpstreamSaidError as said:
-                raise UpstreamBroke(self._failure_in(said.record)) from said
+        at = 0
+        try:
+            for at, data in enumerate(records):
+                try:
+                    record = decode(data) if together is None else together[at]
+                except orjson.JSONDecodeError as cause:
+                    if data == DONE:
+                        self._done(events)
+                        continue
+                    raise UpstreamBroke(_broken_json(cause)) from cause
+                if type(record) is not dict:
+                    raise UpstreamBroke(_upstream("a stream record is not a JSON object"))
+                inner = record.get(envelope)
+                if inner is None:
+                    if record.get("error"):
+                        raise UpstreamBroke(self._failure_in(record))
+                    inner = record
+                try:
+                    feed(inner, events)
+                except UpstreamSaidError as said:
+                    raise UpstreamBroke(self._failure_in(said.record)) from said
+        finally:
+            self._last_fed = at
+
+    def _done(self, events: list[Event]) -> None:
+        if self._passage is not None:
+            self._passage.said_done = True
+        self._parser.close(events)
 
     def _feed_document(self, document: bytearray, events: list[Event]) -> None:
         if not document.strip():
@@ -192,6 +241,9 @@ class Answering:
             value = decode(document)
         except orjson.JSONDecodeError as cause:
             raise UpstreamBroke(_broken_json(cause)) from cause
+        if type(value) is list:
+            # No client asks for one but Gemini's, of whom nothing is forwarded.
+            self._passage = None
         for record in value if type(value) is list else [value]:
             if type(record) is not dict:
                 raise UpstreamBroke(_upstream("the upstream's answer is not a JSON object"))
@@ -207,6 +259,12 @@ class Answering:
     def _has_content(self, events: list[Event]) -> bool:
         shows = self._shows
         return any(type(each) is PartOpened and (shows is None or shows(each)) for each in events)
+
+    def _close(self, events: list[Event]) -> None:
+        was_finished = self.finished or _has_finished(events)
+        self._parser.close(events)
+        if self._passage is not None:
+            self._passage.end(was_finished=was_finished)
 
     def _finish(self, events: list[Event]) -> None:
         self.finished = True
@@ -238,6 +296,10 @@ def _refuse_silence(end: Event) -> None:
     """Raises UpstreamBroke for an end of an answer without content that nothing accounts for."""
     if type(end) is Finished and end.stop is Stop.END:
         raise empty()
+
+
+def _has_finished(events: list[Event]) -> bool:
+    return bool(events) and type(events[-1]) is Finished
 
 
 def _broken_json(cause: orjson.JSONDecodeError) -> Failure:

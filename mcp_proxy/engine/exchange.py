@@ -17,6 +17,7 @@ from mcp_proxy.account import Account, Candidate, Secret
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.outcome import ANSWERED, Outcome, Step
+from mcp_proxy.engine.passing import Passage
 from mcp_proxy.engine.rendering import (
     Incoming,
     Prepared,
@@ -281,9 +282,10 @@ class Exchange:
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
             shows=None if forwarded else self._is_shown,
-            keeps_bytes=forwarded,
+            passage=Passage(prepared.conversation) if forwarded else None,
         )
         await self._answering.begin()
+        self.outcome.forwarded = self._answering.is_passed
         return self._answering
 
     def _ask(

@@ -9,8 +9,6 @@ from dataclasses import field, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import orjson
-
 from mcp_proxy.account import Candidate
 from mcp_proxy.conversation import (
     Conversation,
@@ -24,6 +22,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects import StreamParser, upstream_dialect
 from mcp_proxy.dialects.gemini.tools import explain_bad_request
+from mcp_proxy.engine.json_bytes import with_model
 from mcp_proxy.engine.public_addresses import is_public
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import BadRequest, Failure
@@ -193,41 +192,6 @@ def _wants_signed(incoming: Incoming, model: ModelInfo) -> bool:
             return incoming.parsed.get("store") is False
         case _:
             return False
-
-
-def with_model(raw: bytes, parsed: JsonObject, model: str) -> bytes:
-    """The bytes of a body with another value of its top-level `model`, all else untouched."""
-    name = parsed.get("model")
-    if name is None or name == model:
-        return raw
-    start = raw.find(b'"model"')
-    while start != -1:
-        if _is_top_level(raw[:start]):
-            value = raw.index(b'"', raw.index(b":", start))
-            end = _end_of_string(raw, value)
-            replaced = raw[:value] + encode(model) + raw[end:]
-            # A key that is there twice counts where it is last.
-            if b'"model"' not in raw[end:] or orjson.loads(replaced)["model"] == model:
-                return replaced
-            break
-        start = raw.find(b'"model"', start + 1)
-    return encode({**parsed, "model": model})
-
-
-def _is_top_level(before: bytes) -> bool:
-    """Whether what follows these first bytes of an object is a key of that object itself."""
-    try:
-        return isinstance(orjson.loads(before.rstrip().removesuffix(b",") + b"}"), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
-def _end_of_string(raw: bytes, start: int) -> int:
-    """The place after the JSON string that begins at `start`."""
-    at = start + 1
-    while raw[at] != 0x22:
-        at += 2 if raw[at] == 0x5C else 1
-    return at + 1
 
 
 def _rendered(

@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 COMMIT_AFTER = 10.0
 """Seconds without an answer after which a stream is committed, so that it can be kept alive."""
 
-BETWEEN_RECORDS = b"\n\n"
-"""Of server-sent events; what follows it is a record of its own, whatever came before."""
-
 
 async def generate(
     runtime: Runtime, call: Call, target: PathTarget | None = None
@@ -219,22 +216,21 @@ async def _forward_to(
 ) -> web.StreamResponse:
     """The upstream's own bytes, to their end. Its events only say how the answer went."""
     client.hand_over()
-    last = BETWEEN_RECORDS
     try:
         while not answering.ended:
             data = answering.take_bytes()
             if data:
                 await client.write(data)
-                last = data
             await answering.more()
     except UpstreamBroke as broke:
         error = exchange.broke(answering, broke.failure)
+        rest = answering.take_bytes()
         if answering.told or broke.failure.kind is FailureKind.EMPTY:
             # The client hears of it in the upstream's own words.
             call.error = error
-            return await client.end(answering.take_bytes())
-        if not last.endswith((BETWEEN_RECORDS, b"\r\n\r\n")):
-            await client.write(BETWEEN_RECORDS)
+            return await client.end(rest)
+        if rest:
+            await client.write(rest)
         return await _fail(client, renderer, error, call)
     await exchange.completed(answering)
     return await client.end(answering.take_bytes())
