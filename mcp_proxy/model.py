@@ -54,6 +54,8 @@ class ModelInfo:
     """None: the model does not think."""
     makes_images: bool = False
     takes_images: bool = True
+    searches: bool = True
+    """False: its upstream has said that it runs no web search for it."""
     bucket: str | None = None
     """Quota bucket shared with other models of the provider; None: the model has its own."""
     dialects: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from mcp_proxy.demo import (
     refusals,
     tool_rules,
 )
-from mcp_proxy.demo.catalogue import DemoModel, Kind
+from mcp_proxy.demo.catalogue import WEB_SEARCH_MODELS, DemoModel, Kind
 from mcp_proxy.demo.generation import get, prompt_tokens
 from mcp_proxy.demo.refusals import JsonObject, Refusal
 
@@ -36,6 +36,7 @@ def check_meaning(envelope: JsonObject, model: DemoModel) -> None:
     for rules in (
         _envelope(envelope, model),
         tool_rules.problems(request, model),
+        _search(request, model),
         config_rules.problems(request, model),
         content_rules.problems(request),
     ):
@@ -62,6 +63,12 @@ def _envelope(envelope: JsonObject, model: DemoModel) -> Iterator[str]:
         yield "Invalid user agent."
     if kind != "web_search" and not envelope.get("requestId"):
         yield "Request id is required."
+
+
+def _search(request: JsonObject, model: DemoModel) -> Iterator[str]:
+    asked = any(get(tool, "googleSearch") is not None for tool in request.get("tools") or ())
+    if asked and model.id not in WEB_SEARCH_MODELS:
+        yield "Google Search is not supported for this model."
 
 
 def _conversation(request: JsonObject, model: DemoModel) -> Iterator[str]:

@@ -90,6 +90,7 @@ _PLAIN: Final = (
     "max_output",
     "makes_images",
     "takes_images",
+    "searches",
     "bucket",
     "issuer",
 )

@@ -151,7 +151,8 @@ _INTERNAL_MODELS: Final = ("chat_", "tab_")
 
 def read_models(body: bytes, _now: float) -> Reading:
     """fetchAvailableModels in its display order (6.8). ValueError for anything else."""
-    models = object_of(body).get("models")
+    answer = object_of(body)
+    models, searching = answer.get("models"), answer.get("webSearchModelIds")
     if not isinstance(models, dict):
         raise ValueError("the answer has no models")  # noqa: TRY004 - the interface's word
     listed = [
@@ -160,19 +161,23 @@ def read_models(body: bytes, _now: float) -> Reading:
         if isinstance(facts, dict) and not model_id.startswith(_INTERNAL_MODELS)
     ]
     return Reading(
-        models=tuple(_model(model_id, facts) for model_id, facts in listed),
+        models=tuple(_model(model_id, facts, searching) for model_id, facts in listed),
         figures=tuple(_figure(model_id, facts) for model_id, facts in listed),
     )
 
 
-def _model(model_id: str, facts: JsonObject) -> ModelInfo:
-    """The catalogue's row with what the upstream knows better."""
+def _model(model_id: str, facts: JsonObject, searching: Any) -> ModelInfo:
+    """The catalogue's row with what the upstream knows better.
+
+    `searching`: ids of the models that can search the web (3.4), where it lists them.
+    """
     usual = info(model_id)
     return replace(
         usual,
         display_name=text(facts.get("displayName")) or usual.display_name,
         max_output=count(facts.get("maxOutputTokens")) or usual.max_output,
         context_window=count(facts.get("maxTokens")) or usual.context_window,
+        searches=model_id in searching if isinstance(searching, list) else usual.searches,
     )
 
 

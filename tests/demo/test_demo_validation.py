@@ -203,6 +203,8 @@ MEANINGS: list[tuple[str, str, dict[str, Any], str]] = [
     ("nested object with nothing required for Claude", CLAUDE,
      {"tools": schema(type="object", properties={"y": {"type": "string"}})},
      "properties[x].required: should be non-empty for nested OBJECT type"),
+    ("search by a model that has none", CLAUDE, {"tools": [{"googleSearch": {}}]},
+     "Google Search is not supported for this model."),
     ("search beside functions", GEMINI, {"tools": [*tools(), {"googleSearch": {}}]},
      "cannot be combined in the same request"),
     ("calling mode without functions", GEMINI,

@@ -1,6 +1,7 @@
 """Requests that real clients sent, rendered for every family: the embedded upstream takes them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from multidict import CIMultiDict
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.demo.catalogue import MODELS
+from mcp_proxy.demo.catalogue import MODELS, WEB_SEARCH_MODELS
 from mcp_proxy.demo.validate import check_meaning, check_shape
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.dialects.gemini import UPSTREAM
@@ -51,7 +52,7 @@ def conversations() -> list[Any]:
 @pytest.mark.parametrize("conversation", conversations())
 def test_recorded_request_is_taken_by_the_upstream(conversation):
     for target in TARGETS:
-        model = info(target)
+        model = replace(info(target), searches=target in WEB_SEARCH_MODELS)
         settled, _ = settle(conversation, model, StoredSeals(lambda _key: None))
         mended, _ = repair(settled, model.family, "gemini")
         ask = Ask(

@@ -618,6 +618,8 @@ class TestTools:
         other = Verbatim("anthropic", {"type": "bash_20250124", "name": "bash"})
         assert render(talk(server_tools=(other, search)))["tools"] == [{"googleSearch": {}}]
         assert "tools" not in render(talk(server_tools=(other,)))
+        deaf = replace(info(GEMINI), searches=False)
+        assert "tools" not in UPSTREAM.render_request(talk(server_tools=(search,)), deaf)
         beside = render(talk(server_tools=(search,), tools=(tool("f"),)))
         assert list(beside["tools"][0]) == ["functionDeclarations"]
 

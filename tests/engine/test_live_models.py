@@ -22,6 +22,7 @@ ACCOUNTS = {
     [
         ("antigravity", info("claude-sonnet-4-6")),
         ("antigravity", replace(info("gemini-3-flash"), context_window=7, display_name="Flash")),
+        ("antigravity", replace(info("gemini-3-flash"), searches=False)),
         ("copilot", replace(info("gpt-5.4", "copilot"), dialects=("openai_chat",), bucket="x")),
         ("copilot", info("claude-sonnet-4.6", "copilot")),
         (

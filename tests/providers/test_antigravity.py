@@ -505,6 +505,19 @@ class TestQuota:
     def test_figures(self, quota, read):
         assert self.figure(**quota) == read
 
+    @pytest.mark.parametrize(
+        ("listed", "searching"),
+        [
+            ({"webSearchModelIds": ["b", "x"]}, [False, True]),
+            ({"webSearchModelIds": []}, [False, False]),
+            ({}, [True, True]),
+            ({"webSearchModelIds": None}, [True, True]),
+        ],
+    )
+    def test_only_models_that_are_listed_for_it_search_the_web(self, listed, searching):
+        read = read_models(orjson.dumps({"models": {"a": {}, "b": {}}, **listed}), NOW)
+        assert [model.searches for model in read.models or ()] == searching
+
     def test_facts_and_order_are_the_upstreams_and_internal_models_stay_hidden(self):
         models = {
             "b": {"displayName": "B", "maxTokens": 200_000, "maxOutputTokens": 64_000},

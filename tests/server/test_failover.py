@@ -34,6 +34,7 @@ async def test_the_next_account_is_sent_the_same_with_a_picture_fetched_once(tmp
 
     async with serve(tmp_path, people=TWO) as rig, RawTestServer(picture) as site:
         rig.runtime.media = MediaFetcher(allow=lambda _: True)
+        await rig.call("GET", "/v1/models")  # so that the model is the same one for both
         rig.upstream.play(Fault(FaultKind.QUOTA, account="ada", seconds=900))
         rig.upstream.play(Fault(FaultKind.QUOTA, account="grace", seconds=0.01))
         source = {"type": "url", "url": f"http://127.0.0.1:{site.port}/cat.png"}

@@ -1,5 +1,6 @@
 """Anthropic's web search tool, answered by the upstream's own search where it has one."""
 
+import pytest
 from served import CLAUDE, GEMINI, serve, until
 
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
@@ -39,6 +40,19 @@ async def test_a_streamed_search_is_the_same(tmp_path):
         types = [block.type for block in streamed.content]
         assert types == [block.type for block in whole.content]
         assert "web_search_tool_result" in types
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+async def test_a_model_that_cannot_search_answers_without(tmp_path, model):
+    async with serve(tmp_path) as rig:
+        await rig.call("GET", "/v1/models")  # which is where the upstream says who can
+        choice = {"type": "tool", "name": "web_search"}
+        answer = await rig.messages("say hi", model=model, tools=[SEARCH], tool_choice=choice)
+        assert answer.status == 200, answer.body
+        [call] = rig.generations
+        searches = "googleSearch" in str(call.body)
+        assert searches is (model == GEMINI)
+        assert call.body["requestType"] == ("web_search" if searches else "agent")
 
 
 async def test_beside_function_tools_it_is_left_out_and_the_request_works(tmp_path):

@@ -40,7 +40,7 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     if conversation.tools:
         request["tools"] = [{"functionDeclarations": toolbox.declarations()}]
         request["toolConfig"] = tool_config(conversation.tool_choice, toolbox, model)
-    elif searches_the_web(conversation):
+    elif model.searches and searches_the_web(conversation):
         request["tools"] = [{"googleSearch": {}}]
     generation = _sampling(conversation, model, thinks=thinks)
     if thinking.max_tokens is not None:
