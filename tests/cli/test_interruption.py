@@ -56,14 +56,21 @@ def tokens(home: Home) -> Iterator[str]:
             yield value.strip('"')
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("verb", ["accounts verify", "limits", "models", "limits --watch --json"])
+@pytest.mark.parametrize(
+    ("verb", "ending"),
+    [
+        *(("accounts verify", ending) for ending in ENDINGS),
+        *(("limits", ending) for ending in ENDINGS),
+        ("limits --watch --json", "SIGTERM"),
+        ("models", "SIGTERM"),
+    ],
+)
 async def test_a_token_that_is_being_renewed_is_waited_for_and_kept(
     cli: Cli, home: Home, upstream: DemoUpstream, verb: str, ending: str
 ) -> None:
     home.sign_in(upstream)
     [before] = tokens(home)
-    async with waiting(cli, upstream, *verb.split(), path="/token", seconds=1.5) as process:
+    async with waiting(cli, upstream, *verb.split(), path="/token", seconds=2.5) as process:
         process.send_signal(getattr(signal, ending))
         _, stderr = await process.communicate()
     assert process.returncode == 130
@@ -101,7 +108,7 @@ async def test_a_second_interruption_waits_for_nothing(
         process.send_signal(signal.SIGINT)
         await process.communicate()
     assert process.returncode == 130
-    assert time.monotonic() - told < 2, "it takes 4 s more to give up"
+    assert time.monotonic() - told < 3, "it takes 4 s to give up"
 
 
 async def test_nothing_but_a_token_is_waited_for(

@@ -126,11 +126,8 @@ class Contents:
                 # There is no field for it that all of Google's upstreams take.
                 parts.append({"text": part.name})
             parts.append(_blob(part))
-        elif (
-            isinstance(part, Verbatim) and part.dialect == NAME and not _CODE.isdisjoint(part.value)
-        ):
-            # A name that the upstream does not know would cost the whole request (4.7).
-            parts.append({key: value for key, value in part.value.items() if key in _OF_CODE})
+        elif isinstance(part, Verbatim) and part.dialect == NAME:
+            parts += _code(part.value)
 
     def _result(self, result: ToolResult) -> JsonObject:
         called = self._called.get(result.call_id)
@@ -191,6 +188,13 @@ class Contents:
             # Parallel siblings carry no signature, so they get no sentinel either (15).
             return {"functionCall": function, "thoughtSignature": SENTINEL}
         return {"functionCall": function}
+
+
+def _code(part: JsonObject) -> list[JsonObject]:
+    """A part that goes on unread, less what would cost the whole request: unknown names (4.7)."""
+    if _CODE.isdisjoint(part):
+        return []
+    return [{key: value for key, value in part.items() if key in _OF_CODE}]
 
 
 def _thought(text: str, signature: str) -> JsonObject:
