@@ -23,6 +23,14 @@ async def upstream() -> AsyncIterator[DemoUpstream]:
         yield listening
 
 
+@pytest.fixture(autouse=True)
+def hangups_are_heard() -> Iterator[None]:
+    """Children of `nohup` ignore them, and so do theirs."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @asynccontextmanager
 async def waiting(
     cli: Cli, upstream: DemoUpstream, *arguments: str, stdin: str = "", path: str, seconds: float

@@ -72,7 +72,8 @@ async def test_why_a_token_cannot_be_saved_is_said_once(tmp_path, monkeypatch, c
             for _ in range(3):
                 store.begun.clear()
                 assert await asyncio.to_thread(store.begun.wait, 30.0)
-        await until(lambda: "token-two" in path.read_text())
+        await until(lambda: not rotations._unsaved)
+        assert "token-two" in path.read_text()
         await rotations.close()
     assert [each.levelname for each in caplog.records if each.levelname == "ERROR"] == ["ERROR"]
     assert "still locked" in caplog.text
