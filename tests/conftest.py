@@ -169,6 +169,14 @@ def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None
 
 
 @pytest.fixture
+def hangups_are_heard() -> Iterator[None]:
+    """By children of ours, also where we are one of `nohup`, which has them ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
 def authority() -> "trustme.CA":
     """One that nobody knows."""
     import trustme

@@ -13,6 +13,8 @@ from served import until
 
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind
 
+pytestmark = pytest.mark.usefixtures("hangups_are_heard")
+
 ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
 ADD = ("accounts", "add", "--provider", "antigravity", "--accept-risk", "--refresh-token", "-")
 
@@ -21,14 +23,6 @@ ADD = ("accounts", "add", "--provider", "antigravity", "--accept-risk", "--refre
 async def upstream() -> AsyncIterator[DemoUpstream]:
     async with DemoUpstream(accounts=[DemoAccount("ben", rotates=True)]) as listening:
         yield listening
-
-
-@pytest.fixture(autouse=True)
-def hangups_are_heard() -> Iterator[None]:
-    """Children of `nohup` ignore them, and so do theirs."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @asynccontextmanager

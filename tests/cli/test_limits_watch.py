@@ -134,6 +134,7 @@ def at(url: str | None) -> dict[str, str]:
 # ------------------------------------------------------------------------- on a terminal
 
 
+@pytest.mark.usefixtures("hangups_are_heard")
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP"])
 async def test_it_draws_in_place_and_leaves_the_terminal_as_it_was(
     watching: Watching, serving: Serving, ending: str
