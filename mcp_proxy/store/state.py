@@ -218,10 +218,12 @@ class StateStore:
         self._work.set()
         if self._writer is not None:
             self._writer.join(timeout=10.0)
-        for database in (self._database, self._disk):
-            if database is not None:
-                database.close()
-        self._database = self._disk = None
+        # Threads that nobody waits for may still read: a connection closed under them is a crash.
+        with self._reading, self._writing_lock:
+            for database in (self._database, self._disk):
+                if database is not None:
+                    database.close()
+            self._database = self._disk = None
 
     def _note(self, table: str, key: str, value: bytes | None) -> None:
         if table not in _PUT:
@@ -268,11 +270,9 @@ class StateStore:
 
     def _version(self) -> int:
         """A number that SQLite changes when any connection but the writer's own commits."""
-        if self._disk is None:
-            return 0
         try:
             with self._writing_lock:
-                return _version(self._disk)
+                return 0 if self._disk is None else _version(self._disk)
         except sqlite3.Error:
             return self._seen_version
 

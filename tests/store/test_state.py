@@ -173,6 +173,29 @@ def test_what_reaches_the_disk_while_it_is_read_is_seen(
         assert (state.get("seals", "a"), meanwhile) == ({"n": 3}, [])
 
 
+def test_it_may_be_closed_under_those_who_read(directory: Path) -> None:
+    """Threads that an interruption leaves behind. In C, a closed connection is a crash."""
+    ended = threading.Event()
+
+    def read(state: StateStore) -> None:
+        while not ended.is_set():
+            state.get("marks", "a")
+            state.items("marks")
+            state.changed_elsewhere()
+
+    for _ in range(10):
+        with StateStore.open(directory) as state:
+            state.put("marks", "a", {})
+            threads = [threading.Thread(target=read, args=(state,)) for _ in range(4)]
+            ended.clear()
+            for each in threads:
+                each.start()
+        assert state.get("marks", "a") is None
+        ended.set()
+        for each in threads:
+            each.join()
+
+
 def test_many_threads_lose_nothing(directory: Path) -> None:
     with StateStore.open(directory) as state:
 
