@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness import Cli, Home, Serving
+from harness import Cli, Home, Serving, free_port
 
 from mcp_proxy.store.environment import VARIABLES
 from mcp_proxy.store.paths import Paths
@@ -195,9 +195,7 @@ def bundle(authority: "trustme.CA", tmp_path: Path) -> Path:
 @pytest.fixture
 def unused_port() -> int:
     """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
+    return free_port()
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ socket, and the upstream behind it is the one that `mcproxy demo` plays.
 
 import asyncio
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -170,3 +172,15 @@ class Serving:
             chosen, replace(given, providers=providers), state or next(self._states)
         )
         return Server(runtime, host="127.0.0.1", port=0)
+
+
+def free_port() -> int:
+    """One on which nobody listens.
+
+    None of those that a connection is given which some other test makes meanwhile: it would be
+    taken before anybody listens there.
+    """
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no port is free")

@@ -247,12 +247,14 @@ class Container:
         """What the image runs, once it is ready; with a key unless other variables are given."""
         with self.start([*ENTRYPOINT, *SERVE], **variables or {"PROXY_API_KEY": KEY}) as process:
             assert process.stderr is not None
+            said = []
             try:
                 for line in process.stderr:
+                    said.append(line)
                     if "ready at http://" in line:
                         break
                 else:
-                    pytest.fail(f"it ended with {process.wait()} instead of serving")
+                    pytest.fail(f"it ended with {process.wait()} instead of serving: {said}")
                 yield process
             finally:
                 process.kill()

@@ -7,7 +7,6 @@ that are two columns wide, accounts in all states.
 
 import re
 import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from forked import Forks, Printed, forks
-from harness import Home
+from harness import Home, free_port
 from rich.cells import cell_len
 from staged import LABEL, LONG_ID, LONG_MODEL, home_at, staged
 
@@ -170,9 +169,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         # Python itself would take this C for UTF-8; what it is told by others, it must obey.
         forks(LC_ALL="C", PYTHONCOERCECLOCALE="0") as ascii_only,
     ):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            unused_port = str(taken.getsockname()[1])
-        yield Stage(full, bare, place / "spare", unused_port, usual, ascii_only)
+        yield Stage(full, bare, place / "spare", str(free_port()), usual, ascii_only)
 
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import re
-import socket
 
 import pytest
+from harness import free_port
 from json_scenes import Scene, played
 from json_shapes import HOLDS, Judgement, tree
 
@@ -70,9 +70,7 @@ VERBS = {
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return asyncio.run(played(tmp_path_factory.mktemp("homes"), port))
+    return asyncio.run(played(tmp_path_factory.mktemp("homes"), free_port()))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import socket
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from harness import free_port
 
 from mcp_proxy.errors import UserError
 from mcp_proxy.signin.loopback import (
@@ -14,12 +15,6 @@ from mcp_proxy.signin.loopback import (
     new_state,
     read_callback,
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def visit(
