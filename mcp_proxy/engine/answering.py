@@ -258,7 +258,10 @@ class Answering:
 
     def _has_content(self, events: list[Event]) -> bool:
         shows = self._shows
-        return any(type(each) is PartOpened and (shows is None or shows(each)) for each in events)
+        for event in events:
+            if type(event) is PartOpened and (shows is None or shows(event)):
+                return True
+        return False
 
     def _close(self, events: list[Event]) -> None:
         was_finished = self.finished or _has_finished(events)

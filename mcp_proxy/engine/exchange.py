@@ -317,6 +317,8 @@ class Exchange:
 
     def _hosts(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
         """In an order that stays the same while this request goes through them."""
+        if len(hosts) == 1:
+            return hosts
         if hosts not in self._orders:
             self._orders[hosts] = self._runtime.hosts.of(hosts, self._runtime.clock())
         return self._orders[hosts]

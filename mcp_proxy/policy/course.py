@@ -74,7 +74,8 @@ class Course:
 
     def host(self, candidate: Candidate) -> int:
         """Which of its hosts to ask. Accounts of one place share them, and a fault of one."""
-        return self._broken_hosts.get(_place(candidate), 0) + self.met(candidate).moved_by
+        broken = self._broken_hosts.get(_place(candidate), 0) if self._broken_hosts else 0
+        return broken + self.met(candidate).moved_by
 
     def leave_host(self, candidate: Candidate) -> None:
         """The host that was asked is broken, whoever asks it."""

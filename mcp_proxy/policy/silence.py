@@ -19,7 +19,10 @@ def without_silence(messages: tuple[Message, ...], dialect: str) -> tuple[Messag
 
     Expects calls and results to be paired. `dialect`: the upstream's.
     """
-    if all(_says_something(message, dialect) for message in messages):
+    for message in messages:
+        if not _says_something(message, dialect):
+            break
+    else:
         return messages
     spoken: list[Message] = []
     last: list[Message] = []
