@@ -264,8 +264,10 @@ class _Settling:
                 continue
             # What preceded the first call preceded everything else, too.
             place, first = (at, len(known.thoughts) - known.since) if number else (0, 0)
-            self._restored += len(known.thoughts) > first
-            parts[place:place] = known.thoughts[first:]
+            thoughts = known.thoughts[first:]
+            if thoughts:
+                self._restored += 1
+                parts[place:place] = thoughts
 
 
 class SealCollector:
