@@ -1,8 +1,9 @@
 """How long quick verbs keep people waiting, and what they do not load.
 
 Processor time rather than the clock on the wall: nothing of it is waiting, and a machine that is
-busy with other things does not change it as much. A bare interpreter is measured in the same test,
-in turns with ours, and a machine that has had a bad moment is asked again.
+busy with other things does not change it as much. A bare interpreter and one that loads click are
+measured in the same test, in turns with ours: the first is not ours to pay for, and the second
+tells how slow the machine is. One that has had a bad moment is asked again.
 """
 
 import os
@@ -19,6 +20,11 @@ from mcp_proxy.store.state import StateStore
 
 RUNS = 7
 TRIES = 3
+
+CLICK = 0.0375
+"""Seconds that click takes to load where the budgets below hold as they are: twice as long as on
+the machine that they were made for. Where it takes longer, they grow by as much."""
+
 COMPLETE = {"_MCPROXY_COMPLETE": "words"}
 
 HEAVY = {"aiohttp", "asyncio", "google", "google_auth_oauthlib", "requests", "rich", "ssl"}
@@ -63,26 +69,26 @@ def seconds(arguments: list[str], variables: dict[str, str]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def longer_than_bare(arguments: list[str], variables: dict[str, str]) -> float:
-    """Seconds that the middle one of our runs takes more than that of a bare interpreter."""
-    pairs = [
-        (seconds(["-c", "pass"], {}), seconds(["-m", "mcp_proxy", *arguments], variables))
-        for _ in range(RUNS)
-    ]
-    bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return ours - bare
+def longer_than_bare(*runs: tuple[list[str], dict[str, str]]) -> list[float]:
+    """Seconds that the middle run of each takes more than that of a bare interpreter, in turns."""
+    rounds = [[seconds(*run) for run in ((["-c", "pass"], {}), *runs)] for _ in range(RUNS)]
+    bare, *others = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return [other - bare for other in others]
 
 
 @pytest.mark.parametrize("what", WORDS)
 @pytest.mark.usefixtures("in_use")
 def test_it_starts_within_its_budget(what: str) -> None:
     arguments, variables, budget = WORDS[what]
-    taken = []
+    ours = ["-m", "mcp_proxy", *arguments], variables
+    tried = []
     for _ in range(TRIES):
-        taken.append(longer_than_bare(arguments, variables))
-        if taken[-1] < budget:
+        click, taken = longer_than_bare((["-c", "import click"], {}), ours)
+        allowed = budget * max(1.0, click / CLICK)
+        if taken < allowed:
             return
-    pytest.fail(f"{what}: {taken} s more than a bare interpreter")
+        tried.append(f"{taken:.3f} s where {allowed:.3f} are allowed")
+    pytest.fail(f"{what}: {', '.join(tried)}, more than a bare interpreter")
 
 
 def loaded(arguments: list[str], variables: dict[str, str]) -> set[str]:
