@@ -2,7 +2,21 @@
 
 import re
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.){40,}(?:"|$)|`[^`]{40,}(?:`|$)', re.DOTALL)
+# Each begins where no run of its letters has begun before: else a long one is gone through again
+# from each of its places.
+_SECRETS = re.compile(
+    r"ya29\.[\w.-]+"  # Google access tokens
+    r"|1//[\w-]+"  # Google refresh tokens
+    r"|AIza[\w-]{20,}"  # Google API keys
+    r"|GOCSPX-[\w-]+"  # OAuth client secrets
+    r"|\bsk-[\w-]{8,}"
+    r"|\b(?:gsk|xai|gh[opsu]|github_pat)[-_]\w{16,}"  # Groq, xAI, GitHub
+    r"|(?<![\w-])eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"  # JSON web tokens
+    r"|(?<=Bearer )[^\s\"']+"
+    r"|(?<=key=)[^\s&\"']+",
+)
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.){40,}+(?:"|\\?$)|`[^`]{40,}+(?:`|$)', re.DOTALL)
 
 
 def printable(text: str) -> str:
@@ -10,6 +24,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def without_secrets(text: str) -> str:
+    """The text without anything that looks like a credential."""
+    return _SECRETS.sub("…", text)
 
 
 def without_quotations(text: str) -> str:

@@ -6,25 +6,15 @@ Knows nothing of what a failure means; that is for the tables of each provider.
 import re
 from typing import Final
 
+from mcp_proxy.printable import without_secrets
+
 MAX_DETAIL: Final = 2048
 """Characters of an upstream's message that are kept."""
-
-_SECRETS: Final = re.compile(
-    r"ya29\.[\w.-]+"  # Google access tokens
-    r"|1//[\w-]+"  # Google refresh tokens
-    r"|AIza[\w-]{20,}"  # Google API keys
-    r"|GOCSPX-[\w-]+"  # OAuth client secrets
-    r"|\bsk-[\w-]{8,}"
-    r"|\b(?:gsk|xai|gh[opsu]|github_pat)[-_]\w{16,}"  # Groq, xAI, GitHub
-    r"|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"  # JSON web tokens
-    r"|(?<=Bearer )[^\s\"']+"
-    r"|(?<=key=)[^\s&\"']+",
-)
 
 
 def scrubbed(text: str) -> str:
     """The text without anything that looks like a credential, cut to a readable length."""
-    text = _SECRETS.sub("…", text)
+    text = without_secrets(text)
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
 
 

@@ -7,6 +7,8 @@ import pytest
 from served import GEMINI, ONE, TWO, serve, settings_with, until
 
 from mcp_proxy.demo import Fault, FaultKind
+from mcp_proxy.server import access_log
+from mcp_proxy.server.decisions import Decisions, Finished
 
 ACCESS = "mcp_proxy.access"
 
@@ -106,3 +108,14 @@ async def test_bodies_are_shown_for_debug_only_and_never_a_secret(tmp_path, capl
     assert "say the token" in caplog.text
     for hidden in ("ya29.", "sk-ant-abc", "a-very-secret-key", "the-clients-own-key", secret):
         assert hidden not in caplog.text
+
+
+async def test_nobody_is_said_to_have_served_an_answer_that_broke_each_time(tmp_path, monkeypatch):
+    told: list[Finished] = []
+    monkeypatch.setattr(Decisions, "keep", lambda _self, finished: told.extend(finished))
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.NO_FINISH, after=1, times=None))
+        assert (await rig.messages("tell me a long story")).status == 502
+        await until(lambda: told)
+    [facts] = map(access_log.facts, told)
+    assert (facts.served, facts.first_ms, facts.attempts) == (None, None, 3)
