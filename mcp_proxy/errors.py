@@ -4,13 +4,18 @@ A `Failure` is made once, next to the upstream that caused it, from status, head
 after that reads message text. Policy turns failures into another try or into one `ProxyError`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
+from typing import Final
 
 from mcp_proxy.account import Secret
 from mcp_proxy.spelling import suggestion
 from mcp_proxy.values import value
+
+_LONG: Final = 8
+"""Characters of a secret that is nothing but one, wherever it stands."""
 
 
 class FailureKind(StrEnum):
@@ -66,7 +71,12 @@ class Failure:
         """The failure without these: upstreams quote in their errors what they were sent."""
         detail = self.detail
         for secret in secrets:
-            detail = detail.replace(secret.value, "…")
+            hidden = secret.value
+            if len(hidden) >= _LONG:
+                detail = detail.replace(hidden, "…")
+            elif hidden:
+                # Keys of servers at home are short, and may be a part of other words.
+                detail = re.sub(rf"(?<!\w){re.escape(hidden)}(?!\w)", "…", detail)
         return self if detail == self.detail else replace(self, detail=detail)
 
 
