@@ -30,11 +30,15 @@ async def generate_images(runtime: Runtime, call: Call) -> web.Response:
     exchanges = [Exchange(runtime, Incoming(conversation, len(body))) for _ in range(count)]
     call.outcome = exchanges[0].outcome
     try:
-        found = await asyncio.gather(*(_painted(exchange) for exchange in exchanges))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_painted(exchange)) for exchange in exchanges]
+    except ExceptionGroup as failed:
+        # The first failure cancels the others: a picture less than asked for is no answer.
+        raise failed.exceptions[0] from None
     finally:
         for exchange in exchanges:
             exchange.close()
-    data = [{"b64_json": picture.data} for pictures in found for picture in pictures]
+    data = [{"b64_json": picture.data} for task in tasks for picture in task.result()]
     answer = {"created": int(time.time()), "data": data[:count]}
     return json_answer(call, answer, headers=facts(exchanges[0]))
 

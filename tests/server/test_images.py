@@ -5,7 +5,9 @@ import base64
 import openai
 import pytest
 from placed import placed
-from served import GEMINI, serve
+from served import GEMINI, ONE, serve, settings_with, until
+
+from mcp_proxy.demo import Fault, FaultKind
 
 PAINTER = "gemini-3.1-flash-image"
 PNG = b"\x89PNG"
@@ -72,3 +74,17 @@ async def test_a_size_is_a_shape_where_there_are_no_sizes(tmp_path, size, ratio)
         assert (await rig.post("/v1/images/generations", body)).status == 200
         config = rig.generations[-1].body["request"]["generationConfig"]
         assert config.get("imageConfig", {}).get("aspectRatio") == ratio
+
+
+async def test_a_picture_that_is_refused_ends_the_others_and_keeps_no_place(tmp_path):
+    settings = settings_with(limits={"concurrency": 2})
+    async with serve(tmp_path, people=ONE, settings=settings) as rig:
+        one = {"model": PAINTER, "prompt": "a cat"}
+        assert (await rig.post("/v1/images/generations", one)).status == 200
+        rig.upstream.play(Fault(FaultKind.BAD_REQUEST))
+        asked = len(rig.generations)
+        answer = await rig.post("/v1/images/generations", {**one, "n": 6})
+        assert answer.status == 400
+        await until(lambda: rig.runtime.gates.load("ada") == 0)
+        assert len(rig.generations) - asked < 6, "those that waited for a place asked nobody"
+        assert (await rig.post("/v1/images/generations", one)).status == 200
