@@ -30,6 +30,8 @@ async def _refreshed(runtime: Runtime, account: Account) -> dict[str, object]:
     except UpstreamBroke as broke:
         runtime.mark_if_dead(account, broke.failure)
         return {"id": account.id, "ok": False, "error": broke.failure.detail}
-    if expires_at is not None:  # of a key nobody has been asked, and nothing is known
+    mark = runtime.ledger.mark_of(account)
+    # Of a key nobody has been asked; and a token is given, too, for an account that is suspended.
+    if expires_at is not None and mark is not None and mark.kind == "invalid":
         runtime.ledger.clear_mark(account.id)
     return {"id": account.id, "ok": True, "expires_at": moment(expires_at)}

@@ -31,7 +31,7 @@ FRESH_WITHIN = 3.0
 
 
 async def every(runtime: Runtime, call: Call) -> web.Response:
-    """Every model that some account serves, and the aliases of the configuration."""
+    """Every model that some account serves, and the aliases and routes of the configuration."""
     await runtime.learn_models(FRESH_WITHIN)
     request = call.request
     if "client_version" in request.query:
@@ -67,7 +67,11 @@ async def one(runtime: Runtime, call: Call) -> web.Response:
     wanted = without_window(name)
     row = next((row for row in _listed(runtime) if row[0] == wanted), None)
     if row is None:
-        raise UnknownModel(name, nearest=runtime.names.nearest(name))
+        # Patterns, classes and PROVIDER/MODEL are in no list, and can be asked for nevertheless.
+        reached = _reached(runtime, name)
+        if reached is None:
+            raise UnknownModel(name, nearest=runtime.names.nearest(name))
+        row = wanted, *reached
     if call.dialect == "gemini":
         return json_answer(call, gemini.model_row(*row))
     shape = _anthropic_row if speaks_anthropic(call.request.headers) else _openai_row
@@ -90,13 +94,20 @@ def speaks_gemini(headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
 def _listed(runtime: Runtime) -> list[tuple[str, ModelInfo, list[Account]]]:
     served = served_models(runtime)
     rows = [(model.id, model, accounts) for model, accounts in served.items()]
-    by_id = {model.id: (model, accounts) for model, accounts in served.items()}
-    for alias, targets in runtime.settings.aliases.items():
-        names = (targets,) if isinstance(targets, str) else targets
-        target = next((by_id[name] for name in names if name in by_id), None)
-        if target is not None and "*" not in alias:
-            rows.append((alias, *target))
+    for name in (*runtime.settings.aliases, *runtime.settings.routes):
+        reached = _reached(runtime, name) if "*" not in name else None
+        if reached is not None:
+            rows.append((name, *reached))
     return rows
+
+
+def _reached(runtime: Runtime, name: str) -> tuple[ModelInfo, list[Account]] | None:
+    """The first model with accounts that a name leads to, and those; None when nobody serves it."""
+    for stage in runtime.names.stages_left(name):
+        if stage.candidates:
+            accounts = [candidate.account for candidate in stage.candidates]
+            return runtime.models.of(stage.candidates[0]), accounts
+    return None
 
 
 def codex_row(name: str, model: ModelInfo, _accounts: list[Account], place: int) -> JsonObject:

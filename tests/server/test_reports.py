@@ -71,6 +71,29 @@ async def test_an_alias_is_listed_and_an_unknown_model_is_a_404(tmp_path):
         assert "no/such" in missing.message
 
 
+NAMES = ("quick", "second", "there", "fast", "to-fast", "gpt-4o", "sonnet", f"antigravity/{GEMINI}")
+
+
+async def test_whatever_can_be_asked_for_is_found_by_its_name(tmp_path):
+    aliases = {
+        "quick": (GEMINI,),
+        "second": ("quick",),
+        "there": (f"antigravity/{GEMINI}",),
+        "to-fast": ("fast",),
+        "gpt-4o*": (GEMINI,),
+    }
+    settings = settings_with(aliases=aliases, routes={"fast": ({"model": GEMINI},)})
+    async with serve(tmp_path, settings=settings) as rig:
+        for name in NAMES:
+            assert (await rig.messages(model=name)).status == 200, name
+            for path in ("v1", "v1beta"):
+                one = await rig.call("GET", f"/{path}/models/{quote(name, safe='/')}")
+                assert one.status == 200, (path, name)
+            assert (await rig.call("GET", f"/v1/models/{quote(name)}")).json["id"] == name
+        ids = [row["id"] for row in (await rig.call("GET", "/v1/models")).json["data"]]
+        assert ids[-5:] == ["quick", "second", "there", "to-fast", "fast"]
+
+
 async def test_models_are_listed_while_the_upstream_is_down(tmp_path):
     async with serve(tmp_path, people=ONE) as rig:
         rig.upstream.play(Fault(FaultKind.SERVER_ERROR, path="fetchAvailableModels", times=None))
@@ -176,6 +199,17 @@ async def test_a_refresh_that_is_refused_says_so_and_marks_the_account(tmp_path,
         assert answer.json["accounts"][0]["ok"] is False
         assert "mcproxy accounts add" in answer.json["accounts"][0]["error"]
         assert (await rig.call("GET", "/health")).json["accounts"]["invalid"] == 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.SUSPENDED, FaultKind.VERIFICATION])
+async def test_a_refresh_brings_nobody_back_whom_only_its_provider_can_let_in(tmp_path, kind):
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(kind))
+        assert (await rig.messages()).status >= 400
+        marked = (await rig.call("GET", "/account-limits")).json["accounts"]
+        assert marked[0]["state"] == "invalid"
+        assert (await rig.call("POST", "/refresh-token")).status == 200
+        assert (await rig.call("GET", "/account-limits")).json["accounts"] == marked
 
 
 async def test_tokens_are_counted_without_asking_anybody(tmp_path):
