@@ -128,8 +128,9 @@ class ClientStream:
         self._ping.add_done_callback(self._ping_done)
 
     async def _send_ping(self) -> None:
-        self._last_write = time.monotonic()
+        self._last_write = self._writing_since = time.monotonic()
         await self._committed.write(self._sign)
+        self._writing_since = None
 
     def _ping_done(self, task: asyncio.Task[None]) -> None:
         self._ping = None

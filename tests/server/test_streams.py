@@ -4,9 +4,12 @@ import asyncio
 import gc
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 from served import (
     CLAUDE,
     GEMINI,
@@ -23,6 +26,7 @@ from served import (
 from mcp_proxy.conversation import Text
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.server import client_stream, generate
+from mcp_proxy.server.client_stream import ClientStream
 
 TOOL = {"name": "run_command", "input_schema": {"type": "object", "properties": {}}}
 THINKING = {"type": "enabled", "budget_tokens": 2000}
@@ -336,3 +340,36 @@ async def test_a_client_that_leaves_ends_the_call_upstream_within_a_second(tmp_p
             await until(lambda: rig.runtime.gates.load("ada") == 0)
             assert raw.calls == 1, "nobody is asked on behalf of a client that is gone"
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+
+@pytest.mark.parametrize("waits", ["a sign of life", "data"])
+async def test_a_client_that_reads_nothing_is_dropped_whatever_it_is_sent(monkeypatch, waits):
+    monkeypatch.setattr(client_stream, "TICK", 0.05)
+    monkeypatch.setattr(client_stream, "PING_AFTER", 0.2)
+    ended = asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        client = ClientStream(request, keep_alive=b"event: ping\n\n", write_timeout=0.5)
+        try:
+            await client.commit({}, "text/event-stream")
+            writer: Any = client._committed._payload_writer
+            while not request.protocol._paused:
+                writer.buffer_size = 0  # so that these do not wait
+                await client.write(b"x" * 8192)
+            if waits == "data":
+                writer.buffer_size = 2**16
+            else:
+                writer.buffer_size = 2**16 - 10
+                await asyncio.sleep(1.0)  # and nothing comes from upstream
+            await client.write(b"more")
+            return await client.end()
+        finally:
+            client.stop()
+            ended.set()
+
+    async with RawTestServer(answer) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            await ended.wait()
+        writer.close()
