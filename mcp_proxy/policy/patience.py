@@ -17,12 +17,13 @@ SPREAD: Final = 0.4
 class Patience:
     """The time of one request. Waiting, for a limit or for a turn, is not time spent on tries."""
 
-    __slots__ = ("_max_wait", "_session_key", "_tried_at", "_waited", "_window_ends")
+    __slots__ = ("_beyond", "_max_wait", "_session_key", "_tried_at", "_waited", "_window_ends")
 
     def __init__(self, max_wait: float, session_key: str, now: float) -> None:
         self._max_wait = max_wait
         self._session_key = session_key
         self._waited = 0.0
+        self._beyond = 0.0
         self._window_ends = now + RETRY_WINDOW
         self._tried_at = now
 
@@ -33,13 +34,14 @@ class Patience:
         """A wait for a limit; it counts from now on."""
         self._waited += seconds
         spread = SPREAD * crc32(self._session_key.encode("utf-8", "replace")) / 2**32
-        wait = Wait(seconds + MARGIN + spread, reason)
+        self._beyond = MARGIN + spread
+        wait = Wait(seconds + self._beyond, reason)
         self._window_ends += wait.seconds
         return wait
 
     def waited_less(self, seconds: float) -> None:
-        """The last wait was shorter than it might have been."""
-        self._waited -= seconds
+        """The last wait was shorter by so much, of which what it had beyond its limit is first."""
+        self._waited -= max(seconds - self._beyond, 0.0)
         self._window_ends -= seconds
 
     def queued(self, seconds: float, now: float) -> None:
