@@ -138,6 +138,10 @@ CASES: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     each.__name__: each for each in (small, turn, stream, paced, memory, start)
 }
 
+ON_ONE_CORE = frozenset({"small", "turn", "stream"})
+"""Those that compare CPU time. Delays are worse on a core that one may not leave, whoever else
+comes to it."""
+
 PROFILED: Mapping[str, Callable[[], bytes]] = {
     "small": lambda: bodies.small("small", stream=False),
     "turn": lambda: bodies.turn("stream"),

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,13 +101,36 @@ def mcproxy(home: Path, upstream_url: str, *, profile: Path | None = None) -> It
         yield target
 
 
-def pin(targets: Sequence[Target], *, apart_from: Target) -> None:
+def can_pin() -> bool:
+    """Whether there is a core to give away, and the system lets us."""
+    return hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1
+
+
+@contextmanager
+def pinned(targets: Sequence[Target], *, apart_from: Target) -> Iterator[None]:
     """The targets share the first core; `apart_from` and this process have the others."""
-    first, *others = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, others)
-    for target, cores in ((apart_from, others), *((each, [first]) for each in targets)):
-        for thread in target.process.threads():
-            os.sched_setaffinity(thread.id, cores)
+    everywhere = os.sched_getaffinity(0)
+    first, *others = sorted(everywhere)
+    try:
+        _confine({os.getpid()}, others)
+        _confine(_threads(apart_from), others)
+        for target in targets:
+            _confine(_threads(target), [first])
+        yield
+    finally:
+        for target in (apart_from, *targets):
+            _confine(_threads(target), everywhere)
+        _confine({os.getpid()}, everywhere)
+
+
+def _threads(target: Target) -> set[int]:
+    return {thread.id for thread in target.process.threads()}
+
+
+def _confine(threads: Iterable[int], cores: Iterable[int]) -> None:
+    for thread in threads:
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.sched_setaffinity(thread, cores)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import argparse
 import pstats
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 
 from . import processes
-from .cases import CASES, PROFILED, Bench, Plan, check, request_for
+from .cases import CASES, ON_ONE_CORE, PROFILED, Bench, Plan, check, request_for
 from .figures import DIRECT, FLOOR, PROXY, TARGETS, Figures
 from .load import closed_loop
 from .processes import Target
@@ -30,9 +30,10 @@ itself, and `floor`, a bare pass-through on the same stack. Targets are ratios t
 `--profile-to FILE` keeps the profile for pstats, snakeviz and others.
 """
 
-PIN = """\
-give floor and mcproxy a core of their own, away from who asks and who answers them, as they have
-on a machine with more cores (Linux, two cores or more)"""
+SPREAD = """\
+let the system run every process where it likes; else floor and mcproxy have one core for
+themselves where CPU time is measured, which is what those targets are for (Linux, two cores or
+more)"""
 
 QUICK = Plan(rounds=1, seconds=0.05, streams=5, settle=0.0, starts=1)
 PROFILE_CLIENTS = 16
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help=f"[{plan.rounds}]")
     parser.add_argument("--seconds", type=float, help=f"of one run [{plan.seconds:g}]")
     parser.add_argument("--streams", type=int, help=f"open in the memory case [{plan.streams}]")
-    parser.add_argument("--pin", action="store_true", help=PIN)
+    parser.add_argument("--spread", action="store_true", help=SPREAD)
     parser.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--profile", choices=PROFILED, help="profile the program in this case")
@@ -90,15 +91,16 @@ async def _measure(options: argparse.Namespace, home: Path, console: Console) ->
         }
         starters = {name: start for name, start in starters.items() if name in wanted}
         started = [running.enter_context(start()) for start in starters.values()]
-        if options.pin:
-            processes.pin(started, apart_from=upstream)
         targets = [upstream, *started] if DIRECT in wanted else started
         for target in targets:
             await check(target)
         bench = Bench(_plan(options), targets, starters, Figures())
         for name in options.case or CASES:
-            console.print(f"measuring {name} ...", style="dim")
-            await CASES[name](bench)
+            has_core = name in ON_ONE_CORE and not options.spread and processes.can_pin()
+            told = " on one core" if has_core else ""
+            console.print(f"measuring {name}{told} ...", style="dim")
+            with processes.pinned(started, apart_from=upstream) if has_core else nullcontext():
+                await CASES[name](bench)
         return bench.figures
 
 

@@ -34,21 +34,25 @@ def test_a_quick_run_has_every_figure_that_has_a_target():
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
-    reason="cores can be told apart on Linux, where there are two",
+    not processes.can_pin(), reason="cores can be told apart on Linux, where there are two"
 )
 def test_measured_processes_can_have_a_core_of_their_own(tmp_path):
     cores = os.sched_getaffinity(0)
-    try:
-        with (
-            processes.upstream(tmp_path) as upstream,
-            processes.floor(tmp_path, upstream.url) as floor,
-        ):
-            processes.pin([floor], apart_from=upstream)
-            assert floor.process.cpu_affinity() == [min(cores)]
-            assert set(upstream.process.cpu_affinity()) == cores - {min(cores)}
-    finally:
-        os.sched_setaffinity(0, cores)
+
+    def confined_to() -> list[set[int]]:
+        return [set(each.process.cpu_affinity()) for each in (floor, upstream)]
+
+    with (
+        processes.upstream(tmp_path) as upstream,
+        processes.floor(tmp_path, upstream.url) as floor,
+    ):
+        with processes.pinned([floor], apart_from=upstream):
+            assert [*confined_to(), os.sched_getaffinity(0)] == [
+                {min(cores)},
+                cores - {min(cores)},
+                cores - {min(cores)},
+            ]
+        assert [*confined_to(), os.sched_getaffinity(0)] == [cores, cores, cores]
 
 
 def test_a_profile_is_of_the_program(tmp_path):
