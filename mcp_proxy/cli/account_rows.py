@@ -31,7 +31,7 @@ class Standings:
     """What a server, running or not, last knew of each account."""
 
     def __init__(self, app: App, accounts: tuple[Account, ...]) -> None:
-        from mcp_proxy.engine.live_models import restored_models
+        from mcp_proxy.engine.live_models import is_list_of, restored_models
         from mcp_proxy.policy.ledger import Ledger
         from mcp_proxy.policy.routes import Directory
 
@@ -41,6 +41,7 @@ class Standings:
             account.id: restored_models(rows[account.id])
             for account in accounts
             if isinstance(rows.get(account.id, {}).get("models"), list)
+            and is_list_of(rows[account.id], account)
         }
         self._directory = Directory(
             accounts, {account_id: frozenset(models) for account_id, models in self._live.items()}

@@ -272,8 +272,11 @@ def _verified(app: App, chosen: list[Account]) -> list[dict[str, Any]]:
 
 def _forget(state: "StateStore", account_id: str) -> None:
     """Everything that was remembered about an account goes with it."""
+    from mcp_proxy.store.tokens import TokenCache
+
     for table in ("marks", "tokens", "projects", "models"):
         state.delete(table, account_id)
+    TokenCache(state).drop_rotation(account_id)
     state.delete("notices", plan_key(account_id))
     for key in state.items("standings"):
         if key.partition("|")[0] == account_id:

@@ -209,7 +209,7 @@ class Upstreams:
         return {name: failure.detail for name, failure in failures.items()}
 
     def _has_list(self, account: Account) -> bool:
-        return self._runtime.state.get("models", account.id) is not None
+        return self._runtime.models.is_read(account)
 
     def _classes(self) -> dict[str, str]:
         """What a class name stands for now; without those that nothing stands for."""

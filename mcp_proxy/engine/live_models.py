@@ -16,6 +16,9 @@ from mcp_proxy.store.state import StateStore
 
 JsonObject = dict[str, Any]
 
+Server = tuple[str, str | None]
+"""A provider, and the address where it is not the usual one."""
+
 log = logging.getLogger(__name__)
 
 _NONE: Final[frozenset[str]] = frozenset()
@@ -28,9 +31,12 @@ class LiveModels:
         self._state = state
         self._models: dict[str, dict[str, ModelInfo]] = {}
         """Account id -> model id -> facts; absent when never read."""
+        self._servers: dict[str, Server] = {}
+        """Account id -> whose list that is."""
         self._avoided: dict[tuple[str, str], frozenset[str]] = {}
         for account_id, row in state.items("models").items():
             self._models[account_id] = restored_models(row)
+            self._servers[account_id] = _server_of(row)
         for key, row in state.items("features").items():
             endpoint, _, model_id = key.rpartition("|")
             self._avoided[endpoint, model_id] = frozenset(row["avoided"])
@@ -44,13 +50,13 @@ class LiveModels:
 
     def get(self, account: Account, model_id: str) -> ModelInfo:
         """A model as this account has it, else as the catalogue knows it."""
-        models = self._models.get(account.id)
-        found = models.get(model_id) if models is not None else None
-        return found if found is not None else info(model_id, account.provider)
+        return self.of(Candidate(account, model_id))
 
     def of(self, candidate: Candidate) -> ModelInfo:
-        """A candidate's model, as `get` has it."""
-        return self.get(candidate.account, candidate.model)
+        """A candidate's model, as `get` has it. Asked for several times with every request."""
+        models = self._models.get(candidate.account.id)
+        found = models.get(candidate.model) if models is not None else None
+        return found if found is not None else info(candidate.model, candidate.account.provider)
 
     def seen(self, account: Account, models: Sequence[ModelInfo]) -> bool:
         """Takes in a list; True when it says something new. An empty list says nothing."""
@@ -58,11 +64,18 @@ class LiveModels:
         if not listed or listed == self._models.get(account.id):
             return False
         self._models[account.id] = listed
+        self._servers[account.id] = account.provider, account.base_url
         self._state.put("models", account.id, stored_models(account, models))
         return True
 
     def forget(self, account_id: str) -> None:
         self._models.pop(account_id, None)
+
+    def forget_other_servers(self, accounts: Iterable[Account]) -> None:
+        """Drops the lists of servers that the accounts do not have any more."""
+        for account in accounts:
+            if self._servers.get(account.id) != (account.provider, account.base_url):
+                self.forget(account.id)
 
     def avoided(self, account: Account, model: ModelInfo) -> frozenset[str]:
         """Features that the account's upstream has refused for this model."""
@@ -98,7 +111,12 @@ _PLAIN: Final = (
 
 def stored_models(account: Account, models: Iterable[ModelInfo]) -> JsonObject:
     """The row of one account: its ids, and facts that the catalogue does not have."""
-    row: JsonObject = {"provider": account.provider, "models": [], "facts": {}}
+    row: JsonObject = {
+        "provider": account.provider,
+        "base_url": account.base_url,
+        "models": [],
+        "facts": {},
+    }
     for model in models:
         row["models"].append(model.id)
         facts = _facts(model, info(model.id, account.provider))
@@ -111,11 +129,21 @@ def stored_models(account: Account, models: Iterable[ModelInfo]) -> JsonObject:
 def restored_models(row: JsonObject) -> dict[str, ModelInfo]:
     """The models by id. Facts that this version cannot read are passed over."""
     facts = row.get("facts") or {}
-    provider = row.get("provider") or "antigravity"  # the only one there was, once
+    provider, _ = _server_of(row)
     return {
         model_id: _with_facts(info(model_id, provider), facts.get(model_id) or {})
         for model_id in row["models"]
     }
+
+
+def is_list_of(row: JsonObject, account: Account) -> bool:
+    """Whether a row is of the server that the account has now."""
+    return _server_of(row) == (account.provider, account.base_url)
+
+
+def _server_of(row: JsonObject) -> Server:
+    # Antigravity was the only provider, once; and rows had no address.
+    return row.get("provider") or "antigravity", row.get("base_url")
 
 
 def _facts(model: ModelInfo, known: ModelInfo) -> JsonObject:

@@ -80,13 +80,20 @@ class QuotaPoller:
         """
         now = self._clock()
         stale = [a for a in accounts if now - self._read_at.get(a.id, float("-inf")) >= max_age]
-        failures = await asyncio.gather(*(asyncio.shield(self._start(a)) for a in stale))
-        return {a.id: f for a, f in zip(stale, failures, strict=True) if f is not None}
+        tasks = {account.id: self._start(account) for account in stale}
+        if tasks:
+            await asyncio.wait(tasks.values())
+        # A reading that `forget` has ended says nothing, and is no reason to end who waits for it.
+        ended = {name: task.result() for name, task in tasks.items() if not task.cancelled()}
+        return {name: failure for name, failure in ended.items() if failure is not None}
 
     def forget(self, account_id: str) -> None:
-        """What was read is of an account that is gone, or somewhere else by now."""
+        """What was read, or is being read, is of an account that is gone or somewhere else now."""
         self._read_at.pop(account_id, None)
         self._tried_at.pop(account_id, None)
+        running = self._running.pop(account_id, None)
+        if running is not None:
+            running.cancel()
 
     async def close(self) -> None:
         tasks = list(self._running.values())
@@ -100,8 +107,13 @@ class QuotaPoller:
             self._tried_at[account.id] = self._clock()
             task = asyncio.create_task(self._read(account))
             self._running[account.id] = task
-            task.add_done_callback(lambda _: self._running.pop(account.id, None))
+            task.add_done_callback(lambda done: self._ended(account.id, done))
         return task
+
+    def _ended(self, account_id: str, task: asyncio.Task[Failure | None]) -> None:
+        # After `forget` there may be a later one.
+        if self._running.get(account_id) is task:
+            del self._running[account_id]
 
     async def _read(self, account: Account) -> Failure | None:
         async with self._places:

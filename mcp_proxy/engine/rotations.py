@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.accounts import AccountStore, credential_id
+from mcp_proxy.store.accounts import AccountStore, UnknownAccount, credential_id
 from mcp_proxy.store.tokens import TokenCache
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,13 @@ class Rotations:
 
     def note(self, before: Account, renewed: Account) -> None:
         """From now on both are the same sign-in."""
-        self._renewed[credential_id(before)] = credential_id(renewed)
+        newest = credential_id(renewed)
+        self._renewed[credential_id(before)] = newest
+        # An endpoint may give an earlier token again, and then that is the last one.
+        self._renewed.pop(newest, None)
 
     async def save(self, before: Account, renewed: Account) -> None:
-        """Saves the account's new token, or keeps it until it can be saved."""
+        """Saves the account's new token, or keeps it until it can be saved or is of no use."""
         waiting = self._unsaved.get(renewed.id)
         if waiting is not None:
             await self._keep(waiting._replace(account=renewed))
@@ -105,7 +108,7 @@ class Rotations:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for waiting in self._unsaved.values():
+        for waiting in tuple(self._unsaved.values()):
             trouble = await self._trouble_saving(waiting.account)
             if trouble:
                 _tell(waiting.account, trouble)
@@ -113,15 +116,19 @@ class Rotations:
                 self._cache.drop_rotation(waiting.account.id)
 
     async def _trouble_saving(self, account: Account) -> str:
-        """Why the account's sign-in cannot be put into accounts.toml; empty when it is there."""
+        """Why the account's sign-in cannot be put into accounts.toml; empty when it is there.
+
+        Empty, too, when there is no such account any more: its sign-in is let go.
+        """
         token = account.credential.refresh_token
         if self._store is None or token is None:
             return ""
-        fields = {"refresh_token": token.value}
         try:
-            await asyncio.to_thread(self._store.update_fields, account.id, fields)
+            is_saved = await asyncio.to_thread(_write, self._store, account.id, token)
         except (UserError, OSError) as cause:
             return str(cause)
+        if not is_saved:
+            self.let_go(account.id)
         return ""
 
     async def _keep(self, waiting: _Unsaved) -> None:
@@ -150,6 +157,17 @@ class Rotations:
                 # While it was written the provider gave another one, which is sealed with what
                 # the file had then.
                 await self._keep(newer._replace(in_file=waiting.account))
+
+
+def _write(store: AccountStore, account_id: str, token: Secret) -> bool:
+    """Puts the token into the file; False when the account is surely gone from there."""
+    try:
+        store.update_fields(account_id, {"refresh_token": token.value})
+    except UnknownAccount:
+        if store.load().lacks(account_id):
+            return False
+        raise
+    return True
 
 
 def _tell(account: Account, trouble: str) -> None:

@@ -11,7 +11,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.gates import Gates
 from mcp_proxy.engine.host_order import HostOrder
 from mcp_proxy.engine.live_models import LiveModels
@@ -94,6 +93,7 @@ class Runtime:
         self._reload_settings = reload_settings
         self._watched = WatchedFiles(watched)
         self.models = LiveModels(state)
+        self.models.forget_other_servers(self.accounts)
         self._watcher: asyncio.Task[None] | None = None
         self._cache = TokenCache(state)
         self._rotations = Rotations(store, self._cache)
@@ -178,15 +178,15 @@ class Runtime:
 
     # ---- requests
 
-    def plan(self, conversation: Conversation) -> AttemptPlan:
-        """The plan for one request. Raises UnknownModel."""
+    def plan(self, model: str, session_key: str) -> AttemptPlan:
+        """The plan for one request of that conversation. Raises UnknownModel."""
         return AttemptPlan(
-            self.names.stages(conversation.model),
+            self.names.stages(model),
             self.names.fallbacks,
             ledger=self.ledger,
             chooser=self._chooser,
             rules=self._rules,
-            session_key=session_key(conversation),
+            session_key=session_key,
             busy=self.gates.load,
             now=self.clock(),
             info=self.models.of,
@@ -322,7 +322,8 @@ class Runtime:
         if accounts == self.accounts:
             return
         for gone in {a.id for a in self.accounts} - {a.id for a in accounts}:
-            self._rotations.let_go(gone)
+            if loaded.lacks(gone):
+                self._rotations.let_go(gone)
             self.tokens.forget(gone)
             self.ledger.forget(gone)
             self.models.forget(gone)
@@ -336,7 +337,7 @@ class Runtime:
                 self.ledger.forget_standings(account.id)
             if (before.provider, before.base_url) != (account.provider, account.base_url):
                 self.quota.forget(account.id)
-                self.models.forget(account.id)
+        self.models.forget_other_servers(accounts)
         self.accounts = accounts
         self._redirect()
         if self._watcher is not None:
@@ -404,16 +405,15 @@ def _is_another_person(before: Account, account: Account) -> bool:
     return known and before.label != account.label and before.credential != account.credential
 
 
-def session_key(conversation: Conversation) -> str:
+def session_key(session: str | None, identity: str) -> str:
     """What a conversation is recognised by: the client's session id, else a digest."""
-    if conversation.session is not None:
-        return conversation.session
-    named = conversation.identity()
+    if session is not None:
+        return session
     # Without a text it is nobody's: all that begin with a picture are not one conversation.
-    return _digest(named) if named else ""
+    return _digest(identity) if identity else ""
 
 
 @lru_cache(maxsize=256)
-def _digest(name: str) -> str:
-    """Kept, because every turn of a conversation has the same name."""
-    return blake2b(name.encode("utf-8", "replace"), digest_size=12).hexdigest()
+def _digest(identity: str) -> str:
+    """Kept, because every turn of a conversation has the same."""
+    return blake2b(identity.encode("utf-8", "replace"), digest_size=12).hexdigest()

@@ -107,7 +107,8 @@ class Tokens:
         now = self._clock()
         if held.token is not None and now < held.renew_at:
             return held.token
-        is_pausing = held.failure is not None and now - held.failed_at < PAUSE_AFTER_FAILURE
+        # A clock that was put back must not make the pause longer.
+        is_pausing = held.failure is not None and 0 <= now - held.failed_at < PAUSE_AFTER_FAILURE
         if held.token is not None and now < held.expires_at:
             # Still good: nobody has to wait for the next one, nor suffer when there is none.
             if not is_pausing:

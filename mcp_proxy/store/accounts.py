@@ -56,6 +56,14 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     is_emptied: bool = False
     """There is a file, and nothing in it: something went wrong with it."""
+    is_missing: bool = False
+    """There is no file, or none at this moment."""
+
+    def lacks(self, account_id: str) -> bool:
+        """Whether the account is surely gone: neither its entry wrong nor the file put aside."""
+        ids = {*(each.id for each in self.accounts), *(each.id for each in self.problems)}
+        # A wrong entry that has no id may be anybody's.
+        return not (self.is_emptied or self.is_missing or None in ids or account_id in ids)
 
 
 class IdTaken(UserError):
@@ -129,6 +137,7 @@ class AccountStore:
             tuple(problems),
             (*warnings, *self._environment.warnings),
             is_emptied=found == b"",
+            is_missing=found is None,
         )
 
     def add(self, account: Account) -> None:

@@ -227,6 +227,7 @@ def test_remove_forgets_account_and_state(cli: Cli, home: "Home") -> None:
         for table, key in (
             ("marks", "work"),
             ("tokens", "work"),
+            ("tokens", "work rotated"),
             ("projects", "work"),
             ("models", "work"),
             ("standings", "work|m"),

@@ -48,6 +48,33 @@ def test_a_model_is_the_same_after_a_restart(tmp_path, provider, model):
         assert again.get(account, model.id) == model
 
 
+def test_a_list_of_another_server_is_not_believed(tmp_path):
+    here = ACCOUNTS["openai-compatible"]
+    there = replace(here, base_url="http://127.0.0.1:8080/v1")
+    with StateStore.open(tmp_path) as state:
+        LiveModels(state).seen(here, [info("qwen3", "openai-compatible")])
+    with StateStore.open(tmp_path) as state:
+        for account, is_believed in (
+            (here, True),
+            (there, False),
+            (replace(here, provider="zai"), False),
+        ):
+            models = LiveModels(state)
+            models.forget_other_servers([account])
+            assert models.is_read(account) is is_believed
+
+
+def test_a_list_without_an_address_is_of_the_usual_one(tmp_path):
+    ada = ACCOUNTS["antigravity"]
+    with StateStore.open(tmp_path) as state:
+        state.put("models", "ada", {"provider": "antigravity", "models": ["gemini-3-flash"]})
+        models = LiveModels(state)
+        models.forget_other_servers([ada])
+        assert models.is_read(ada)
+        models.forget_other_servers([replace(ada, base_url="http://127.0.0.1:8080")])
+        assert not models.is_read(ada)
+
+
 def test_a_refused_feature_is_remembered_for_its_server_and_model(tmp_path):
     account, other = ACCOUNTS["openai-compatible"], Account("o", "openai-compatible")
     model = info("qwen3", "openai-compatible")

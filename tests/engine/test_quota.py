@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
-from running import Clock, running
+from running import Clock, file_of, running
 from served import serve, until
 
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind
@@ -87,6 +88,44 @@ async def test_a_quota_endpoint_that_is_down_has_no_effect(tmp_path):
             assert (await rig.messages()).status == 200
         assert (await rig.call("GET", "/health")).json["accounts"]["invalid"] == 0
         assert await rig.runtime.quota.refresh(list(rig.runtime.accounts), max_age=0) == {}
+
+
+async def test_a_poll_that_outlives_its_account_leaves_nothing_behind(tmp_path):
+    async with DemoUpstream(ADA) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            [account] = runtime.accounts
+            upstream.play(Fault(FaultKind.HANG, path="fetchAvailableModels", seconds=0.2))
+            waiting = asyncio.create_task(runtime.quota.refresh([account]))
+            await until(lambda: polls(upstream) == 1)
+            store.remove("ada")
+            await runtime.reload()
+            assert await waiting == {}, "who waits is told of no failure"
+            await asyncio.sleep(0.3)
+            assert not runtime.models.is_read(account)
+            assert runtime.quota.read_at("ada") is None
+            assert not runtime.state.items("standings")
+
+
+async def test_a_poll_of_an_earlier_address_says_nothing_of_the_next_one(tmp_path):
+    async with DemoUpstream(ADA) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            hang = Fault(FaultKind.HANG, path="fetchAvailableModels", seconds=0.2, times=2)
+            upstream.play(hang)
+            [before] = runtime.accounts
+            first = asyncio.create_task(runtime.quota.refresh([before]))
+            await until(lambda: polls(upstream) == 1)
+            store.replace(replace(before, base_url=upstream.url))
+            await runtime.reload()
+            [account] = runtime.accounts
+            assert not runtime.models.is_read(account)
+            second = asyncio.create_task(runtime.quota.refresh([account]))
+            assert await first == {}
+            assert runtime.quota.tried_within("ada", 60.0) is False, "the second one is under way"
+            assert not runtime.models.is_read(account)
+            assert await second == {}
+            assert runtime.models.is_read(account)
 
 
 async def test_a_refused_token_is_renewed_for_a_quota_call_as_for_any_other(tmp_path):

@@ -4,12 +4,13 @@ import asyncio
 import threading
 from pathlib import Path
 
+import pytest
 from served import until
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.engine import rotations as rotations_module
 from mcp_proxy.engine.rotations import Rotations
-from mcp_proxy.store.accounts import AccountStore
+from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.locks import FileLock
 from mcp_proxy.store.state import StateStore
 from mcp_proxy.store.tokens import TokenCache
@@ -31,6 +32,16 @@ class Told(AccountStore):
 
 def with_token(token: str) -> Account:
     return Account("ada", "antigravity", Credential(refresh_token=Secret(token)))
+
+
+def test_an_earlier_token_that_comes_again_is_the_newest(tmp_path):
+    first, second, third = map(with_token, ("token-one", "token-two", "token-three"))
+    with StateStore.open(tmp_path) as state:
+        rotations = Rotations(None, TokenCache(state))
+        for before, renewed in ((first, second), (second, third), (third, first)):
+            rotations.note(before, renewed)
+            assert {*map(rotations.sign_in_of, (before, renewed))} == {credential_id(renewed)}
+        assert rotations.sign_in_of(second) == credential_id(first)
 
 
 async def test_a_token_that_comes_while_the_one_before_is_saved_is_not_lost(tmp_path, monkeypatch):
@@ -57,6 +68,47 @@ async def test_a_token_that_comes_while_the_one_before_is_saved_is_not_lost(tmp_
         await rotations.close()
         assert "token-three" in path.read_text()
         assert not cache.rotations()
+
+
+def gone(path: Path) -> None:
+    path.write_text("accounts = []")
+
+
+def put_aside(path: Path) -> None:
+    path.rename(path.with_name("aside"))
+
+
+def half_edited(path: Path) -> None:
+    path.write_text(path.read_text().replace('id = "ada"', "id = 5"))
+
+
+@pytest.mark.parametrize("came_before", [True, False])
+@pytest.mark.parametrize(
+    ("becomes", "is_kept"), [(gone, False), (put_aside, True), (half_edited, True)]
+)
+async def test_a_token_is_let_go_only_when_its_account_is_surely_gone(
+    tmp_path, monkeypatch, caplog, becomes, is_kept, came_before
+):
+    monkeypatch.setattr(rotations_module, "RETRY_EVERY", 0.0)
+    first, second = map(with_token, ("token-one", "token-two"))
+    path = tmp_path / "accounts.toml"
+    AccountStore(path).add(first)
+    with StateStore.open(tmp_path / "state") as state:
+        cache = TokenCache(state)
+        rotations = Rotations(AccountStore(path, lock_timeout=0.0), cache)
+        with FileLock(path.with_name("accounts.toml.lock"), timeout=0.0):
+            if came_before:
+                await rotations.save(first, second)
+            becomes(path)
+        caplog.clear()
+        if not came_before:
+            await rotations.save(first, second)
+        if not is_kept:
+            await until(lambda: not rotations._unsaved)
+        await rotations.close()
+        kept = cache.rotation(first)
+        assert (kept == second.credential.refresh_token) is is_kept
+        assert ("there is no account" in caplog.text) is is_kept
 
 
 async def test_why_a_token_cannot_be_saved_is_said_once(tmp_path, monkeypatch, caplog):

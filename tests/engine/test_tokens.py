@@ -200,6 +200,40 @@ async def test_a_new_sign_in_beats_one_that_could_not_be_saved(tmp_path, monkeyp
         assert new.credential.refresh_token.value in path.read_text()
 
 
+async def test_nothing_is_kept_of_an_account_that_goes_while_its_token_is_renewed(tmp_path, caplog):
+    async with DemoUpstream(ROTATING) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            await until(lambda: not runtime.tokens._running)
+            upstream.play(Fault(FaultKind.HANG, path="/token", seconds=0.2))
+            [account] = runtime.accounts
+            renewing = asyncio.create_task(runtime.tokens.renew(account))
+            await until(lambda: runtime.tokens._running)
+            store.remove("ada")
+            await runtime.reload()
+            await renewing
+            assert not runtime.tokens._cache.rotations()
+    assert "is not saved" not in caplog.text
+
+
+async def test_a_rotated_token_outlives_a_slip_in_the_entry_of_its_account(tmp_path):
+    async with DemoUpstream(ROTATING) as upstream:
+        path = file_of(upstream, tmp_path / "accounts.toml").path
+        store = AccountStore(path, lock_timeout=0.01)
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            with unwritable(store):
+                await runtime.tokens.fresh(runtime.accounts[0])
+                good = path.read_text()
+                path.write_text(good.replace('"antigravity"', '"antigravty"'))
+                await runtime.reload()
+                assert not runtime.accounts
+                path.write_text(good)
+                await runtime.reload()
+            [account] = runtime.accounts
+            assert account.credential.refresh_token == Secret(upstream.refresh_token("ada"))
+        assert upstream.refresh_token("ada") in path.read_text()
+
+
 async def test_a_token_that_another_process_got_is_taken_in_the_pause_after_a_failure(tmp_path):
     """`accounts verify` may just have said that the account works."""
     async with DemoUpstream(ADA) as upstream, running(upstream, tmp_path) as runtime:
@@ -271,6 +305,19 @@ async def test_a_failing_endpoint_is_not_hammered_and_found_again_in_time(tmp_pa
         assert len(upstream.faults) == 1, "the second time nobody was asked"
         upstream.faults.clear()
         clock.now += tokens_module.PAUSE_AFTER_FAILURE
+        assert (await runtime.tokens.fresh(account)).value.startswith("ya29.")
+
+
+async def test_a_clock_that_is_put_back_does_not_lengthen_the_pause_after_a_failure(tmp_path):
+    clock = Clock()
+    async with (
+        DemoUpstream(ADA, now=clock) as upstream,
+        running(upstream, tmp_path, clock=clock) as runtime,
+    ):
+        [account] = runtime.accounts
+        upstream.play(Fault(FaultKind.SERVER_ERROR, path="/token"))
+        assert await failure_of(runtime, account) is FailureKind.NETWORK
+        clock.now -= 3600
         assert (await runtime.tokens.fresh(account)).value.startswith("ya29.")
 
 

@@ -211,6 +211,20 @@ def test_a_malformed_file_is_named_with_line_and_column_and_left_alone(
     assert file.read_bytes() == content
 
 
+def test_an_account_is_gone_only_where_no_entry_may_be_its_own(file: Path) -> None:
+    store = AccountStore(file)
+    assert not store.load().lacks("a"), "the file may be put aside"
+    for content, is_gone in (
+        (b"", False),
+        (b"accounts = []", True),
+        (GOOD, True),
+        (f'{GOOD}[[accounts]]\nid = "a"\n', False),
+        (f"{GOOD}[[accounts]]\nid = 5\n", False),
+    ):
+        assert written(file, content).load().lacks("a") is is_gone
+    assert not store.load().lacks("good")
+
+
 def test_a_file_that_lost_what_was_in_it_is_not_taken_for_a_new_one(file: Path) -> None:
     store = written(file, b"")
     loaded = store.load()
