@@ -30,14 +30,16 @@ UNSEEN = {
     "mcproxy.demo/1 steps[].problem",  # the demo works
     "mcproxy.limits/1 accounts[].windows[].bucket",
     "mcproxy.limits/1 accounts[].windows[].limited_until",
-    *(
-        f"mcproxy.limits/1 accounts[].{rows}[].{name}"  # needs some minutes of use
-        for rows in ("models", "windows")
-        for name in _FORECAST
-    ),
     "mcproxy.overview/1 next_reset.window",
 }
 """Documents and paths for which no scene has something to show; their types are taken on trust."""
+
+SEEN_LATE = {
+    f"mcproxy.limits/1 accounts[].{rows}[].{name}"
+    for rows in ("models", "windows")
+    for name in _FORECAST
+}
+"""Needs a minute of use, which the scenes last only on a machine that has much else to do."""
 
 STATES = "ready soft-limited cooling-down exhausted unknown invalid disabled"
 RELIED_ON = {
@@ -169,7 +171,7 @@ def test_every_path_that_is_told_was_seen_with_something_in_it(
         for name, judgement in judgements.items()
         for path in DOCUMENTS[name].keys() - judgement.seen
     }
-    assert unseen == UNSEEN
+    assert unseen - SEEN_LATE == UNSEEN
 
 
 # ------------------------------------------------------------------------------- the check itself
