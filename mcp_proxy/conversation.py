@@ -17,6 +17,8 @@ UNKNOWN_ORIGIN = ""
 _LONGEST_NAME: Final = 512
 """Characters of a first message that a conversation is recognised by."""
 
+_END: Final = _LONGEST_NAME // 2
+
 
 @value
 class Seal:
@@ -241,7 +243,9 @@ class Conversation:
                 texts = [part.text for part in message.parts if type(part) is Text and part.text]
                 if texts:
                     text = texts[0] if len(texts) == 1 else "\n".join(texts)
-                    return text if len(text) <= _LONGEST_NAME else _ends(text)
+                    if len(text) <= _LONGEST_NAME:
+                        return text
+                    return f"{len(text)}:{text[:_END]}{text[-_END:]}"
         return ""
 
 
@@ -249,8 +253,3 @@ _beyond_history: Final[Callable[[Conversation], tuple[Any, ...]]] = attrgetter(
     *(each.name for each in fields(Conversation)[4:])
 )
 """All fields after `messages` and `system`; `replace` would look at each of them four times."""
-
-
-def _ends(text: str) -> str:
-    half = _LONGEST_NAME // 2
-    return f"{len(text)}:{text[:half]}{text[-half:]}"

@@ -124,6 +124,7 @@ def sent(conversation: Conversation, model: str = CLAUDE, **fields: Any) -> Any:
         model=info(model),
         dialect="gemini",
         conversation=conversation,
+        identity=conversation.identity(),
         host="https://h",
         settings=fields.get("settings", DEFAULTS),
         project=fields.get("project", "p"),
@@ -301,7 +302,7 @@ def test_pitfall_14_signature_of_a_call_is_remembered_or_stood_in_for():
     lookup = remembered((ToolCall("a", "f", "{}", Seal("gemini", "real")),), GEMINI)
     history = talk(user(Text("go")), says(ToolCall("a", "f", "{}")), user(ToolResult("a")))
     for known, signature in ((lookup, "real"), (StoredSeals(lambda _key: None), SENTINEL)):
-        conversation, _ = settle(history, info(GEMINI), known)
+        conversation, _ = settle(history, info(GEMINI), known, identity=history.identity())
         call = rendered(conversation, GEMINI)["contents"][1]["parts"][0]
         assert call["thoughtSignature"] == signature
 
@@ -325,7 +326,9 @@ def test_pitfall_16_signature_on_empty_text_is_read():
 
 def test_pitfall_17_signature_that_nobody_here_has_issued_is_not_sent():
     history = talk(user(Text("a")), says(Thinking("t", Seal(UNKNOWN_ORIGIN, "x" * 500)), Text("b")))
-    conversation, notes = settle(history, info(CLAUDE), StoredSeals(lambda _key: None))
+    conversation, notes = settle(
+        history, info(CLAUDE), StoredSeals(lambda _key: None), identity=history.identity()
+    )
     assert conversation.messages[1].parts == (Text("b"),)
     assert notes
 
@@ -333,7 +336,7 @@ def test_pitfall_17_signature_that_nobody_here_has_issued_is_not_sent():
 def test_pitfall_18_signature_of_another_family_is_not_sent():
     lookup = remembered((Thinking("t", Seal("gemini", "g" * 60)), Text("b")), GEMINI)
     history = talk(user(Text("a")), says(Thinking("t", Seal(UNKNOWN_ORIGIN, "g" * 60)), Text("b")))
-    conversation, _ = settle(history, info(CLAUDE), lookup)
+    conversation, _ = settle(history, info(CLAUDE), lookup, identity=history.identity())
     assert b"g" * 60 not in sent(conversation).body
 
 

@@ -6,10 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 from served import CLAUDE, GEMINI, ONE, THINKER, Json, Rig, chat_body, message_body, serve
 
 from mcp_proxy.demo import Fault, FaultKind, RecordedCall, records
 from mcp_proxy.demo.signatures import is_genuine
+from mcp_proxy.engine.media import MediaFetcher
 
 WEATHER: Json = {
     "type": "object",
@@ -350,6 +353,25 @@ def thoughts(call: RecordedCall) -> list[str]:
         for part in content["parts"]
         if part.get("thought")
     ]
+
+
+@pytest.mark.parametrize(("block", "kind"), [("image", "image/png"), ("document", "text/plain")])
+async def test_thinking_comes_back_whatever_the_first_message_names(tmp_path, block, kind):
+    async def page(_request: web.BaseRequest) -> web.Response:
+        return web.Response(body=b"\x89PNG\r\n\x1a\n", content_type=kind)
+
+    how = {"model": THINKER, "max_tokens": 4000, "thinking": THINKING, "tools": [ANTHROPIC_TOOL]}
+    async with serve(tmp_path, people=ONE) as rig, RawTestServer(page) as site:
+        rig.runtime.media = MediaFetcher(allow=lambda _: True)
+        source = {"type": "url", "url": f"http://127.0.0.1:{site.port}/notes"}
+        named = [{"type": block, "source": source}, {"type": "text", "text": "the weather?"}]
+        question = {"role": "user", "content": named}
+        first = await rig.post("/v1/messages", {**how, "messages": [question]})
+        said = [block for block in first.json["content"] if block["type"] != "thinking"]
+        result = {"role": "user", "content": [tool_result(said[-1]["id"])]}
+        history = [question, {"role": "assistant", "content": said}, result]
+        assert (await rig.post("/v1/messages", {**how, "messages": history})).status == 200
+        assert len(thoughts(rig.generations[-1])) == 1
 
 
 REFUSED = {

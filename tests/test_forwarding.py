@@ -565,3 +565,21 @@ def test_any_body_means_the_same_but_for_its_model(body, name):
     body = {**body, "model": name}
     raw = json.dumps(body, indent=1).encode()
     assert orjson.loads(with_model(raw, body, "new")) == {**body, "model": "new"}
+
+
+BARE_CUTS = {
+    "anthropic": (MESSAGE, b'"unknown":1.50}'),
+    "openai-compatible": (CHAT, b'"x": 0.10}'),
+    "openai": (RESPONSES, b'"unknown":1.50}'),
+}
+"""A stream, and what of it comes last: all of a record but its blank line."""
+
+
+@pytest.mark.parametrize("provider", BARE_CUTS)
+@ANY_CUT
+async def test_a_cut_before_a_blank_line_is_an_error_to_the_client(tmp_path, provider, cut):
+    whole, last = BARE_CUTS[provider]
+    answer = whole[: whole.index(last) + len(last)]
+    async with forwarding(tmp_path, provider, answer=answer, cut=cut) as rig:
+        status, body, _ = await rig.post(provider, stream=True)
+        assert status == 502 or b"error" in body or b"failed" in body, body[-200:]

@@ -5,7 +5,7 @@ Knows alphabets and lengths; which ones an upstream takes is its dialect's to sa
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from mcp_proxy.ids import new_id
@@ -29,7 +29,7 @@ class SentNames:
     legal as it is stays, also when an illegal one that is declared before would become it.
     """
 
-    __slots__ = ("_legal", "_longest", "_original", "_sent")
+    __slots__ = ("_legal", "_longest", "_original", "_sent", "known")
 
     def __init__(
         self, declared: Iterable[str], legal: re.Pattern[str] = NAME_64, longest: int = LONGEST_ID
@@ -37,12 +37,16 @@ class SentNames:
         self._legal = legal
         self._longest = longest
         self._sent: dict[str, str] = {}
+        self.known: Mapping[str, str] = self._sent
+        """Those that have been sent, for who asks for hundreds of them."""
         self._original: dict[str, str] = {}
-        names = tuple(declared)
-        for name in names:
+        others = []
+        for name in declared:
             if legal.fullmatch(name):
                 self._sent[name] = self._original[name] = name
-        for name in names:
+            else:
+                others.append(name)
+        for name in others:
             self.sent(name)
 
     def sent(self, name: str) -> str:

@@ -61,6 +61,8 @@ class Answering:
         self._place = place
         self._parser = parser
         self._collector = collector
+        self.found_seals = collector.found
+        """Rows for the state table "seals" that were not given before."""
         self._clock = clock
         self._shows = shows
         self._reader = SseReader()
@@ -122,10 +124,6 @@ class Answering:
         """Those of the upstream's answer."""
         return self._answer.headers
 
-    def found_seals(self) -> list[tuple[str, JsonObject]]:
-        """Rows for the state table "seals" that were not given before."""
-        return self._collector.found()
-
     def close(self) -> None:
         """Gives the connection back; one in the middle of an answer is closed."""
         if self.finished:
@@ -160,11 +158,12 @@ class Answering:
             # the answer has begun, also when both arrived in one chunk.
             if not events or not (self._begun or self._has_content(events)):
                 raise
-            self._broken = broke
+            # The end of the bytes is not the end of what there is to hear.
+            self._broken, self.ended = broke, False
         if events:
             self._heard_at = time.monotonic()
             self._collector.add(events)
-            if _has_finished(events):
+            if type(events[-1]) is Finished:
                 self._finish(events)
         elif self._document is None and time.monotonic() - self._heard_at > self._stall:
             # Comments keep a connection open and say nothing: only events count.
@@ -264,7 +263,7 @@ class Answering:
         return False
 
     def _close(self, events: list[Event]) -> None:
-        was_finished = self.finished or _has_finished(events)
+        was_finished = self.finished or (bool(events) and type(events[-1]) is Finished)
         self._parser.close(events)
         if self._passage is not None:
             self._passage.end(was_finished=was_finished)
@@ -299,10 +298,6 @@ def _refuse_silence(end: Event) -> None:
     """Raises UpstreamBroke for an end of an answer without content that nothing accounts for."""
     if type(end) is Finished and end.stop is Stop.END:
         raise empty()
-
-
-def _has_finished(events: list[Event]) -> bool:
-    return bool(events) and type(events[-1]) is Finished
 
 
 def _broken_json(cause: orjson.JSONDecodeError) -> Failure:

@@ -26,7 +26,7 @@ from mcp_proxy.engine.rendering import (
     explained,
     prepare,
 )
-from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.engine.runtime import Runtime, session_key
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
 from mcp_proxy.events import Folder, Reply, UpstreamBroke, is_shown
@@ -45,6 +45,9 @@ SHARE_WITHIN = 1.0
 
 WHOLE_ANSWER = 600.0
 """Seconds that an answer which is not streamed may take: as long as the SDKs wait for one."""
+
+_OK = int(HTTPStatus.OK)
+"""A member of that enumeration costs a call each time it is named."""
 
 _WORTH_REWRITING = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
@@ -73,9 +76,9 @@ class Exchange:
         conversation = incoming.conversation
         self._runtime = runtime
         self._incoming: Incoming | None = incoming
-        self._model = conversation.model
+        self.asked = conversation.without_history()
+        """What is held for as long as the answer takes, which may be minutes."""
         self._identity = conversation.identity()
-        self._wants_stream = conversation.wants_stream
         self._is_shown = partial(
             is_shown, dialect=conversation.dialect, reasoning=conversation.reasoning
         )
@@ -87,7 +90,9 @@ class Exchange:
             quick_units(conversation, incoming.size) if self._has_media else incoming.size
         )
         self._units: int | None = None
-        self._plan: AttemptPlan = runtime.plan(conversation)
+        self._plan: AttemptPlan = runtime.plan(
+            conversation.model, session_key(conversation.session, self._identity)
+        )
         self.outcome = Outcome(self._plan)
         self._may_forward = True
         self._tried_at = 0.0
@@ -99,6 +104,8 @@ class Exchange:
         """Of hosts, as it was when this request first asked one of them."""
         self._host = ""
         """The one that was asked last."""
+        self._sender: tuple[Account, Secret] | None = None
+        """Whose token the last call went with."""
         self._refuser: str | None = None
         """The origin of seals that was the last to refuse one."""
 
@@ -145,7 +152,8 @@ class Exchange:
                     folder.add(await answering.more())
                 reply = folder.reply()
             except UpstreamBroke as broke:
-                self._failed(broke.failure)
+                self.outcome.first_event_at = None
+                self._failed(self._learned(broke.failure))
                 continue
             self._succeeded()
             await self.completed(answering)
@@ -168,6 +176,7 @@ class Exchange:
     def broke(self, answering: Answering, failure: Failure) -> ProxyError:
         """What to tell a client whose stream broke after it had begun."""
         self._keep_seals(answering)
+        failure = self._learned(failure)
         self._failed(failure)
         kind = BROKEN_STREAM.get(failure.kind, ErrorKind.UPSTREAM)
         return ProxyError(kind, f"the answer broke off: {failure.detail}")
@@ -194,7 +203,7 @@ class Exchange:
                     await asyncio.sleep(seconds)
                 waited = time.perf_counter() - began
                 self.outcome.steps.append(Step(waited, reason))
-                stages = self._runtime.names.stages_left(self._model)
+                stages = self._runtime.names.stages_left(self.asked.model)
                 self._plan.look_again(stages, max(seconds - waited, 0.0))
                 return None
             case GiveUp(error):
@@ -206,7 +215,9 @@ class Exchange:
 
     async def _try(self, candidate: Candidate, host: int) -> Answering | None:
         account = candidate.account
-        if not await self._enter(account):
+        if self._runtime.gates.enter_now(account.id):
+            self._place_at = account.id
+        elif not await self._wait_for_place(account):
             return None
         self.outcome.attempts += 1
         self.outcome.account, self.outcome.provider = account.id, account.provider
@@ -228,16 +239,14 @@ class Exchange:
         self.outcome.notes = (*self._plan.notes, *repaired)
         return answering
 
-    async def _enter(self, account: Account) -> bool:
-        """Waits for a place at the account. False when by then it is not to be asked any more."""
+    async def _wait_for_place(self, account: Account) -> bool:
+        """False when by the time there is one the account is not to be asked any more."""
         began = time.perf_counter()
-        has_waited = await self._runtime.gates.enter(account.id)
+        await self._runtime.gates.enter(account.id)
         self._place_at = account.id
-        if not has_waited:
-            return True
         waited = time.perf_counter() - began
         self.outcome.steps.append(Step(waited, f"{account.id}: waited for a place"))
-        stages = self._runtime.names.stages_left(self._model)
+        stages = self._runtime.names.stages_left(self.asked.model)
         if self._plan.queued(stages, waited, self._runtime.clock()):
             return True
         self.close()
@@ -249,7 +258,7 @@ class Exchange:
             self._runtime.quota.used(account)
 
     async def _attempt(self, candidate: Candidate, host: int) -> Answering:
-        runtime, account = self._runtime, candidate.account
+        runtime, account, asked = self._runtime, candidate.account, self.asked
         place = provider(account.provider)
         steps = self.outcome.steps
         known = len(steps)
@@ -258,18 +267,18 @@ class Exchange:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = await runtime.projects.of(account, token)
         prepared, call = await self._prepare(candidate, token, project, host)
-        self._put_away(candidate.model)
         self.outcome.forwarded = forwarded = prepared.forwarded
         runtime.quota.used(account)
-        whole = forwarded and not self._wants_stream
+        whole = forwarded and not asked.wants_stream
         call = runtime.loop_guard.marked(call, place)
+        self._sender = account, token
         self._sent_at = time.perf_counter()
         answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
         del call  # with a body as long as the history
         runtime.hosts.reached(self._host)
         runtime.read_headers(account, prepared.model, answer.headers)
-        if answer.status != HTTPStatus.OK:
-            raise UpstreamBroke(await self._refusal(place, account, token, answer))
+        if answer.status != _OK:
+            raise UpstreamBroke(await self._refusal(place, answer))
         self._answering = Answering(
             answer,
             place,
@@ -277,14 +286,17 @@ class Exchange:
             SealCollector(
                 prepared.model,
                 self._identity,
-                shows_thinking=prepared.conversation.reasoning.visible,
+                shows_thinking=asked.reasoning.visible,
             ),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
             shows=None if forwarded else self._is_shown,
-            passage=Passage(prepared.conversation) if forwarded else None,
+            passage=Passage(asked) if forwarded else None,
         )
-        await self._answering.begin()
+        try:
+            await self._answering.begin()
+        except UpstreamBroke as broke:
+            raise UpstreamBroke(self._learned(broke.failure)) from broke
         self.outcome.forwarded = self._answering.is_passed
         return self._answering
 
@@ -301,24 +313,23 @@ class Exchange:
         settings = runtime.settings.provider(account.provider)
         model = runtime.models.of(candidate)
         avoided = runtime.models.avoided(account, model)
-        hosts = self._hosts(runtime.tokens.hosts(account) or place.hosts(account, settings))
-        self._host = hosts[host % len(hosts)]
+        hosts = runtime.tokens.hosts(account) or place.hosts(account, settings)
+        self._host = self._ordered(hosts)[host % len(hosts)] if len(hosts) > 1 else hosts[0]
         return Ask(
             account=account,
             token=token,
             model=model,
             dialect=dialect_of(place, model, conversation, avoided),
             conversation=conversation,
+            identity=self._identity,
             host=self._host,
             settings=settings,
             project=project,
             avoided=avoided,
         )
 
-    def _hosts(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    def _ordered(self, hosts: tuple[str, ...]) -> tuple[str, ...]:
         """In an order that stays the same while this request goes through them."""
-        if len(hosts) == 1:
-            return hosts
         if hosts not in self._orders:
             self._orders[hosts] = self._runtime.hosts.of(hosts, self._runtime.clock())
         return self._orders[hosts]
@@ -335,7 +346,13 @@ class Exchange:
     async def _prepare(
         self, candidate: Candidate, token: Secret, project: str | None, host: int
     ) -> tuple[Prepared, UpstreamCall]:
+        """The call, and how it was made. What is asked is measured, and then let go of.
+
+        So memory holds one request's thousands of objects at a time, instead of those of all that
+        wait for their answers. Another attempt reads them again.
+        """
         incoming, held = self._asked(), self._prepared
+        self._units = self._runtime.estimates.measured(candidate.model, incoming.conversation)
         ask = self._ask(incoming.conversation, candidate, token, project, host)
         if (
             held is not None
@@ -353,23 +370,13 @@ class Exchange:
             strip_thinking=self._plan.strip_thinking,
             has_media=self._has_media,
             may_forward=self._may_forward,
-            keep=self._again is None,
+            asked=None if self._again is None else self.asked,
         )
-        return self._prepared, call
-
-    def _put_away(self, model: str) -> None:
-        """Measures what is asked, and lets go of it until another attempt needs it.
-
-        So memory holds one request's thousands of objects at a time, instead of those of all that
-        wait for their answers.
-        """
-        self._units = self._runtime.estimates.measured(model, self._asked().conversation)
         if self._again is not None:
             self._incoming = None
+        return self._prepared, call
 
-    async def _refusal(
-        self, place: Provider, account: Account, token: Secret, answer: UpstreamAnswer
-    ) -> Failure:
+    async def _refusal(self, place: Provider, answer: UpstreamAnswer) -> Failure:
         """What an answer other than 200 means."""
         try:
             body = await answer.document(MAX_ERROR_BODY)
@@ -377,15 +384,7 @@ class Exchange:
             answer.finish()
         now = self._runtime.clock()
         failure = place.read_failure(answer.status, answer.headers, body, now=now)
-        failure = failure.concealing((token,))
-        if failure.kind is FailureKind.AUTH_EXPIRED:
-            self._runtime.tokens.reject(account, token)
-        if _disowns_project(failure):
-            self._runtime.projects.forget(account)
-        if failure.kind is FailureKind.UNSUPPORTED and failure.feature and self._prepared:
-            self._runtime.models.avoid(account, self._prepared.model, failure.feature)
-        if failure.crowded:
-            self._runtime.gates.narrow(account.id)
+        failure = self._learned(failure)
         if failure.kind is FailureKind.BAD_REQUEST and self._prepared is not None:
             if self._prepared.forwarded and failure.status in _WORTH_REWRITING:
                 # A limit that is too high, a schema without a type: what clients may send and this
@@ -395,9 +394,27 @@ class Exchange:
             return explained(failure, self._prepared)
         return failure
 
+    def _learned(self, failure: Failure) -> Failure:
+        """A failure as it may be told, once it is known what it says of account and model.
+
+        Also for one that came inside a 200, as everything does at some upstreams.
+        """
+        if self._sender is None:
+            return failure
+        runtime, (account, token) = self._runtime, self._sender
+        if failure.kind is FailureKind.AUTH_EXPIRED:
+            runtime.tokens.reject(account, token)
+        if _disowns_project(failure):
+            runtime.projects.forget(account)
+        if failure.kind is FailureKind.UNSUPPORTED and failure.feature and self._prepared:
+            runtime.models.avoid(account, self._prepared.model, failure.feature)
+        if failure.crowded:
+            runtime.gates.narrow(account.id)
+        return failure.concealing((token,))
+
     def _succeeded(self) -> None:
-        prepared = self._prepared
-        if prepared is not None and prepared.model.origin == self._refuser:
+        prepared, refuser = self._prepared, self._refuser
+        if refuser is not None and prepared is not None and prepared.model.origin == refuser:
             for key, value in prepared.disowned:
                 self._runtime.state.put("seals", key, value)
         self._plan.succeeded(self._runtime.clock())

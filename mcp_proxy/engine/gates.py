@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class _Gate:
@@ -47,28 +48,31 @@ class Gates:
         """From now on the account gets one call at a time (providers.md 1, code 1302)."""
         self._gates.setdefault(account_id, _Gate()).alone = True
 
-    async def enter(self, account_id: str) -> bool:
-        """Waits for a place; True when there was something to wait for.
-
-        Every `enter` that returned needs one `leave`.
-        """
+    def enter_now(self, account_id: str) -> bool:
+        """Takes a place if there is a free one that nobody waits for; then it needs one `leave`."""
         gate = self._gates.get(account_id)
         if gate is None:
             gate = self._gates[account_id] = _Gate()
-        if gate.inside < (1 if gate.alone else self._limit) and not gate.waiting:
-            gate.inside += 1
-            return False
+        is_free = gate.inside < (1 if gate.alone else self._limit) and not gate.waiting
+        gate.inside += is_free
+        return is_free
+
+    async def enter(self, account_id: str) -> None:
+        """Waits for a place. Every `enter` that returned needs one `leave`."""
+        if self.enter_now(account_id):
+            return
+        gate = self._gates[account_id]
         place = asyncio.get_running_loop().create_future()
         gate.waiting.append(place)
         try:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                gate.waiting.remove(place)
+                with suppress(ValueError):  # passed over by `admit` in this very moment
+                    gate.waiting.remove(place)
             else:  # cancelled in the moment in which the place was given: it goes to the next
                 self.leave(account_id)
             raise
-        return True
 
     def leave(self, account_id: str) -> None:
         gate = self._gates[account_id]

@@ -40,6 +40,8 @@ class Names:
         self._routing = _routing(settings)
         self._fallbacks = {**DEFAULT_FALLBACKS, **settings.fallback.models}
         self._stages: dict[str, tuple[Stage, ...]] = {}
+        self._staffed: set[str] = set()
+        """Names of which each model has an account."""
         self._forwarding = self._dialects_forwarded(accounts)
 
     def stages(self, name: str) -> tuple[Stage, ...]:
@@ -49,7 +51,10 @@ class Names:
             found = resolve(name, self.directory, self._routing)
             if len(self._stages) >= MOST_NAMES:
                 self._stages.clear()
+                self._staffed.clear()
             self._stages[name] = found
+            if all(stage.candidates for stage in found):
+                self._staffed.add(name)
         return found
 
     def stages_left(self, name: str) -> tuple[Stage, ...]:
@@ -64,8 +69,9 @@ class Names:
 
         Of a route one that has nobody is enough to say no: it may come before those that have.
         """
-        stages = self.stages_left(name)
-        return bool(stages) and all(stage.candidates for stage in stages)
+        if name not in self._stages:
+            self.stages_left(name)
+        return name in self._staffed
 
     def fallbacks(self, model: str) -> Sequence[Stage]:
         """What may stand in for a model, in order, whether or not fallback is on."""

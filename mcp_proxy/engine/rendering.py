@@ -88,12 +88,12 @@ async def prepare(
     strip_thinking: bool,
     has_media: bool,
     may_forward: bool,
-    keep: bool,
+    asked: Conversation | None,
 ) -> tuple[Prepared, UpstreamCall]:
     """The request as the candidate can take it. Raises BadRequest for what it cannot.
 
-    `ask.dialect` is the dialect it will be in; see `dialect_of`. `keep`: the history is held, so
-    that another attempt can be made of what was prepared.
+    `ask.dialect` is the dialect it will be in; see `dialect_of`. `asked`: the conversation without
+    its history, to be held in place of it; None: another attempt is made of what was prepared.
     """
     place = provider(candidate.account.provider)
     conversation = incoming.conversation
@@ -104,11 +104,10 @@ async def prepare(
             wants_stream = conversation.wants_stream
             ask = replace(ask, stream=wants_stream, client_headers=incoming.headers)
             call = place.build_call(body, ask)
-            kept = conversation if keep else conversation.without_history()
-            return Prepared(ask.model, ask.dialect, kept, forwarded=True), call
+            return Prepared(ask.model, ask.dialect, asked or conversation, forwarded=True), call
     if has_media:
         conversation = await runtime.media.inline(conversation)
-    return _rendered(runtime, conversation, ask, strip_thinking=strip_thinking, keep=keep)
+    return _rendered(runtime, conversation, ask, asked, strip_thinking=strip_thinking)
 
 
 def dialect_of(
@@ -195,13 +194,18 @@ def _wants_signed(incoming: Incoming, model: ModelInfo) -> bool:
 
 
 def _rendered(
-    runtime: Runtime, conversation: Conversation, ask: Ask, *, strip_thinking: bool, keep: bool
+    runtime: Runtime,
+    conversation: Conversation,
+    ask: Ask,
+    asked: Conversation | None,
+    *,
+    strip_thinking: bool,
 ) -> tuple[Prepared, UpstreamCall]:
     model, family = ask.model, _strictness(ask)
     dropped: list[str] = []
     rows: list[tuple[str, JsonObject]] = []
     if strip_thinking:
-        rows = disowned(conversation, model, runtime.seals)
+        rows = disowned(conversation, model, runtime.seals, identity=ask.identity)
         # Not settled: what was refused would be restored from where it is remembered.
         conversation = without_thinking(conversation)
         if family is Family.CLAUDE:
@@ -214,16 +218,24 @@ def _rendered(
         # Chat Completions has no seals; some of its servers want their reasoning back nevertheless.
         keeps_unsigned = ask.dialect == "openai_chat"
         conversation, dropped = settle(
-            conversation, model, runtime.seals, keeps_unsigned=keeps_unsigned
+            conversation,
+            model,
+            runtime.seals,
+            identity=ask.identity,
+            keeps_unsigned=keeps_unsigned,
         )
     conversation, repaired = repair(conversation, family, ask.dialect)
     body = upstream_dialect(ask.dialect).render_request(conversation, model)
     notes = (*dropped, *repaired)
     if conversation.server_tools and not _searches(body):
         notes += ("web search is left out: this model has none, or none beside other tools",)
-    kept = conversation if keep else conversation.without_history()
+    held = conversation
+    if asked is not None:
+        # Of what is not history, only how much is thought was changed, if anything.
+        is_unchanged = conversation.reasoning is asked.reasoning
+        held = asked if is_unchanged else conversation.without_history()
     prepared = Prepared(
-        model, ask.dialect, kept, stripped=strip_thinking, disowned=tuple(rows), notes=notes
+        model, ask.dialect, held, stripped=strip_thinking, disowned=tuple(rows), notes=notes
     )
     return prepared, _call(conversation, body, ask)
 

@@ -74,8 +74,9 @@ class Course:
 
     def host(self, candidate: Candidate) -> int:
         """Which of its hosts to ask. Accounts of one place share them, and a fault of one."""
-        broken = self._broken_hosts.get(_place(candidate), 0) if self._broken_hosts else 0
-        return broken + self.met(candidate).moved_by
+        if not self._trails:
+            return 0
+        return self._broken_hosts.get(_place(candidate), 0) + self.met(candidate).moved_by
 
     def leave_host(self, candidate: Candidate) -> None:
         """The host that was asked is broken, whoever asks it."""
@@ -98,10 +99,11 @@ class Course:
         return [each for each in candidates if self._is_usable(each, now)]
 
     def _is_usable(self, candidate: Candidate, now: float) -> bool:
-        trail = self.met(candidate)
-        if trail.spent or trail.out is not None:
-            return False
-        return self.limited_until(candidate, now) is None and self.mark_of(candidate) is None
+        if self._trails:
+            trail = self.met(candidate)
+            if trail.spent or trail.out is not None:
+                return False
+        return self._ledger.is_open(candidate.account, self._info(candidate), now)
 
     def calm(self, usable: list[Candidate], now: float) -> list[Candidate]:
         """Those without a recent fault, if there are such."""

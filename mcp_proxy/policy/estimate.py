@@ -88,21 +88,23 @@ def _tool_texts(conversation: Conversation) -> int:
     return sum(TOOL_UNITS + len(tool.name) + len(tool.description) for tool in conversation.tools)
 
 
-@dataclass(slots=True)
 class Ratio:
     """Tokens per unit of one model, learned."""
 
-    mean: float
-    deviation: float
+    __slots__ = ("deviation", "mean", "upper")
 
-    def upper(self) -> float:
-        return self.mean + SPREAD_WEIGHT * self.deviation
+    def __init__(self, mean: float, deviation: float) -> None:
+        self.mean = mean
+        self.deviation = deviation
+        self.upper = mean + SPREAD_WEIGHT * deviation
+        """What is estimated with."""
 
     def learn(self, seen: float, weight: float) -> None:
         surprise = seen - self.mean
-        gain = weight * (RISE if seen > self.upper() else FALL)
+        gain = weight * (RISE if seen > self.upper else FALL)
         self.deviation += gain * (abs(surprise) - self.deviation)
         self.mean += gain * surprise
+        self.upper = self.mean + SPREAD_WEIGHT * self.deviation
 
 
 class Calibration:
@@ -114,7 +116,7 @@ class Calibration:
     def estimate(self, model: str, units: int) -> int:
         """Tokens that a prompt of so many units will have, rather too many than too few."""
         ratio = self._ratios.get(model)
-        return math.ceil(units * (_default(model) if ratio is None else ratio.upper()))
+        return math.ceil(units * (_default(model) if ratio is None else ratio.upper))
 
     def observe(self, model: str, units: int, prompt_tokens: int) -> None:
         """An upstream has counted a prompt of so many units."""
@@ -126,11 +128,10 @@ class Calibration:
         weight = min(1.0, units / FULL_WEIGHT_UNITS)
         ratio = self._ratios.get(model)
         if ratio is None:
-            mean = _default(model)
-            ratio = self._ratios[model] = Ratio(mean, 0.0)
             if weight == 1.0:
-                ratio.mean, ratio.deviation = seen, seen * 0.05
+                self._ratios[model] = Ratio(seen, seen * 0.05)
                 return
+            ratio = self._ratios[model] = Ratio(_default(model), 0.0)
         ratio.learn(seen, weight)
 
     def to_json(self) -> JsonObject:

@@ -188,6 +188,11 @@ class Ledger:
         """Of the rows that concern a model, the one that changed last; for `limits --why`."""
         return max(self._rows(account_id, model), key=lambda row: row.changed_at, default=_NOTHING)
 
+    def is_open(self, account: Account, model: ModelInfo, now: float) -> bool:
+        """Whether neither a mark nor a limit keeps the account from being asked for the model."""
+        is_marked = bool(self._marks) and self.mark_of(account) is not None
+        return not is_marked and self.limited_until(account.id, model, now) is None
+
     def limited_until(self, account_id: str, model: ModelInfo, now: float) -> float | None:
         """When the account may be asked for the model again; None: now."""
         rows = self._standings.get(account_id)
@@ -271,7 +276,7 @@ class Ledger:
 
     def anybody_comes_last(self, now: float) -> bool:
         """Whether it is worth asking `comes_last` of each account."""
-        return bool(self._lacking) or self.anybody_rests(now)
+        return bool(self._lacking) or (bool(self._faults) and self.anybody_rests(now))
 
     def comes_last(self, account_id: str, model: ModelInfo, now: float) -> bool:
         """Whether others should be asked for the model first: it rests, or it lacks the model."""

@@ -77,21 +77,27 @@ def settle(
     model: ModelInfo,
     lookup: SealLookup,
     *,
+    identity: str,
     keeps_unsigned: bool = False,
 ) -> tuple[Conversation, list[str]]:
     """The conversation with just those seals that `model` takes, and notes of what was left out.
 
     The same object when nothing has to go or come: a seal that may stay is left as it is, since
-    what stays is the model's by definition. `keeps_unsigned`: thinking without a seal may stay,
+    what stays is the model's by definition. `identity`: the conversation's, as it was when it came,
+    by which its calls are remembered. `keeps_unsigned`: thinking without a seal may stay,
     too, where the upstream's dialect has none.
     """
-    work = _Settling(model, lookup, conversation.identity(), keeps_unsigned=keeps_unsigned)
     messages = conversation.messages
-    # Where thinking is signed, that of the open loop has to be there.
-    restores_from = len(messages) if model.family is Family.GEMINI else _open_loop(messages)
+    work: _Settling | None = None
+    restores_from = len(messages)
     settled: list[Message] | None = None
     for index, message in enumerate(messages):
         if message.role == "assistant":
+            if work is None:
+                work = _Settling(model, lookup, identity, keeps_unsigned=keeps_unsigned)
+                if model.family is not Family.GEMINI:
+                    # Where thinking is signed, that of the open loop has to be there.
+                    restores_from = _open_loop(messages)
             restores = index >= restores_from
             if not restores and work.is_plain(message.parts):
                 continue
@@ -99,7 +105,7 @@ def settle(
             if fitting is not message:
                 settled = settled or list(messages)
                 settled[index] = fitting
-    if settled is None:
+    if work is None or settled is None:
         return conversation, []
     return replace(conversation, messages=tuple(settled)), work.notes()
 
@@ -124,13 +130,12 @@ def has_foreign_thinking(
 
 
 def disowned(
-    conversation: Conversation, model: ModelInfo, lookup: SealLookup
+    conversation: Conversation, model: ModelInfo, lookup: SealLookup, *, identity: str
 ) -> list[tuple[str, JsonObject]]:
     """Rows after which nothing of what `model` was sent to seal this history is sent once more.
 
     For histories that it takes without. Which signature it was that it refused, no upstream says.
     """
-    identity = conversation.identity()
     rows: dict[str, JsonObject] = {}
     for message in conversation.messages:
         for part in message.parts:
@@ -239,7 +244,7 @@ class _Settling:
                 return call
             if isinstance(before, Thinking) and before.seal is not None:
                 return replace(call, seal=before.seal)  # the client has carried it there
-            known = self._lookup.of_call(self._origin, self._identity, call)
+            known = self._known(call)
             if known and not known.thoughts:
                 self._restored += 1
                 return replace(call, seal=Seal(self._origin, known.signature))
@@ -247,6 +252,9 @@ class _Settling:
             return call
         self._seals_dropped += 1
         return replace(call, seal=None)
+
+    def _known(self, call: ToolCall) -> CallSeal | None:
+        return self._lookup.of_call(self._origin, self._identity, call)
 
     def _is_own(self, seal: Seal | None) -> bool:
         if seal is None:
@@ -259,7 +267,7 @@ class _Settling:
             return
         calls = [(at, part) for at, part in enumerate(parts) if isinstance(part, ToolCall)]
         for number, (at, call) in reversed(list(enumerate(calls))):
-            known = self._lookup.of_call(self._origin, self._identity, call)
+            known = self._known(call)
             if known is None:
                 continue
             # What preceded the first call preceded everything else, too.
@@ -293,15 +301,15 @@ class SealCollector:
         for event in events:
             if type(event) is TextDelta:
                 continue  # nearly all of a stream, so they are passed over first
-            if isinstance(event, ThinkingDelta):
+            if type(event) is ThinkingDelta:
                 if self._keeps_thinking:
                     self._pieces.append(event.text)
-            elif isinstance(event, ArgumentsDelta):
+            elif type(event) is ArgumentsDelta:
                 self._pieces.append(event.json)
-            elif isinstance(event, PartOpened):
+            elif type(event) is PartOpened:
                 self._opened = event
                 self._pieces.clear()
-            elif isinstance(event, PartClosed):
+            elif type(event) is PartClosed:
                 self._close(event.seal)
 
     def found(self) -> list[tuple[str, JsonObject]]:

@@ -89,9 +89,9 @@ class Sessions:
         self._recent_counts: Counter[str] = Counter()
 
     def account(self, session_key: str, model: ModelInfo) -> str | None:
-        if not session_key:
-            return None
-        key = _row_key(session_key, model)
+        return self._held(_row_key(session_key, model)) if session_key else None
+
+    def _held(self, key: str) -> str | None:
         found = self._accounts.get(key)
         if found is None:
             row = self._stored(key)
@@ -107,7 +107,7 @@ class Sessions:
         if not session_key:
             return
         key = _row_key(session_key, model)
-        held = self.account(session_key, model)
+        held = self._held(key)
         if held is not None:
             self._accounts.move_to_end(key)
         if held == account_id or (held is not None and passing):

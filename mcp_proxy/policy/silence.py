@@ -20,6 +20,12 @@ def without_silence(messages: tuple[Message, ...], dialect: str) -> tuple[Messag
     Expects calls and results to be paired. `dialect`: the upstream's.
     """
     for message in messages:
+        # How nearly all begin is looked at here; a long history is hundreds of them.
+        first = message.parts[0] if message.parts else None
+        if type(first) is ToolResult or (
+            type(first) is Text and first.text and not first.text.isspace()
+        ):
+            continue
         if not _says_something(message, dialect):
             break
     else:

@@ -123,6 +123,8 @@ class Ask:
     dialect: str
     """The upstream dialect that the body is in."""
     conversation: "Conversation"
+    identity: str
+    """The conversation's own, as it was when it came: caches are keyed by it."""
     host: str
     settings: ProviderSettings
     project: str | None = None

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.conversation import Conversation
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.ids import new_uuid
@@ -119,7 +118,7 @@ class Antigravity(PlainProvider):
         if label.request_id is None:
             del envelope["requestId"]
         if label.has_session:
-            envelope["request"] = {**body, "sessionId": _session_id(account, ask.conversation)}
+            envelope["request"] = {**body, "sessionId": _session_id(account.id, ask.identity)}
         headers = _headers(ask.token, ask.settings)
         headers["Accept"] = "text/event-stream"
         if model.family is Family.CLAUDE and "thinkingConfig" in body.get("generationConfig", ()):
@@ -256,17 +255,13 @@ def _label(body: JsonObject, model: ModelInfo) -> _Envelope:
     return _Envelope("agent", f"agent-{new_uuid()}", has_session=True)
 
 
-def _session_id(account: Account, conversation: Conversation) -> str:
+@lru_cache(maxsize=256)
+def _session_id(account_id: str, identity: str) -> str:
     """Key of the upstream's prompt cache: the same for every turn of a conversation (7.6).
 
     The account is in it so that equal conversations on two accounts cannot be linked.
     """
-    return _session_number(account.id, conversation.identity())
-
-
-@lru_cache(maxsize=256)
-def _session_number(account_id: str, name: str) -> str:
-    digest = hashlib.blake2b(f"{account_id}\0{name}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{account_id}\0{identity}".encode(), digest_size=8).digest()
     return f"-{int.from_bytes(digest, 'big') & 0x7FFF_FFFF_FFFF_FFFF}"
 
 

@@ -80,8 +80,9 @@ def encoded(body: JsonObject | bytes, ask: Ask) -> bytes:
 
 def replaced_hosts(account: Account, settings: ProviderSettings) -> tuple[str, ...]:
     """The addresses that stand for the provider's own; () where none do."""
-    urls = (account.base_url,) if account.base_url else settings.base_urls
-    return tuple([url.rstrip("/") for url in urls])
+    if account.base_url:
+        return (account.base_url.rstrip("/"),)
+    return tuple(url.rstrip("/") for url in settings.base_urls)
 
 
 def json_headers(settings: ProviderSettings) -> dict[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 
 from aiohttp import web
@@ -292,6 +292,7 @@ def _routed(call: Call, routes: Routes) -> Handler:
     return handler
 
 
+@lru_cache(maxsize=256)
 def normal_path(path: str) -> str:
     """The path as the route table spells it: clients double slashes and versions."""
     while "//" in path:

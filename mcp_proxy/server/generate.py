@@ -42,9 +42,9 @@ async def generate(
     `target`: what the path says, in dialects that name the model there.
     """
     dialect, incoming, thread, again = await _received(runtime, call, target)
-    # An answer may take minutes, in which nobody but `exchange` should hold the history.
-    conversation = incoming.conversation.without_history()
     exchange = Exchange(runtime, incoming, again)
+    # An answer may take minutes, in which nobody but `exchange` should hold the history.
+    conversation = exchange.asked
     del incoming, again
     call.outcome = exchange.outcome
     frame = ReplyFrame(

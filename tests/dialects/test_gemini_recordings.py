@@ -53,7 +53,9 @@ def conversations() -> list[Any]:
 def test_recorded_request_is_taken_by_the_upstream(conversation):
     for target in TARGETS:
         model = replace(info(target), searches=target in WEB_SEARCH_MODELS)
-        settled, _ = settle(conversation, model, StoredSeals(lambda _key: None))
+        settled, _ = settle(
+            conversation, model, StoredSeals(lambda _key: None), identity=conversation.identity()
+        )
         mended, _ = repair(settled, model.family, "gemini")
         ask = Ask(
             account=Account("a", "antigravity"),
@@ -61,6 +63,7 @@ def test_recorded_request_is_taken_by_the_upstream(conversation):
             model=model,
             dialect="gemini",
             conversation=mended,
+            identity=conversation.identity(),
             host="https://upstream",
             settings=ProviderSettings(),
             project="p",

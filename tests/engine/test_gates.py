@@ -76,3 +76,13 @@ async def test_a_new_limit_counts_at_once_and_sends_nobody_away():
     gates.leave("a")
     await asyncio.sleep(0)
     assert inside(tasks) == [True] * 4
+
+
+async def test_who_leaves_the_queue_as_its_turn_comes_just_leaves():
+    gates = Gates(limit=1)
+    _, leaving = await queue(gates, 2)
+    leaving.cancel()
+    gates.leave("a")
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert gates.load("a") == 0

@@ -146,7 +146,9 @@ def _translated(
     asked = client_dialect(source).parse_request(body, {}, PathTarget("m", stream=True))
     signed_by = {"origin": "another" if feature.is_foreign else model.origin}
     seals = StoredSeals(lambda key: signed_by if key.startswith("sig:") else None)
-    settled, _ = settle(asked, model, seals, keeps_unsigned=target == "openai_chat")
+    settled, _ = settle(
+        asked, model, seals, keeps_unsigned=target == "openai_chat", identity=asked.identity()
+    )
     return asked, sent(settled, model, target)
 
 

@@ -54,7 +54,9 @@ def settled(
     conversation = Conversation(
         "anthropic", "m", (Message("user", (Text(asked),)), Message("assistant", parts))
     )
-    found, notes = settle(conversation, MODELS[family], lookup or remembered())
+    found, notes = settle(
+        conversation, MODELS[family], lookup or remembered(), identity=conversation.identity()
+    )
     return found.messages[-1].parts, notes
 
 
@@ -74,7 +76,9 @@ class TestThinking:
         conversation = Conversation(
             "anthropic", "m", (Message("assistant", (Thinking("hm", unknown("c-sig")),)),)
         )
-        found, notes = settle(conversation, MODELS[CLAUDE], self.LOOKUP)
+        found, notes = settle(
+            conversation, MODELS[CLAUDE], self.LOOKUP, identity=conversation.identity()
+        )
         assert found is conversation
         assert notes == []
 
@@ -104,8 +108,11 @@ class TestThinking:
     def test_without_a_signature_may_stay_where_there_are_none(self):
         talk = Conversation("anthropic", "m", (Message("assistant", (Thinking("hm"),)),))
         other = MODELS[Family.OTHER]
-        assert settle(talk, other, self.LOOKUP, keeps_unsigned=True)[0] is talk
-        assert settle(talk, other, self.LOOKUP)[0] is not talk
+        assert (
+            settle(talk, other, self.LOOKUP, keeps_unsigned=True, identity=talk.identity())[0]
+            is talk
+        )
+        assert settle(talk, other, self.LOOKUP, identity=talk.identity())[0] is not talk
 
 
 class TestCalls:
@@ -355,7 +362,7 @@ class TestDisowned:
         talk = Conversation(
             "anthropic", "m", (Message("user", (Text("q"),)), Message("assistant", parts))
         )
-        rows = dict(disowned(talk, MODELS[family], self.LOOKUP))
+        rows = dict(disowned(talk, MODELS[family], self.LOOKUP, identity=talk.identity()))
         return StoredSeals(lambda key: rows.get(key) or self.LOOKUP.get(key))
 
     @pytest.mark.parametrize(
@@ -406,7 +413,10 @@ def test_conversation_without_seals_is_the_same_object(family):
             Message("assistant", (Text("a"), ToolCall("z", "f", "{}"))),
         ),
     )
-    assert settle(conversation, MODELS[family], remembered())[0] is conversation
+    assert (
+        settle(conversation, MODELS[family], remembered(), identity=conversation.identity())[0]
+        is conversation
+    )
 
 
 def test_settling_twice_changes_nothing_more():
@@ -419,9 +429,9 @@ def test_settling_twice_changes_nothing_more():
             Message("assistant", (Thinking("x"), ToolCall("a", "f", "{}"))),
         ),
     )
-    once, _ = settle(conversation, MODELS[CLAUDE], lookup)
-    assert settle(once, MODELS[CLAUDE], lookup) == (once, [])
-    assert settle(once, MODELS[CLAUDE], lookup)[0] is once
+    once, _ = settle(conversation, MODELS[CLAUDE], lookup, identity=conversation.identity())
+    assert settle(once, MODELS[CLAUDE], lookup, identity=once.identity()) == (once, [])
+    assert settle(once, MODELS[CLAUDE], lookup, identity=once.identity())[0] is once
 
 
 class TestCollector:

@@ -12,7 +12,9 @@ DEFAULTS = ProviderSettings()
 
 def ask_of(**fields: Any) -> Ask:
     """Of a short conversation, unless these say otherwise."""
-    return Ask(**{"conversation": talk(), "host": "https://h", "settings": DEFAULTS, **fields})
+    talked = fields.pop("conversation", talk())
+    usual = {"identity": talked.identity(), "host": "https://h", "settings": DEFAULTS}
+    return Ask(conversation=talked, **{**usual, **fields})
 
 
 def sent_json(call: UpstreamCall) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def sent(
         model=info(model),
         dialect="gemini",
         conversation=conversation,
+        identity=conversation.identity(),
         host="https://host",
         settings=settings,
         project=project,

@@ -76,6 +76,7 @@ class Client:
             model,
             "openai_responses",
             conversation,
+            conversation.identity(),
             self.host,
             self.settings,
         )

@@ -30,7 +30,7 @@ def call(account: Account = ACCOUNT, token: Secret = NONE) -> UpstreamCall:
     (host,) = PROVIDER.hosts(account, DEFAULTS)
     talk = Conversation("openai_chat", "m", ())
     return PROVIDER.build_call(
-        {"model": "qwen3"}, Ask(account, token, MODEL, "openai_chat", talk, host, DEFAULTS)
+        {"model": "qwen3"}, Ask(account, token, MODEL, "openai_chat", talk, "", host, DEFAULTS)
     )
 
 

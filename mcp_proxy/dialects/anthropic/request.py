@@ -58,6 +58,9 @@ _MODELLED = frozenset(
 )
 """Fields that a Conversation has a place for; every other one is kept in `extras`."""
 
+_CHOICES = frozenset({"temperature", "top_p", "top_k", "stop_sequences"})
+"""Fields of how to choose the words, and where to stop; most requests have none."""
+
 _ADVISORY = frozenset(
     {
         "betas",
@@ -157,8 +160,11 @@ def _system_texts(value: Any) -> list[str]:
 
 
 def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
+    max_tokens = _max_tokens(body, counting=counting)
+    if _CHOICES.isdisjoint(body):
+        return Sampling(max_tokens)
     return Sampling(
-        max_tokens=_max_tokens(body, counting=counting),
+        max_tokens=max_tokens,
         temperature=_within(body, "temperature", _HIGHEST_TEMPERATURE),
         top_p=_within(body, "top_p", 1.0),
         top_k=_natural(get(body, "top_k", int, (), None), ("top_k",)),
@@ -167,6 +173,9 @@ def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
 
 
 def _max_tokens(body: JsonObject, *, counting: bool) -> int | None:
+    limit: int | None = body.get("max_tokens")
+    if type(limit) is int and limit >= 0:
+        return limit  # as nearly every request says
     limit = _natural(get_count(body, "max_tokens"), ("max_tokens",))
     if limit is None and not counting:
         get(body, "max_tokens", int)  # says that it is required

@@ -58,6 +58,8 @@ class GeminiUpstream:
 
     def stream_parser(self, conversation: Conversation, model: ModelInfo) -> StreamParser:
         parser = GeminiStreamParser(conversation, model)
+        if not conversation.sampling.stop:
+            return parser
         _, beyond = split_stops(conversation, model)
         return CutStreamParser(parser, beyond) if beyond else parser
 

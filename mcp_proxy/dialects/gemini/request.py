@@ -116,7 +116,7 @@ def _answer_schema(schema: JsonObject) -> JsonObject:
 
 def _sampling(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> JsonObject:
     sampling, is_claude = conversation.sampling, model.family is Family.CLAUDE
-    stops, _ = split_stops(conversation, model)
+    stops = split_stops(conversation, model)[0] if sampling.stop else None
     temperature, top_p, top_k = sampling.temperature, sampling.top_p, sampling.top_k
     if temperature is not None and is_claude:
         temperature = min(temperature, 1.0)

@@ -17,7 +17,7 @@ from mcp_proxy.dialects.call_names import CallIds
 from mcp_proxy.dialects.gemini.grounding import read_grounding
 from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.tools import Toolbox
-from mcp_proxy.dialects.token_counts import token_count
+from mcp_proxy.dialects.token_counts import token_count, token_counts
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import (
     ArgumentsDelta,
@@ -71,12 +71,10 @@ _BROKEN_OFF: Final = frozenset(
 )
 """Those of them after which text is no answer either: what it led up to is missing (5.3)."""
 
-_COUNTS_OF_ANSWER: Final = ("candidatesTokenCount", "totalTokenCount")
-
 _CONTENT: Final = frozenset({PartKind.TEXT, PartKind.TOOL_CALL, PartKind.MEDIA, PartKind.VERBATIM})
 
 # Calling a named tuple's class runs a Python-level __new__; this makes the same object in half
-# the time, and there is one for every record of a stream.
+# the time, and there is one for every record of a stream. All of its values have to be given.
 _new = tuple.__new__
 
 _TEXT: Final = PartKind.TEXT
@@ -101,7 +99,7 @@ class GeminiStreamParser:
         self._seal: Seal | None = None
         self._carried: Seal | None = None
         self._seen: set[PartKind] = set()
-        self._call_ids = CallIds("toolu_")
+        self._call_ids: CallIds | None = None
         self._started = False
         self._reason: str | None = None
         self._grounding: Any = None
@@ -173,7 +171,8 @@ class GeminiStreamParser:
     def _part(self, part: JsonObject, record: JsonObject, out: list[Event]) -> None:
         if self._finished:
             return
-        self._start(record, out)
+        if not self._started:
+            self._start(record, out)
         # Read before an empty text is passed over: Gemini signs those, too (pitfall 16).
         signature = part.get("thoughtSignature") or part.get("thought_signature")
         seal = Seal(self._model.origin, signature) if signature else None
@@ -194,9 +193,8 @@ class GeminiStreamParser:
             self._opens(PartKind.VERBATIM, None, out, whole=Verbatim(NAME, part))
 
     def _start(self, record: JsonObject, out: list[Event]) -> None:
-        if not self._started:
-            self._started = True
-            out.append(Started(record.get("responseId"), record.get("modelVersion")))
+        self._started = True
+        out.append(Started(record.get("responseId"), record.get("modelVersion")))
 
     def _thought(self, text: str, seal: Seal | None, out: list[Event]) -> None:
         # A signature ends a block of thoughts: unsigned ones after it begin another.
@@ -213,7 +211,7 @@ class GeminiStreamParser:
         if self._open is not PartKind.TEXT:
             self._opens(PartKind.TEXT, seal or self._carried, out)
             self._carried = None
-        out.append(TextDelta(self._at, text))
+        out.append(_new(TextDelta, (self._at, text)))
         self._seal = seal or self._seal
 
     def _signature_alone(self, seal: Seal) -> None:
@@ -228,6 +226,7 @@ class GeminiStreamParser:
             return  # the upstream has no switch for it: only the first call counts
         toolbox = self._toolbox = self._toolbox or Toolbox(self._conversation.tools, self._model)
         name = toolbox.original_name(call["name"])
+        self._call_ids = self._call_ids or CallIds("toolu_")
         call_id = self._call_ids.unique(call.get("id"))
         seal = seal or self._carried
         self._carried = None
@@ -249,20 +248,19 @@ class GeminiStreamParser:
         whole: Media | Verbatim | WebSearch | None = None,
     ) -> None:
         """Closes what is open and opens a part; `seal` is the one that came with it."""
-        self._closes(out, following=seal)
+        if self._open is not None:
+            self._closes(out, following=seal)
         self._at += 1
-        out.append(PartOpened(self._at, kind, call_id, name, whole))
+        out.append(_new(PartOpened, (self._at, kind, call_id, name, whole)))
         self._open, self._seal = kind, seal
         self._seen.add(kind)
 
     def _closes(self, out: list[Event], *, following: Seal | None = None) -> None:
-        if self._open is None:
-            return
         seal = self._seal
         if seal is None and self._open is PartKind.THINKING:
             # For clients that keep signatures on thinking only; the renderer puts it back in place.
             seal = following
-        out.append(PartClosed(self._at, seal))
+        out.append(_new(PartClosed, (self._at, seal)))
         self._open = self._seal = None
 
     # The end
@@ -275,7 +273,10 @@ class GeminiStreamParser:
         usage = self._usage
         return not self._seen or (
             isinstance(usage, dict)
-            and any(usage.get(name) is not None for name in _COUNTS_OF_ANSWER)
+            and (
+                usage.get("candidatesTokenCount") is not None
+                or usage.get("totalTokenCount") is not None
+            )
         )
 
     def _finish(self, record: JsonObject, out: list[Event]) -> None:
@@ -288,11 +289,13 @@ class GeminiStreamParser:
             raise broken(detail, _BROKEN_TURN[reason])
         if stop is Stop.END and not self._seen:
             raise empty()
-        self._start(record, out)
-        search = read_grounding(self._grounding)
+        if not self._started:
+            self._start(record, out)
+        search = read_grounding(self._grounding) if self._grounding is not None else None
         if search is not None:
             self._opens(PartKind.SEARCH, None, out, whole=search)
-        self._closes(out)
+        if self._open is not None:
+            self._closes(out)
         usage = _read_usage(self._usage or {})
         if search is not None:
             usage = replace(usage, searches=max(len(search.queries), 1))
@@ -301,12 +304,17 @@ class GeminiStreamParser:
         self._finished = True
 
 
+_COUNTED: Final = (
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "thoughtsTokenCount",
+    "candidatesTokenCount",
+)
+
+
 def _read_usage(usage: JsonObject) -> Usage:
     """The prompt count includes what was cached; the candidates' excludes thoughts (5.4)."""
-    prompt = token_count(usage, "promptTokenCount")
-    cached = token_count(usage, "cachedContentTokenCount")
-    thoughts = token_count(usage, "thoughtsTokenCount")
-    shown = token_count(usage, "candidatesTokenCount")
+    prompt, cached, thoughts, shown = token_counts(usage, _COUNTED)
     if not shown:
         tools = token_count(usage, "toolUsePromptTokenCount")
         shown = max(token_count(usage, "totalTokenCount") - prompt - tools - thoughts, 0)

@@ -47,9 +47,10 @@ class Toolbox:
 
     def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
         self._validated = _is_validated(model)
-        self._tools = by_name(tools)
+        self._tools = by_name(tools) if tools else {}
         names = SentNames(self._tools, _LEGAL_NAME, MAX_NAME)
         self.sent_name = names.sent
+        self.sent_names = names.known
         self.original_name = names.original
 
     def declarations(self) -> orjson.Fragment:
