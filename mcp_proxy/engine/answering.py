@@ -16,6 +16,7 @@ from mcp_proxy.events import (
     NO_USAGE,
     Event,
     Finished,
+    PartKind,
     PartOpened,
     Started,
     Stop,
@@ -203,7 +204,7 @@ class Answering:
     def _feed(self, records: list[bytes], events: list[Event]) -> None:
         """The hot path: once for every chunk of every stream."""
         feed, envelope = self._parser.feed, self._place.envelope
-        together = _decoded_together(records)
+        together = _decoded_together(records) if len(records) > 1 else None
         at = 0
         try:
             for at, data in enumerate(records):
@@ -258,7 +259,9 @@ class Answering:
     def _has_content(self, events: list[Event]) -> bool:
         shows = self._shows
         for event in events:
-            if type(event) is PartOpened and (shows is None or shows(event)):
+            if type(event) is PartOpened and (
+                shows is None or event.kind is PartKind.TEXT or shows(event)
+            ):
                 return True
         return False
 
@@ -285,7 +288,7 @@ def _decoded_together(records: list[bytes]) -> list[Any] | None:
 
     None when that cannot be: one by one they show which of them is broken.
     """
-    if len(records) < 2 or records[-1] == DONE:
+    if records[-1] == DONE:
         return None
     try:
         values: list[Any] = decode(b"[%b]" % b",".join(records))

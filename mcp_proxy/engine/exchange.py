@@ -8,13 +8,13 @@ failure ends it, and is never mended by splicing in a second answer.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from mcp_proxy.account import Account, Candidate, Secret
-from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.outcome import ANSWERED, Outcome, Step
 from mcp_proxy.engine.passing import Passage
@@ -24,7 +24,8 @@ from mcp_proxy.engine.rendering import (
     call_again,
     dialect_of,
     explained,
-    prepare,
+    forwarded,
+    rendered,
 )
 from mcp_proxy.engine.runtime import Runtime, session_key
 from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
@@ -33,9 +34,9 @@ from mcp_proxy.events import Folder, Reply, UpstreamBroke, is_shown
 from mcp_proxy.policy.attempts import AttemptPlan
 from mcp_proxy.policy.estimate import quick_units
 from mcp_proxy.policy.seals import SealCollector
-from mcp_proxy.policy.steps import GiveUp, Try, Wait
+from mcp_proxy.policy.steps import Try, Wait
 from mcp_proxy.printable import without_quotations
-from mcp_proxy.providers import Ask, Provider, UpstreamCall, provider
+from mcp_proxy.providers import Ask, JsonObject, Provider, UpstreamCall, provider
 from mcp_proxy.providers.features import FORWARDING
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class Exchange:
                 continue
             self._succeeded()
             await self.completed(answering)
-            return reply, answering.take_bytes()
+            return reply, answering.take_bytes() if self.outcome.forwarded else b""
 
     async def completed(self, answering: Answering) -> None:
         """Keeps what a whole answer taught: seals, and how long its prompt really was.
@@ -165,17 +166,19 @@ class Exchange:
         To be awaited before the client hears the end: the next turn may come at once, and to
         another worker.
         """
-        has_seals = self._keep_seals(answering)
+        seals = answering.found_seals()
+        if seals:
+            self._keep_seals(seals)
         self.outcome.usage = answering.usage
         self._runtime.estimates.learn(
             self.outcome.model, self._wire_size, self._units, answering.usage
         )
-        if has_seals and self._runtime.state.is_shared:
+        if seals and self._runtime.state.is_shared:
             await asyncio.to_thread(self._runtime.state.flush, SHARE_WITHIN)
 
     def broke(self, answering: Answering, failure: Failure) -> ProxyError:
         """What to tell a client whose stream broke after it had begun."""
-        self._keep_seals(answering)
+        self._keep_seals(answering.found_seals())
         failure = self._learned(failure)
         self._failed(failure)
         kind = BROKEN_STREAM.get(failure.kind, ErrorKind.UPSTREAM)
@@ -190,28 +193,29 @@ class Exchange:
             self._runtime.gates.leave(self._place_at)
             self._place_at = None
 
-    async def _next(self) -> Answering | None:
+    def _next(self) -> Coroutine[Any, Any, Answering | None]:
         """One step of the plan: None when it failed and the plan knows. Raises ProxyError."""
-        match self._plan.next(self._runtime.clock()):
-            case Wait(seconds, reason, for_anybody):
-                log.debug("waiting %.2f s: %s", seconds, reason)
-                began = time.perf_counter()
-                if for_anybody:
-                    self._look_at_limited()
-                    await self._runtime.opened_within(seconds)
-                else:
-                    await asyncio.sleep(seconds)
-                waited = time.perf_counter() - began
-                self.outcome.steps.append(Step(waited, reason))
-                stages = self._runtime.names.stages_left(self.asked.model)
-                self._plan.look_again(stages, max(seconds - waited, 0.0))
-                return None
-            case GiveUp(error):
-                self._look_at_limited()
-                self.outcome.notes = tuple(self._plan.notes)
-                raise error
-            case Try(candidate, host):
-                return await self._try(candidate, host)
+        step = self._plan.next(self._runtime.clock())
+        if isinstance(step, Try):
+            return self._try(step.candidate, step.host)
+        if isinstance(step, Wait):
+            return self._wait(step)
+        self._look_at_limited()
+        self.outcome.notes = tuple(self._plan.notes)
+        raise step.error
+
+    async def _wait(self, wait: Wait) -> None:
+        log.debug("waiting %.2f s: %s", wait.seconds, wait.reason)
+        began = time.perf_counter()
+        if wait.for_anybody:
+            self._look_at_limited()
+            await self._runtime.opened_within(wait.seconds)
+        else:
+            await asyncio.sleep(wait.seconds)
+        waited = time.perf_counter() - began
+        self.outcome.steps.append(Step(waited, wait.reason))
+        stages = self._runtime.names.stages_left(self.asked.model)
+        self._plan.look_again(stages, max(wait.seconds - waited, 0.0))
 
     async def _try(self, candidate: Candidate, host: int) -> Answering | None:
         account = candidate.account
@@ -262,21 +266,30 @@ class Exchange:
         place = provider(account.provider)
         steps = self.outcome.steps
         known = len(steps)
-        token = await runtime.tokens.fresh(account, steps)
+        token = runtime.tokens.at_hand(account) or await runtime.tokens.fresh(account, steps)
         if len(steps) > known:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
-        project = await runtime.projects.of(account, token)
-        prepared, call = await self._prepare(candidate, token, project, host)
-        self.outcome.forwarded = forwarded = prepared.forwarded
+        project = account.project or await runtime.projects.of(account, token)
+        ask = self._ask(candidate, token, project, host)
+        self._units = runtime.estimates.measured(candidate.model, ask.conversation)
+        prepared, call = self._prepare(ask) or await self._prepare_media(ask)
+        self._prepared = prepared
+        if self._again is not None:
+            # So memory holds one request's thousands of objects at a time, instead of those of all
+            # that wait for their answers. Another attempt reads them again.
+            self._incoming = None
+        del ask
+        self.outcome.forwarded = as_it_came = prepared.forwarded
         runtime.quota.used(account)
-        whole = forwarded and not asked.wants_stream
+        whole = as_it_came and not asked.wants_stream
         call = runtime.loop_guard.marked(call, place)
         self._sender = account, token
         self._sent_at = time.perf_counter()
         answer = await runtime.transport.send(call, silence=WHOLE_ANSWER if whole else None)
         del call  # with a body as long as the history
         runtime.hosts.reached(self._host)
-        runtime.read_headers(account, prepared.model, answer.headers)
+        if place.has_figures_in_headers:
+            runtime.read_headers(account, prepared.model, answer.headers)
         if answer.status != _OK:
             raise UpstreamBroke(await self._refusal(place, answer))
         self._answering = Answering(
@@ -290,25 +303,20 @@ class Exchange:
             ),
             stall=runtime.settings.limits.stall,
             clock=runtime.clock,
-            shows=None if forwarded else self._is_shown,
-            passage=Passage(asked) if forwarded else None,
+            shows=None if as_it_came else self._is_shown,
+            passage=Passage(asked) if as_it_came else None,
         )
         try:
             await self._answering.begin()
         except UpstreamBroke as broke:
             raise UpstreamBroke(self._learned(broke.failure)) from broke
-        self.outcome.forwarded = self._answering.is_passed
+        if as_it_came:
+            self.outcome.forwarded = self._answering.is_passed
         return self._answering
 
-    def _ask(
-        self,
-        conversation: Conversation,
-        candidate: Candidate,
-        token: Secret,
-        project: str | None,
-        host: int,
-    ) -> Ask:
+    def _ask(self, candidate: Candidate, token: Secret, project: str | None, host: int) -> Ask:
         runtime, account = self._runtime, candidate.account
+        conversation = self._asked().conversation
         place = provider(account.provider)
         settings = runtime.settings.provider(account.provider)
         model = runtime.models.of(candidate)
@@ -343,38 +351,31 @@ class Exchange:
             self._prepared = None  # it is without the history
         return self._incoming
 
-    async def _prepare(
-        self, candidate: Candidate, token: Secret, project: str | None, host: int
-    ) -> tuple[Prepared, UpstreamCall]:
-        """The call, and how it was made. What is asked is measured, and then let go of.
-
-        So memory holds one request's thousands of objects at a time, instead of those of all that
-        wait for their answers. Another attempt reads them again.
-        """
-        incoming, held = self._asked(), self._prepared
-        self._units = self._runtime.estimates.measured(candidate.model, incoming.conversation)
-        ask = self._ask(incoming.conversation, candidate, token, project, host)
+    def _prepare(self, ask: Ask) -> tuple[Prepared, UpstreamCall] | None:
+        """The call, and how it was made. None: it has media, which may have to be fetched first."""
+        incoming, held, strip = self._asked(), self._prepared, self._plan.strip_thinking
         if (
             held is not None
             and not held.forwarded
             and held.model == ask.model
             and held.dialect == ask.dialect
-            and held.stripped == self._plan.strip_thinking
+            and held.stripped == strip
         ):
             return held, call_again(held, ask)
-        self._prepared, call = await prepare(
-            self._runtime,
-            incoming,
-            candidate,
-            ask,
-            strip_thinking=self._plan.strip_thinking,
-            has_media=self._has_media,
-            may_forward=self._may_forward,
-            asked=None if self._again is None else self.asked,
-        )
-        if self._again is not None:
-            self._incoming = None
-        return self._prepared, call
+        asked = None if self._again is None else self.asked
+        if incoming.body and self._may_forward and not strip:
+            made = forwarded(self._runtime, incoming, ask, asked, has_media=self._has_media)
+            if made is not None:
+                return made
+        if self._has_media:
+            return None
+        return rendered(self._runtime, ask, asked, strip_thinking=strip)
+
+    async def _prepare_media(self, ask: Ask) -> tuple[Prepared, UpstreamCall]:
+        """The same, with the media in place of their addresses."""
+        inlined = await self._runtime.media.inline(ask.conversation)
+        ask = replace(ask, conversation=inlined)
+        return rendered(self._runtime, ask, None, strip_thinking=self._plan.strip_thinking)
 
     async def _refusal(self, place: Provider, answer: UpstreamAnswer) -> Failure:
         """What an answer other than 200 means."""
@@ -444,12 +445,9 @@ class Exchange:
         else:
             outcome.steps.append(failed)
 
-    def _keep_seals(self, answering: Answering) -> bool:
-        """Whether there were any."""
-        rows = answering.found_seals()
+    def _keep_seals(self, rows: list[tuple[str, JsonObject]]) -> None:
         for key, value in rows:
             self._runtime.state.put("seals", key, self._runtime.seals.joined(key, value))
-        return bool(rows)
 
 
 def _disowns_project(failure: Failure) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import field, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from mcp_proxy.account import Candidate
 from mcp_proxy.conversation import (
     Conversation,
     Media,
@@ -60,8 +59,8 @@ class Prepared:
     model: ModelInfo
     dialect: str
     conversation: Conversation
-    """Settled, repaired and with its media, unless it was forwarded; see `prepare` for how much of
-    it is held."""
+    """Settled, repaired and with its media, unless it was forwarded; see `forwarded` for how much
+    of it is held."""
     stripped: bool = False
     """Whether all thinking was taken out of the history."""
     disowned: tuple[tuple[str, JsonObject], ...] = field(default=(), repr=False)
@@ -79,35 +78,31 @@ class Prepared:
         return upstream_dialect(self.dialect).stream_parser(conversation, self.model)
 
 
-async def prepare(
+def forwarded(
     runtime: Runtime,
     incoming: Incoming,
-    candidate: Candidate,
     ask: Ask,
-    *,
-    strip_thinking: bool,
-    has_media: bool,
-    may_forward: bool,
     asked: Conversation | None,
-) -> tuple[Prepared, UpstreamCall]:
-    """The request as the candidate can take it. Raises BadRequest for what it cannot.
+    *,
+    has_media: bool,
+) -> tuple[Prepared, UpstreamCall] | None:
+    """The request with the client's own bytes. None: it has to be rendered.
 
     `ask.dialect` is the dialect it will be in; see `dialect_of`. `asked`: the conversation without
     its history, to be held in place of it; None: another attempt is made of what was prepared.
     """
-    place = provider(candidate.account.provider)
     conversation = incoming.conversation
-    alike = may_forward and not strip_thinking and ask.dialect == conversation.dialect
-    if incoming.body and alike and not (has_media and _would_fetch_here(conversation, ask.host)):
-        body = _forwarded(runtime, incoming, ask, place)
-        if body is not None:
-            wants_stream = conversation.wants_stream
-            ask = replace(ask, stream=wants_stream, client_headers=incoming.headers)
-            call = place.build_call(body, ask)
-            return Prepared(ask.model, ask.dialect, asked or conversation, forwarded=True), call
-    if has_media:
-        conversation = await runtime.media.inline(conversation)
-    return _rendered(runtime, conversation, ask, asked, strip_thinking=strip_thinking)
+    if ask.dialect != conversation.dialect:
+        return None
+    if has_media and _would_fetch_here(conversation, ask.host):
+        return None
+    place = provider(ask.account.provider)
+    body = _forwarded(runtime, incoming, ask, place)
+    if body is None:
+        return None
+    ask = replace(ask, stream=conversation.wants_stream, client_headers=incoming.headers)
+    call = place.build_call(body, ask)
+    return Prepared(ask.model, ask.dialect, asked or conversation, forwarded=True), call
 
 
 def dialect_of(
@@ -193,15 +188,16 @@ def _wants_signed(incoming: Incoming, model: ModelInfo) -> bool:
             return False
 
 
-def _rendered(
-    runtime: Runtime,
-    conversation: Conversation,
-    ask: Ask,
-    asked: Conversation | None,
-    *,
-    strip_thinking: bool,
+def rendered(
+    runtime: Runtime, ask: Ask, asked: Conversation | None, *, strip_thinking: bool
 ) -> tuple[Prepared, UpstreamCall]:
-    model, family = ask.model, _strictness(ask)
+    """The request in `ask.dialect`, of a conversation whose media are in it.
+
+    `asked` is as for `forwarded`. Raises BadRequest for what the candidate cannot take.
+    """
+    conversation, model = ask.conversation, ask.model
+    # Whose rules for histories hold. Chat Completions knows no thinking that might be missed.
+    family = Family.OTHER if ask.dialect == "openai_chat" else model.family
     dropped: list[str] = []
     rows: list[tuple[str, JsonObject]] = []
     if strip_thinking:
@@ -246,11 +242,6 @@ def _searches(body: JsonObject) -> bool:
         "googleSearch" in tool or str(tool.get("type", "")).startswith("web_search")
         for tool in body.get("tools", ())
     )
-
-
-def _strictness(ask: Ask) -> Family:
-    """The family whose rules for histories hold. Chat Completions knows no thinking to miss."""
-    return Family.OTHER if ask.dialect == "openai_chat" else ask.model.family
 
 
 def explained(failure: Failure, prepared: Prepared) -> Failure:

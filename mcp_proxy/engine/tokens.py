@@ -96,6 +96,13 @@ class Tokens:
         self.refreshes: Counter[tuple[str, str]] = Counter()
         """How often tokens were got anew, by provider and how it ended."""
 
+    def at_hand(self, account: Account) -> Secret | None:
+        """What `fresh` would give, when that is known without doing anything."""
+        held = self._held.get(account.id)
+        if held is None or held.account is not account or self._clock() >= held.renew_at:
+            return None
+        return held.token
+
     async def fresh(self, account: Account, steps: list[Step] | None = None) -> Secret:
         """A token that is good for now. Raises UpstreamBroke when there is none to be had.
 

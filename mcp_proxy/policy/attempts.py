@@ -104,6 +104,8 @@ class AttemptPlan:
         self.strip_thinking = False
         """The upstream refused a seal: the next try has to go without thinking blocks."""
         self._lineup = Lineup(stages, fallbacks, info)
+        self.asked: Final = self._lineup.asked
+        """The best of the models that the name asked for leads to."""
         self._course = Course(self._lineup, ledger, info)
         self._patience = Patience(rules.max_wait, session_key, now)
         self._ledger = ledger
@@ -170,7 +172,8 @@ class AttemptPlan:
         """The last try's answer has begun."""
         candidate = self._tried()
         account_id = candidate.account.id
-        passing = self._passing or self._course.has_faults or self._ledger.anybody_rests(now)
+        has_faults = bool(self._course.fault_counts)
+        passing = self._passing or has_faults or self._ledger.anybody_rests(now)
         self._ledger.observe_success(account_id, self._info(candidate), now)
         model = models.info(candidate.key)
         self._chooser.bound(self._session_key, model, account_id, now, passing=passing)
@@ -179,11 +182,6 @@ class AttemptPlan:
     def limited(self) -> list[Account]:
         """Accounts for whom nothing but time is needed; as many as are told of a request."""
         return [candidate.account for candidate in self._course.waiting()[:MOST_CONSIDERED]]
-
-    @property
-    def asked(self) -> str:
-        """The best of the models that the name asked for leads to."""
-        return self._lineup.asked
 
     @property
     def leads_to(self) -> tuple[str, ...]:

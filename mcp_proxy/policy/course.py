@@ -41,7 +41,7 @@ def _place(candidate: Candidate) -> _Place:
 class Course:
     """The trails of a request's candidates, seen together with what the ledger holds of them."""
 
-    __slots__ = ("_broken_hosts", "_fault_counts", "_info", "_ledger", "_trails", "dead", "lineup")
+    __slots__ = ("_broken_hosts", "_info", "_ledger", "_trails", "dead", "fault_counts", "lineup")
 
     def __init__(
         self, lineup: Lineup, ledger: Ledger, info: Callable[[Candidate], ModelInfo]
@@ -52,7 +52,8 @@ class Course:
         self._ledger = ledger
         self._info = info
         self._trails: dict[tuple[str, str], Trail] = {}
-        self._fault_counts: dict[str, int] = {}
+        self.fault_counts: dict[str, int] = {}
+        """Tries that failed, by model."""
         self._broken_hosts: dict[_Place, int] = {}
         """How many hosts of a place have failed in this request."""
 
@@ -68,8 +69,8 @@ class Course:
 
     def count_fault(self, candidate: Candidate) -> int:
         """How many tries of the candidate's model have failed, this one included."""
-        tries = self._fault_counts.get(candidate.key, 0) + 1
-        self._fault_counts[candidate.key] = tries
+        tries = self.fault_counts.get(candidate.key, 0) + 1
+        self.fault_counts[candidate.key] = tries
         return tries
 
     def host(self, candidate: Candidate) -> int:
@@ -83,10 +84,6 @@ class Course:
         place = _place(candidate)
         self._broken_hosts[place] = self._broken_hosts.get(place, 0) + 1
 
-    @property
-    def has_faults(self) -> bool:
-        return bool(self._fault_counts)
-
     def begin_round(self) -> None:
         """Those that were limited may be asked once more."""
         for trail in self._trails.values():
@@ -96,19 +93,20 @@ class Course:
 
     def usable(self, candidates: Iterable[Candidate], now: float) -> list[Candidate]:
         """Those that may be asked now."""
-        return [each for each in candidates if self._is_usable(each, now)]
-
-    def _is_usable(self, candidate: Candidate, now: float) -> bool:
-        if self._trails:
-            trail = self.met(candidate)
+        info, is_open = self._info, self._ledger.is_open
+        usable = []
+        for each in candidates:
+            trail = self.met(each) if self._trails else _UNTOUCHED
             if trail.spent or trail.out is not None:
-                return False
-        return self._ledger.is_open(candidate.account, self._info(candidate), now)
+                continue
+            if is_open(each.account, info(each), now):
+                usable.append(each)
+        return usable
 
     def calm(self, usable: list[Candidate], now: float) -> list[Candidate]:
         """Those without a recent fault, if there are such."""
         calm = usable
-        if self._fault_counts:
+        if self.fault_counts:
             calm = [each for each in calm if not self.met(each).faulted] or calm
         if self._ledger.anybody_comes_last(now):
             calm = [each for each in calm if not self._comes_last(each, now)] or calm

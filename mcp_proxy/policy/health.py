@@ -27,6 +27,9 @@ class Health:
         return min(HIGHEST, score + max(0.0, now - at) * PER_HOUR / 3600)
 
     def add(self, account_id: str, points: float, now: float) -> None:
+        held = self._scores.get(account_id)
+        if points > 0.0 and held is not None and held[0] == HIGHEST:
+            return  # and stays so
         score = max(0.0, min(HIGHEST, self.of(account_id, now) + points))
         self._scores[account_id] = (score, now)
 

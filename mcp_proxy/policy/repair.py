@@ -36,6 +36,8 @@ def repair(
     is to be rendered in it; one that goes on as it came keeps its empty turns.
     """
     notes: list[str] = []
+    if _is_plain_talk(conversation.messages):
+        return conversation, notes
     if not _is_paired(conversation.messages):
         pairing = _Pairing(conversation.messages)
         conversation = replace(conversation, messages=pairing.messages())
@@ -58,6 +60,18 @@ def repair(
         if mode is not None:
             notes.append("thinking is off for this request: its tool loop began without any")
     return conversation, notes
+
+
+def _is_plain_talk(messages: Sequence[Message]) -> bool:
+    """Whether there is nothing but words, the last of them the user's: nothing can be amiss."""
+    for message in messages:
+        parts = message.parts
+        if not parts:
+            return False
+        for part in parts:
+            if type(part) is not Text or not part.text or part.text.isspace():
+                return False
+    return bool(messages) and messages[-1].role != "assistant"
 
 
 def _is_paired(messages: Iterable[Message]) -> bool:

@@ -149,6 +149,8 @@ class Provider(Protocol):
     """Lower-case prefixes of answer headers that go on to a client of the same dialect."""
     makes_tokens: bool
     """Whether `refresh_call` gives access tokens; False: `credential.api_key` is sent as it is."""
+    has_figures_in_headers: bool
+    """Whether `read_headers` may find any."""
 
     def dialects(self, model: ModelInfo) -> tuple[str, ...]:
         """Dialects in which this model can be spoken to, the preferred one first.

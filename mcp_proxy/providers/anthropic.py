@@ -42,6 +42,7 @@ class Anthropic(PlainProvider):
     """Implements `Provider`."""
 
     name = "anthropic"
+    has_figures_in_headers = True
     base_url = "https://api.anthropic.com"
     relayed = (
         "anthropic-ratelimit-",

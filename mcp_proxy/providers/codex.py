@@ -72,6 +72,7 @@ class Codex(PlainProvider):
 
     name = "codex"
     sign_in = SignIn.CODEX
+    has_figures_in_headers = True
     risk = RISK
     relayed = ("x-codex-", "x-models-etag", "x-reasoning-included", "openai-model")
     makes_tokens = True

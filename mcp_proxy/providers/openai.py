@@ -51,6 +51,7 @@ class OpenAi(PlainProvider):
     """Implements `Provider`."""
 
     name = "openai"
+    has_figures_in_headers = True
     base_url = "https://api.openai.com/v1"
     relayed: tuple[str, ...] = ("openai-", "x-ratelimit-")
 

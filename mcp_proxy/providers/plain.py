@@ -33,6 +33,7 @@ class PlainProvider:
     envelope: str | None = None
     relayed: tuple[str, ...] = ()
     makes_tokens = False
+    has_figures_in_headers = False
     base_url: str = ""
 
     def models(self) -> tuple[ModelInfo, ...]:

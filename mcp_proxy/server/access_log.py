@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mcp_proxy.engine.outcome import Outcome
@@ -129,24 +130,43 @@ def line(call: Call, status: int, ended: float) -> str:
     Written by hand, and not from `facts`: it is part of what every request costs.
     """
     request, outcome, error = call.request, call.outcome, call.error
-    text = f"{call.id} {request.method} {call.path[:_LONGEST_NAME]} {status} client={_client(call)}"
+    where = _where(request.method, call.path[:_LONGEST_NAME])
+    text = f"{call.id} {where} {status} client={_client(call)}"
     if call.model != "-":
-        text += f" dialect={call.dialect} model={call.model[:_LONGEST_NAME]}"
+        text += _asked(call.dialect, call.model[:_LONGEST_NAME])
     if outcome is not None:
         usage, first = outcome.usage, outcome.first_event_at
         began = "-" if first is None else f"{(first - call.started) * 1000:.1f}ms"
         text += (
-            f" served={outcome.model} by={outcome.provider}/{outcome.account}"
+            f"{_served(outcome.model, outcome.provider, outcome.account)}"
             f" attempts={outcome.attempts} first={began}"
             f" in={usage.prompt} out={usage.output} cached={usage.cache_read}"
         )
         for note in outcome.notes:
-            text += f' note="{note}"'
+            text += printable(f' note="{note}"')
     text += f" total={(ended - call.started) * 1000:.1f}ms"
     if error is not None:
-        text += f' error="{without_quotations(error.message)}"'
-    # One record, one line: what clients and upstreams sent may contain line breaks.
-    return printable(text)
+        text += printable(f' error="{without_quotations(error.message)}"')
+    return text
+
+
+# One record, one line: what clients and upstreams sent may contain line breaks. These are the
+# pieces that one request has like those before it, and looking at each letter takes long.
+
+
+@lru_cache(maxsize=256)
+def _where(method: str, path: str) -> str:
+    return printable(f"{method} {path}")
+
+
+@lru_cache(maxsize=256)
+def _asked(dialect: str, model: str) -> str:
+    return printable(f" dialect={dialect} model={model}")
+
+
+@lru_cache(maxsize=256)
+def _served(model: str, provider: str, account: str) -> str:
+    return printable(f" served={model} by={provider}/{account}")
 
 
 def facts(finished: Finished) -> Facts:
@@ -188,5 +208,9 @@ def _milliseconds(seconds: float) -> float:
 
 def _client(call: Call) -> str:
     """The program that asked, by the first word with which it introduces itself."""
-    agent: str = call.request.headers.get("User-Agent", "-")
-    return agent.partition(" ")[0][:_LONGEST_CLIENT]
+    return _first_word(call.request.headers.get("User-Agent", "-"))
+
+
+@lru_cache(maxsize=256)
+def _first_word(agent: str) -> str:
+    return printable(agent.partition(" ")[0][:_LONGEST_CLIENT])

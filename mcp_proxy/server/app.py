@@ -205,12 +205,12 @@ class Server:
             self._log.add(call, status)
 
     def _call(self, request: web.BaseRequest) -> Call:
-        path = normal_path(request.path)
+        path, dialect = place_of(request.path)
         origin = request.headers.get("Origin")
         return Call(
             request=request,
             path=path,
-            dialect=dialect_of(path, request),
+            dialect=dialect or dialect_of(path, request),
             id=f"req_{new_id()}",
             extra_headers=self._door.cors.headers_for(origin) if origin else {},
         )
@@ -244,7 +244,7 @@ class Server:
         if request.method == "OPTIONS":
             return self._preflight
         self._door.check_origin(request.headers)
-        if call.path not in OPEN_PATHS:
+        if self._door.keys and call.path not in OPEN_PATHS:
             query_key = request.query.get("key") if call.dialect == "gemini" else None
             self._door.check_key(request.headers, query_key)
         self._runtime.loop_guard.check(request.headers)
@@ -293,8 +293,17 @@ def _routed(call: Call, routes: Routes) -> Handler:
 
 
 @lru_cache(maxsize=256)
-def normal_path(path: str) -> str:
-    """The path as the route table spells it: clients double slashes and versions."""
+def place_of(path: str) -> tuple[str, str | None]:
+    """The path as the route table spells it, and the dialect that answers there, whoever asks."""
+    path = _normal(path)
+    for dialect, beginnings in _DIALECTS.items():
+        if path.startswith(beginnings):
+            return path, dialect
+    return path, None
+
+
+def _normal(path: str) -> str:
+    """As the route table spells it: clients double slashes and versions."""
     while "//" in path:
         path = path.replace("//", "/")
     if path.startswith("/v1/v1/"):
@@ -304,23 +313,20 @@ def normal_path(path: str) -> str:
     return SHORT_FORMS.get(path, path)
 
 
-_CHAT_PATHS = ("/v1/chat/", "/v1/images/")
-_GEMINI_PATHS = ("/v1alpha/", "/v1beta/", "/v1beta1/", "/v1/projects/", "/v1/publishers/")
+_DIALECTS: Mapping[str, tuple[str, ...]] = {
+    "anthropic": ("/v1/messages",),
+    "gemini": ("/v1alpha/", "/v1beta/", "/v1beta1/", "/v1/projects/", "/v1/publishers/"),
+    "openai_responses": ("/v1/responses",),
+    "openai_chat": ("/v1/chat/", "/v1/images/"),
+}
+"""How the paths of each API begin, as far as no other has such."""
 
 
 def dialect_of(path: str, request: web.BaseRequest) -> str:
-    """The dialect that answers on this path, also when the answer is an error.
+    """The dialect that answers on a path that several APIs share, also when that is an error.
 
-    Paths that several APIs share go by the client's headers (client-apis.md 0).
+    It goes by the client's headers (client-apis.md 0).
     """
-    if path.startswith("/v1/messages"):
-        return "anthropic"
-    if path.startswith(_GEMINI_PATHS):
-        return "gemini"
-    if path.startswith("/v1/responses"):
-        return "openai_responses"
-    if path.startswith(_CHAT_PATHS):
-        return "openai_chat"
     if path.startswith("/v1/models"):
         is_action = request.method == "POST" and ":" in path
         if is_action or models.speaks_gemini(request.headers, request.query):

@@ -120,7 +120,8 @@ async def _received(
     call.model = conversation.model
     for field in conversation.ignored:
         log.debug("%s: %s has no counterpart upstream and is left out", call.id, field)
-    await runtime.look_for(conversation.model)  # it may show who takes the bytes as they are
+    if not runtime.names.lead_to_somebody(conversation.model):
+        await runtime.look_for(conversation.model)  # it may show who takes the bytes as they are
     if thread is not None:
         return dialect, Incoming(conversation, len(body)), thread, None
     headers = call.request.headers

@@ -13,7 +13,6 @@ from mcp_proxy.dialects.anthropic.stream import PING, MessageStream
 from mcp_proxy.dialects.anthropic.upstream_request import render_request
 from mcp_proxy.dialects.anthropic.upstream_stream import MessagesStreamParser
 from mcp_proxy.errors import ProxyError
-from mcp_proxy.events import Reply
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.strict_json import JsonObject
 
@@ -23,6 +22,7 @@ class AnthropicClient:
 
     name = NAME
     keep_alive = PING
+    render_reply = staticmethod(render_reply)
 
     def parse_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
@@ -37,9 +37,6 @@ class AnthropicClient:
 
     def stream_renderer(self, frame: ReplyFrame) -> MessageStream:
         return MessageStream(frame)
-
-    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
-        return render_reply(reply, frame)
 
     def render_error(self, error: ProxyError, request_id: str) -> ErrorReply:
         return render_error(error, request_id)

@@ -138,8 +138,9 @@ def usage_so_far(usage: Usage, frame: ReplyFrame) -> JsonObject:
 
     An upstream that counted no prompt at all has not counted; our own estimate stands then.
     """
+    is_counted = usage.input or usage.cache_read or usage.cache_write
     counts: JsonObject = {
-        "input_tokens": usage.input if usage.prompt else frame.prompt_estimate,
+        "input_tokens": usage.input if is_counted else frame.prompt_estimate,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
@@ -164,6 +165,6 @@ def _full_usage(usage: Usage, frame: ReplyFrame) -> JsonObject:
             "ephemeral_5m_input_tokens": usage.cache_write,
             "ephemeral_1h_input_tokens": 0,
         },
-        "server_tool_use": search_usage(usage),
+        "server_tool_use": search_usage(usage) if usage.searches else None,
         "service_tier": "standard",
     }

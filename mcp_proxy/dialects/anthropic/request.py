@@ -58,6 +58,9 @@ _MODELLED = frozenset(
 )
 """Fields that a Conversation has a place for; every other one is kept in `extras`."""
 
+_OUTPUTS = frozenset({"output_config", "output_format"})
+"""Fields of what the answer shall look like."""
+
 _CHOICES = frozenset({"temperature", "top_p", "top_k", "stop_sequences"})
 """Fields of how to choose the words, and where to stop; most requests have none."""
 
@@ -93,7 +96,9 @@ def parse_request(
     `headers` are looked up in lower case, so they must not care about case.
     """
     box = read_tools(body)
-    extras = {name: value for name, value in body.items() if name not in _MODELLED}
+    extras: JsonObject = {}
+    if not body.keys() <= _MODELLED:
+        extras = {name: value for name, value in body.items() if name not in _MODELLED}
     return Conversation(
         dialect=NAME,
         model=_model(body),
@@ -104,7 +109,7 @@ def parse_request(
         tool_choice=read_choice(body, box),
         sampling=_sampling(body, counting=counting),
         reasoning=_reasoning(body),
-        output=_output(body),
+        output=None if _OUTPUTS.isdisjoint(body) else _output(body),
         wants_stream=get(body, "stream", bool, (), False),
         session=session_of(body, headers),
         extras=extras,
@@ -140,7 +145,10 @@ def _system(value: Any) -> tuple[Text, ...]:
     """Only text can be said here; blocks of any other type are left out (cloudcode.md 3.1)."""
     if value is None:
         return ()
-    texts = [value] if type(value) is str else _system_texts(value)
+    if type(value) is str:
+        text = _ATTRIBUTION.sub("", value)
+        return (Text(text),) if text else ()
+    texts = _system_texts(value)
     if texts:
         texts[0] = _ATTRIBUTION.sub("", texts[0])
     return tuple([Text(text) for text in texts if text])
@@ -234,8 +242,6 @@ def _budget(thinking: JsonObject, where: Where) -> int | None:
 
 def _output(body: JsonObject) -> OutputFormat | None:
     """`output_config.format`, or `output_format` as the beta spelled it."""
-    if "output_config" not in body and "output_format" not in body:
-        return None
     where: Where = ("output_config", "format")
     wanted = get(get(body, "output_config", dict, (), {}), "format", dict, where[:1], None)
     if wanted is None:

@@ -52,9 +52,7 @@ class GeminiUpstream:
     """Implements `UpstreamDialect`: for Antigravity, Gemini and Vertex."""
 
     name = NAME
-
-    def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
-        return render_request(conversation, model)
+    render_request = staticmethod(render_request)
 
     def stream_parser(self, conversation: Conversation, model: ModelInfo) -> StreamParser:
         parser = GeminiStreamParser(conversation, model)

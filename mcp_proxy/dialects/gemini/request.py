@@ -40,7 +40,7 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     if conversation.tools:
         request["tools"] = [{"functionDeclarations": toolbox.declarations()}]
         request["toolConfig"] = tool_config(conversation.tool_choice, toolbox, model)
-    elif model.searches and searches_the_web(conversation):
+    elif conversation.server_tools and model.searches and searches_the_web(conversation):
         request["tools"] = [{"googleSearch": {}}]
     generation = _sampling(conversation, model, thinks=thinks)
     if thinking.max_tokens is not None:
@@ -90,7 +90,7 @@ def _aspect_ratio(conversation: Conversation) -> str | None:
 
 
 def _system(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> list[JsonObject]:
-    parts = _texts(conversation.system)
+    parts = _texts(conversation.system) if conversation.system else []
     if conversation.output is not None and not _has_json_mode(conversation, model):
         parts.append({"text": json_instruction(conversation.output)})
     if thinks and model.family is Family.CLAUDE and conversation.tools:
@@ -124,14 +124,17 @@ def _sampling(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> 
         # It takes hardly any of them then, and some models think unasked (providers.md 6).
         temperature = top_k = None
         top_p = top_p_beside_thinking(sampling)
-    settings: JsonObject = {
-        "temperature": temperature,
-        "topP": top_p,
-        "topK": top_k,
-        "stopSequences": stops or None,
-    }
+    settings: JsonObject = {}
+    if temperature is not None:
+        settings["temperature"] = temperature
+    if top_p is not None:
+        settings["topP"] = top_p
+    if top_k is not None:
+        settings["topK"] = top_k
+    if stops:
+        settings["stopSequences"] = stops
     if conversation.output is not None and _has_json_mode(conversation, model):
         settings["responseMimeType"] = "application/json"
         if conversation.output.schema is not None:
             settings["responseSchema"] = _answer_schema(conversation.output.schema)
-    return {key: value for key, value in settings.items() if value is not None}
+    return settings

@@ -46,7 +46,7 @@ class Toolbox:
     """
 
     def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
-        self._validated = _is_validated(model)
+        self._model = model
         self._tools = by_name(tools) if tools else {}
         names = SentNames(self._tools, _LEGAL_NAME, MAX_NAME)
         self.sent_name = names.sent
@@ -56,7 +56,7 @@ class Toolbox:
     def declarations(self) -> orjson.Fragment:
         """A list. Raises BadRequest for a schema that cannot be narrowed within bounds."""
         # The tools of the turn before are the same objects, where their reader saw to that.
-        key = self._validated, *map(id, self._tools.values())
+        key = self._is_validated, *map(id, self._tools.values())
         kept = _recent.get(key)
         if kept is not None:
             return kept[0]
@@ -65,6 +65,11 @@ class Toolbox:
         if len(text) <= LONGEST:
             _recent.keep(key, (made, self._tools))
         return made
+
+    @property
+    def _is_validated(self) -> bool:
+        """Whether the upstream checks arguments against the schema (3.6, step 14)."""
+        return self._model.family is Family.CLAUDE or self._model.id.startswith(_VALIDATED_GEMINI)
 
     def names(self) -> list[str]:
         """The client's names of the tools, in the order of their declarations."""
@@ -85,7 +90,7 @@ class Toolbox:
             schema = orjson.dumps(tool.schema)
             is_small = len(schema) + len(tool.description) <= MAX_KEPT
             declare = _declare if is_small else _declare.__wrapped__
-            return declare(self.sent_name(tool.name), tool.description, schema, self._validated)
+            return declare(self.sent_name(tool.name), tool.description, schema, self._is_validated)
         except (SchemaTooLarge, orjson.JSONEncodeError) as cause:
             raise bad_tool_schema(tool, cause) from cause
 
@@ -103,10 +108,6 @@ def _declare(name: str, description: str, schema: bytes, validated: bool) -> Dec
     if not narrowed.schema.get("properties"):
         del declaration["parameters"]  # an object of nothing is refused (providers.md 4)
     return Declaration(orjson.Fragment(orjson.dumps(declaration)), narrowed.placeholders)
-
-
-def _is_validated(model: ModelInfo) -> bool:
-    return model.family is Family.CLAUDE or model.id.startswith(_VALIDATED_GEMINI)
 
 
 def tool_config(choice: ToolChoice, toolbox: Toolbox, model: ModelInfo) -> JsonObject:
