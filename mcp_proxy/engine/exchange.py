@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from mcp_proxy.account import Account, Candidate, Secret
+from mcp_proxy.conversation import Conversation
 from mcp_proxy.engine.answering import Answering
 from mcp_proxy.engine.outcome import ANSWERED, Outcome, Step
 from mcp_proxy.engine.passing import Passage
@@ -270,15 +271,16 @@ class Exchange:
         if len(steps) > known:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = account.project or await runtime.projects.of(account, token)
-        ask = self._ask(candidate, token, project, host)
-        self._units = runtime.estimates.measured(candidate.model, ask.conversation)
-        prepared, call = self._prepare(ask) or await self._prepare_media(ask)
+        incoming = self._asked()
+        self._units = runtime.estimates.measured(candidate.model, incoming.conversation)
+        ask = self._ask(incoming.conversation, candidate, token, project, host)
+        prepared, call = self._prepare(incoming, ask) or await self._prepare_media(ask)
         self._prepared = prepared
         if self._again is not None:
             # So memory holds one request's thousands of objects at a time, instead of those of all
             # that wait for their answers. Another attempt reads them again.
             self._incoming = None
-        del ask
+        del incoming, ask
         self.outcome.forwarded = as_it_came = prepared.forwarded
         runtime.quota.used(account)
         whole = as_it_came and not asked.wants_stream
@@ -314,9 +316,15 @@ class Exchange:
             self.outcome.forwarded = self._answering.is_passed
         return self._answering
 
-    def _ask(self, candidate: Candidate, token: Secret, project: str | None, host: int) -> Ask:
+    def _ask(
+        self,
+        conversation: Conversation,
+        candidate: Candidate,
+        token: Secret,
+        project: str | None,
+        host: int,
+    ) -> Ask:
         runtime, account = self._runtime, candidate.account
-        conversation = self._asked().conversation
         place = provider(account.provider)
         settings = runtime.settings.provider(account.provider)
         model = runtime.models.of(candidate)
@@ -351,9 +359,9 @@ class Exchange:
             self._prepared = None  # it is without the history
         return self._incoming
 
-    def _prepare(self, ask: Ask) -> tuple[Prepared, UpstreamCall] | None:
+    def _prepare(self, incoming: Incoming, ask: Ask) -> tuple[Prepared, UpstreamCall] | None:
         """The call, and how it was made. None: it has media, which may have to be fetched first."""
-        incoming, held, strip = self._asked(), self._prepared, self._plan.strip_thinking
+        held, strip = self._prepared, self._plan.strip_thinking
         if (
             held is not None
             and not held.forwarded

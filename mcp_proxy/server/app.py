@@ -250,7 +250,8 @@ class Server:
         self._runtime.loop_guard.check(request.headers)
         if self._draining:
             raise ProxyError(ErrorKind.OVERLOADED, "mcproxy is shutting down", retry_after=5.0)
-        return _routed(call, self._routes)
+        methods = self._routes.get(call.path)
+        return (methods and methods.get(request.method)) or _routed(call, self._routes)
 
     async def _scraped(self, runtime: Runtime, call: Call) -> web.StreamResponse:
         self._log.flush()

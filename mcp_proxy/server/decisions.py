@@ -46,13 +46,18 @@ class Decisions:
 
     def keep(self, finished: Sequence[Finished]) -> None:
         """Takes in a batch of requests; those that asked no model are passed over."""
-        told = [each for each in finished if _asked_a_model(each.call)]
+        told = [
+            each
+            for each in finished
+            # Also by a name that leads nowhere: why it does is what its owner wants to know.
+            if each.call.outcome is not None
+            or (each.call.error is not None and each.call.model != "-")
+        ]
         now = time.perf_counter()
         self._room = min(MOST_AT_ONCE, self._room + (now - self._kept_at) * PER_SECOND)
         self._kept_at = now
         if len(told) > self._room:
-            told.sort(key=_interest)
-            told = told[: int(self._room)]
+            told = _of_interest(told, int(self._room))
         self._room -= len(told)
         for each in told:
             self._ids.append(each.call.id)
@@ -98,17 +103,18 @@ class Decisions:
         }
 
 
-def _interest(finished: Finished) -> int:
-    """The lower, the more there is to tell of a request."""
-    if finished.status >= 400:
-        return 0
-    outcome = finished.call.outcome
-    return 1 if outcome is not None and (len(outcome.steps) > 1 or outcome.notes) else 2
-
-
-def _asked_a_model(call: Call) -> bool:
-    """Also by a name that leads nowhere: why it does is what its owner wants to know."""
-    return call.outcome is not None or (call.error is not None and call.model != "-")
+def _of_interest(finished: Sequence[Finished], count: int) -> list[Finished]:
+    """Those of which there is most to tell: that failed, then that did not go the usual way."""
+    failed, unusual, usual = [], [], []
+    for each in finished:
+        outcome = each.call.outcome
+        if each.status >= 400:
+            failed.append(each)
+        elif outcome is not None and (len(outcome.steps) > 1 or outcome.notes):
+            unusual.append(each)
+        else:
+            usual.append(each)
+    return [*failed, *unusual, *usual][:count]
 
 
 def _step(step: Step) -> JsonObject:

@@ -22,7 +22,7 @@ from mcp_proxy.engine.outcome import Outcome
 from mcp_proxy.engine.report import models_of
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import ErrorKind
-from mcp_proxy.events import NO_USAGE, Usage
+from mcp_proxy.events import NO_USAGE
 from mcp_proxy.policy.standing import State
 from mcp_proxy.server.answers import Call
 from mcp_proxy.server.decisions import Finished
@@ -76,15 +76,6 @@ class _Tally:
         self.usage = [0, 0, 0, 0]
         """By TOKENS."""
 
-    def add(self, usage: Usage) -> None:
-        self.requests += 1
-        if usage is not NO_USAGE:
-            tokens = self.usage
-            tokens[0] += usage.input
-            tokens[1] += usage.output
-            tokens[2] += usage.cache_read
-            tokens[3] += usage.cache_write
-
 
 class Metrics:
     """What this process has counted since it began."""
@@ -125,7 +116,14 @@ class Metrics:
         tally = self._tallies.get(key)
         if tally is None:
             tally = self._tallies[key] = _Tally()
-        tally.add(outcome.usage)
+        tally.requests += 1
+        usage = outcome.usage
+        if usage is not NO_USAGE:
+            tokens = tally.usage
+            tokens[0] += usage.input
+            tokens[1] += usage.output
+            tokens[2] += usage.cache_read
+            tokens[3] += usage.cache_write
         self._durations.observe(call.dialect, finished.ended - call.started)
         if outcome.first_event_at is not None:
             self._first_events.observe(call.dialect, outcome.first_event_at - call.started)

@@ -50,7 +50,6 @@ class Contents:
 
     def __init__(self, toolbox: Toolbox, model: ModelInfo, *, thinks: bool) -> None:
         self._toolbox = toolbox
-        self._sent_names = toolbox.sent_names
         self._takes_images = model.takes_images
         self._is_claude = model.family is Family.CLAUDE
         self._is_gemini = model.family is Family.GEMINI
@@ -179,7 +178,8 @@ class Contents:
 
     def _call(self, call: ToolCall, is_first: bool) -> JsonObject:
         sent_id = legal_id(call.id)
-        sent_name = self._sent_names.get(call.name) or self._toolbox.sent_name(call.name)
+        toolbox = self._toolbox
+        sent_name = toolbox.sent_names.get(call.name) or toolbox.sent_name(call.name)
         self._called[call.id] = len(self._called), sent_id, sent_name
         # The arguments are JSON already, and nothing in them is anybody's business here (10).
         arguments = orjson.Fragment(call.arguments or "{}")

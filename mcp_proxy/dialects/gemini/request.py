@@ -4,10 +4,9 @@ The messages are rendered in `contents.py`; here are the instruction, tools and 
 them. Section and pitfall numbers are those of protocols/cloudcode.md.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
-from mcp_proxy.conversation import Conversation, Text
+from mcp_proxy.conversation import Conversation
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.effort import top_p_beside_thinking
 from mcp_proxy.dialects.gemini.contents import Contents
@@ -63,7 +62,7 @@ def _image_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     """Image models refuse tools and thinking, and take their settings one level deeper (3.8)."""
     toolbox = Toolbox((), model)
     request: JsonObject = {"contents": Contents(toolbox, model, thinks=False).of(conversation)}
-    system = _texts(conversation.system)
+    system = [{"text": text.text} for text in conversation.system if text.text.strip()]
     if system:
         request["systemInstruction"] = {"role": "user", "parts": system}
     generation: JsonObject = {"responseModalities": ["IMAGE"], "candidateCount": 1}
@@ -90,16 +89,12 @@ def _aspect_ratio(conversation: Conversation) -> str | None:
 
 
 def _system(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> list[JsonObject]:
-    parts = _texts(conversation.system) if conversation.system else []
+    parts = [{"text": text.text} for text in conversation.system if text.text.strip()]
     if conversation.output is not None and not _has_json_mode(conversation, model):
         parts.append({"text": json_instruction(conversation.output)})
     if thinks and model.family is Family.CLAUDE and conversation.tools:
         parts.append({"text": _THINK_BETWEEN_CALLS})
     return parts
-
-
-def _texts(texts: Iterable[Text]) -> list[JsonObject]:
-    return [{"text": text.text} for text in texts if text.text.strip()]
 
 
 def _has_json_mode(conversation: Conversation, model: ModelInfo) -> bool:

@@ -194,7 +194,7 @@ class GeminiStreamParser:
 
     def _start(self, record: JsonObject, out: list[Event]) -> None:
         self._started = True
-        out.append(Started(record.get("responseId"), record.get("modelVersion")))
+        out.append(_new(Started, (record.get("responseId"), record.get("modelVersion"))))
 
     def _thought(self, text: str, seal: Seal | None, out: list[Event]) -> None:
         # A signature ends a block of thoughts: unsigned ones after it begin another.
@@ -299,8 +299,8 @@ class GeminiStreamParser:
         usage = _read_usage(self._usage or {})
         if search is not None:
             usage = replace(usage, searches=max(len(search.queries), 1))
-        out.append(UsageSeen(usage))
-        out.append(Finished(stop))
+        out.append(_new(UsageSeen, (usage,)))
+        out.append(_new(Finished, (stop, None)))
         self._finished = True
 
 

@@ -5,7 +5,8 @@ finished declarations are kept, as JSON text.
 """
 
 import re
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple, cast
 
 import orjson
@@ -48,10 +49,23 @@ class Toolbox:
     def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
         self._model = model
         self._tools = by_name(tools) if tools else {}
-        names = SentNames(self._tools, _LEGAL_NAME, MAX_NAME)
-        self.sent_name = names.sent
-        self.sent_names = names.known
-        self.original_name = names.original
+
+    @cached_property
+    def _names(self) -> SentNames:
+        return SentNames(self._tools, _LEGAL_NAME, MAX_NAME)
+
+    @cached_property
+    def sent_name(self) -> Callable[[str], str]:
+        return self._names.sent
+
+    @cached_property
+    def sent_names(self) -> Mapping[str, str]:
+        """Those that have been sent."""
+        return self._names.known
+
+    @cached_property
+    def original_name(self) -> Callable[[str], str]:
+        return self._names.original
 
     def declarations(self) -> orjson.Fragment:
         """A list. Raises BadRequest for a schema that cannot be narrowed within bounds."""
