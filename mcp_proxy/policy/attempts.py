@@ -16,6 +16,7 @@ The caller alternates `next` with `failed` or `succeeded`. Rules, in the order t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from mcp_proxy.account import Account, Candidate
@@ -107,10 +108,10 @@ class AttemptPlan:
         self.asked: Final = self._lineup.asked
         """The best of the models that the name asked for leads to."""
         self._course = Course(self._lineup, ledger, info)
-        self._patience = Patience(rules.max_wait, session_key, now)
         self._ledger = ledger
         self._chooser = chooser
         self._rules = rules
+        self._began_at = self._tried_at = now
         self._session_key = session_key
         self._busy = busy
         self._info = info
@@ -154,7 +155,8 @@ class AttemptPlan:
         """The try had to wait for its turn. Whether it is still to be made; else it never was."""
         candidate = self._tried()
         self._lineup.renew(stages)
-        self._patience.queued(seconds, now)
+        self._patience.queued(seconds)
+        self._tried_at = now
         if self._lineup.has(candidate) and self._is_open(candidate, self._despite, now):
             return True
         self.attempts -= 1
@@ -192,6 +194,17 @@ class AttemptPlan:
         """Who might have been asked, with why each was not; for telling it afterwards."""
         return considered(self._course, now)
 
+    # ------------------------------------------------------------------ how long
+
+    @cached_property
+    def _patience(self) -> Patience:
+        """Made when something goes wrong: most requests need none."""
+        return Patience(self._rules.max_wait, self._session_key, self._began_at)
+
+    def _has_time(self, begins_at: float, now: float) -> bool:
+        """Whether another try that takes as long as the last one would end in time."""
+        return self._patience.has_time(begins_at, now - self._tried_at)
+
     # ------------------------------------------------------------------ whom to ask
 
     def _try(self, candidate: Candidate, now: float) -> Try:
@@ -199,7 +212,7 @@ class AttemptPlan:
         if stands_in and candidate.fallback_from is not None:
             self.notes.append(f"fallback {candidate.fallback_from} -> {candidate.model}")
         self._last = candidate
-        self._patience.tried(now)
+        self._tried_at = now
         self.attempts += 1
         self._chooser.picked(candidate.account.id, now)
         return Try(candidate, self._course.host(candidate))
@@ -239,7 +252,7 @@ class AttemptPlan:
 
     def _best(self, usable: list[Candidate], now: float, *, is_ordered: bool) -> Candidate:
         """Those without a recent fault first; among equals the strategy decides, or their order."""
-        calm = self._course.calm(usable, now)
+        calm = self._course.calm(usable, now) if len(usable) > 1 else usable
         if len(calm) == 1 or is_ordered:
             return calm[0]
         situation = Situation(
@@ -273,7 +286,7 @@ class AttemptPlan:
         candidate = self._tried()
         tries = self._course.count_fault(candidate)
         pause = _pause(failure, tries, now)
-        if tries >= self._rules.fault_tries or not self._patience.has_time(now + pause, now):
+        if tries >= self._rules.fault_tries or not self._has_time(now + pause, now):
             self._course.dead[candidate.key] = failure
             return
         self._course.trail(candidate).faulted = True
@@ -309,7 +322,7 @@ class AttemptPlan:
         """Wrong project, wrong host, or a model this account does not have: one other host."""
         candidate = self._tried()
         trail = self._course.trail(candidate)
-        may_move = self._can_move(candidate.account) and self._patience.has_time(now, now)
+        may_move = self._can_move(candidate.account) and self._has_time(now, now)
         if trail.moved_by or not may_move:
             trail.out = failure
         else:

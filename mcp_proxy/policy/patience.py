@@ -17,7 +17,7 @@ SPREAD: Final = 0.4
 class Patience:
     """The time of one request. Waiting, for a limit or for a turn, is not time spent on tries."""
 
-    __slots__ = ("_beyond", "_max_wait", "_session_key", "_tried_at", "_waited", "_window_ends")
+    __slots__ = ("_beyond", "_max_wait", "_session_key", "_waited", "_window_ends")
 
     def __init__(self, max_wait: float, session_key: str, now: float) -> None:
         self._max_wait = max_wait
@@ -25,7 +25,6 @@ class Patience:
         self._waited = 0.0
         self._beyond = 0.0
         self._window_ends = now + RETRY_WINDOW
-        self._tried_at = now
 
     def can_wait(self, seconds: float) -> bool:
         return self._waited + seconds <= self._max_wait
@@ -44,18 +43,13 @@ class Patience:
         self._waited -= max(seconds - self._beyond, 0.0)
         self._window_ends -= seconds
 
-    def queued(self, seconds: float, now: float) -> None:
-        """The try that has just begun had to wait for its turn, and begins only now."""
+    def queued(self, seconds: float) -> None:
+        """A try had to wait for its turn before it began."""
         self._window_ends += seconds
-        self._tried_at = now
 
-    def tried(self, now: float) -> None:
-        """A try begins."""
-        self._tried_at = now
-
-    def has_time(self, begins_at: float, now: float) -> bool:
-        """Whether another try that takes as long as the last one would end in time."""
-        return begins_at + (now - self._tried_at) <= self._window_ends
+    def has_time(self, begins_at: float, seconds: float) -> bool:
+        """Whether a try that takes so long would end in time."""
+        return begins_at + seconds <= self._window_ends
 
     def is_over(self, now: float) -> bool:
         """Whether it is too late for a fault to be answered by another try."""

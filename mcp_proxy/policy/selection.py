@@ -73,7 +73,7 @@ class Chooser(Protocol):
         ...
 
 
-class Sessions:
+class _Sessions:
     """Which account a conversation lives on, for each quota bucket that it uses.
 
     By bucket, because one conversation may use a large and a small model, and a limit of one must
@@ -88,7 +88,7 @@ class Sessions:
         self._recent: deque[tuple[float, str]] = deque()
         self._recent_counts: Counter[str] = Counter()
 
-    def account(self, session_key: str, model: ModelInfo) -> str | None:
+    def home(self, session_key: str, model: ModelInfo) -> str | None:
         return self._held(_row_key(session_key, model)) if session_key else None
 
     def _held(self, key: str) -> str | None:
@@ -101,13 +101,13 @@ class Sessions:
                 self._bound_memory()
         return found
 
-    def bind(
+    def bound(
         self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
     ) -> None:
         if not session_key:
             return
         key = _row_key(session_key, model)
-        held = self._held(key)
+        held = self._accounts.get(key) or self._held(key)
         if held is not None:
             self._accounts.move_to_end(key)
         if held == account_id or (held is not None and passing):
@@ -123,7 +123,7 @@ class Sessions:
         while len(self._accounts) > MOST_SESSIONS:
             self._accounts.popitem(last=False)
 
-    def recent(self, now: float) -> Mapping[str, int]:
+    def _lately(self, now: float) -> Mapping[str, int]:
         """Account id -> conversations that came to it lately."""
         while self._recent and now - self._recent[0][0] > RECENT:
             _, account_id = self._recent.popleft()
@@ -134,19 +134,16 @@ class Sessions:
         self._accounts.clear()
 
 
-class Sticky:
+class Sticky(_Sessions):
     """A conversation stays where it is while that account can serve; new ones are spread."""
 
-    def __init__(self, on_change: OnChange, stored: Stored) -> None:
-        self._sessions = Sessions(on_change, stored)
-
     def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
-        home = self._sessions.account(at.session_key, at.model)
+        home = self.home(at.session_key, at.model)
         if home is not None:
             for candidate in candidates:
                 if candidate.account.id == home and _reserve(candidate, at) == _ENOUGH:
                     return candidate
-        recent = self._sessions.recent(at.now)
+        recent = self._lately(at.now)
 
         def rank(candidate: Candidate) -> tuple[int, float, bool, int]:
             account_id = candidate.account.id
@@ -158,17 +155,6 @@ class Sticky:
 
     def picked(self, account_id: str, now: float) -> None:
         """Nothing to remember: load is counted from bindings and calls in flight."""
-
-    def bound(
-        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
-    ) -> None:
-        self._sessions.bind(session_key, model, account_id, now, passing=passing)
-
-    def home(self, session_key: str, model: ModelInfo) -> str | None:
-        return self._sessions.account(session_key, model)
-
-    def look_again(self) -> None:
-        self._sessions.look_again()
 
 
 class RoundRobin:
@@ -203,7 +189,7 @@ class RoundRobin:
         """Each process has turns of its own."""
 
 
-class Hybrid:
+class Hybrid(_Sessions):
     """The best score of health, quota, idleness and load, staying while scores are close.
 
     The weights are those of cloudcode.md 7.3; in place of a bucket of 50 tokens that guesses at
@@ -213,12 +199,12 @@ class Hybrid:
     """
 
     def __init__(self, on_change: OnChange, stored: Stored) -> None:
-        self._sessions = Sessions(on_change, stored)
+        super().__init__(on_change, stored)
         self._used_at: dict[str, float] = {}
 
     def choose(self, candidates: Sequence[Candidate], at: Situation) -> Candidate:
-        home = self._sessions.account(at.session_key, at.model)
-        recent = self._sessions.recent(at.now)
+        home = self.home(at.session_key, at.model)
+        recent = self._lately(at.now)
 
         def rank(candidate: Candidate) -> tuple[int, float, float]:
             account_id = candidate.account.id
@@ -245,17 +231,6 @@ class Hybrid:
 
     def picked(self, account_id: str, now: float) -> None:
         self._used_at[account_id] = now
-
-    def bound(
-        self, session_key: str, model: ModelInfo, account_id: str, now: float, *, passing: bool
-    ) -> None:
-        self._sessions.bind(session_key, model, account_id, now, passing=passing)
-
-    def home(self, session_key: str, model: ModelInfo) -> str | None:
-        return self._sessions.account(session_key, model)
-
-    def look_again(self) -> None:
-        self._sessions.look_again()
 
 
 _STRATEGIES: Final[Mapping[str, Callable[[OnChange, Stored], Chooser]]] = {

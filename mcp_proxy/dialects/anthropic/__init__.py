@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import ErrorReply, PathTarget, ReplyFrame
+from mcp_proxy.dialects import PathTarget, ReplyFrame
 from mcp_proxy.dialects.anthropic.errors import render_error
 from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.reply import render_reply
@@ -12,7 +12,6 @@ from mcp_proxy.dialects.anthropic.request import parse_request
 from mcp_proxy.dialects.anthropic.stream import PING, MessageStream
 from mcp_proxy.dialects.anthropic.upstream_request import render_request
 from mcp_proxy.dialects.anthropic.upstream_stream import MessagesStreamParser
-from mcp_proxy.errors import ProxyError
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.strict_json import JsonObject
 
@@ -22,12 +21,9 @@ class AnthropicClient:
 
     name = NAME
     keep_alive = PING
+    parse_request = staticmethod(parse_request)
     render_reply = staticmethod(render_reply)
-
-    def parse_request(
-        self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
-    ) -> Conversation:
-        return parse_request(body, headers)
+    render_error = staticmethod(render_error)
 
     def parse_count_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
@@ -38,17 +34,12 @@ class AnthropicClient:
     def stream_renderer(self, frame: ReplyFrame) -> MessageStream:
         return MessageStream(frame)
 
-    def render_error(self, error: ProxyError, request_id: str) -> ErrorReply:
-        return render_error(error, request_id)
-
 
 class AnthropicUpstream:
     """Implements `UpstreamDialect`: for Anthropic, Z.AI, and Claude on Vertex and at Copilot."""
 
     name = NAME
-
-    def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
-        return render_request(conversation, model)
+    render_request = staticmethod(render_request)
 
     def stream_parser(self, conversation: Conversation, model: ModelInfo) -> MessagesStreamParser:
         return MessagesStreamParser(conversation, model)

@@ -18,10 +18,11 @@ from mcp_proxy.conversation import (
     Text,
     ThinkingMode,
 )
+from mcp_proxy.dialects import PathTarget
 from mcp_proxy.dialects.anthropic.blocks import block_type, read_content
 from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.session import session_of
-from mcp_proxy.dialects.anthropic.tools import read_choice, read_tools
+from mcp_proxy.dialects.anthropic.tools import FREE_CHOICE, read_choice, read_tools
 from mcp_proxy.dialects.effort import EFFORTS
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, get, get_count, kind_of, one_of, spell
@@ -58,6 +59,10 @@ _MODELLED = frozenset(
 )
 """Fields that a Conversation has a place for; every other one is kept in `extras`."""
 
+_NOTHING_SAID = Reasoning(by_default=False)
+_REASONINGS = frozenset({"thinking", "output_config"})
+"""Fields of how much to think, and what holds without them."""
+
 _OUTPUTS = frozenset({"output_config", "output_format"})
 """Fields of what the answer shall look like."""
 
@@ -89,7 +94,11 @@ _ATTRIBUTION = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n?")
 
 
 def parse_request(
-    body: JsonObject, headers: Mapping[str, str], *, counting: bool = False
+    body: JsonObject,
+    headers: Mapping[str, str],
+    _target: PathTarget | None = None,
+    *,
+    counting: bool = False,
 ) -> Conversation:
     """The request in the neutral model; `counting`: it is for count_tokens, without `max_tokens`.
 
@@ -106,9 +115,9 @@ def parse_request(
         system=_system(body.get("system")),
         tools=box.tools,
         server_tools=box.server_tools,
-        tool_choice=read_choice(body, box),
+        tool_choice=read_choice(body, box) if "tool_choice" in body else FREE_CHOICE,
         sampling=_sampling(body, counting=counting),
-        reasoning=_reasoning(body),
+        reasoning=_NOTHING_SAID if _REASONINGS.isdisjoint(body) else _reasoning(body),
         output=None if _OUTPUTS.isdisjoint(body) else _output(body),
         wants_stream=get(body, "stream", bool, (), False),
         session=session_of(body, headers),
@@ -125,7 +134,9 @@ def _model(body: JsonObject) -> str:
 
 
 def _messages(body: JsonObject) -> tuple[Message, ...]:
-    messages = get(body, "messages", list)
+    messages: Any = body.get("messages")
+    if type(messages) is not list:
+        messages = get(body, "messages", list)  # says what is wrong
     if not messages:
         raise BadRequest("must have at least one message", param="messages")
     read: list[Message] = []
@@ -168,7 +179,9 @@ def _system_texts(value: Any) -> list[str]:
 
 
 def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
-    max_tokens = _max_tokens(body, counting=counting)
+    max_tokens: Any = body.get("max_tokens")
+    if type(max_tokens) is not int or max_tokens < 0:
+        max_tokens = _max_tokens(body, counting=counting)
     if _CHOICES.isdisjoint(body):
         return Sampling(max_tokens)
     return Sampling(
@@ -181,9 +194,6 @@ def _sampling(body: JsonObject, *, counting: bool) -> Sampling:
 
 
 def _max_tokens(body: JsonObject, *, counting: bool) -> int | None:
-    limit: int | None = body.get("max_tokens")
-    if type(limit) is int and limit >= 0:
-        return limit  # as nearly every request says
     limit = _natural(get_count(body, "max_tokens"), ("max_tokens",))
     if limit is None and not counting:
         get(body, "max_tokens", int)  # says that it is required
@@ -214,12 +224,7 @@ def _stop(body: JsonObject) -> tuple[str, ...]:
     return tuple([sequence for sequence in sequences if sequence])
 
 
-_NOTHING_SAID = Reasoning(by_default=False)
-
-
 def _reasoning(body: JsonObject) -> Reasoning:
-    if "thinking" not in body and "output_config" not in body:
-        return _NOTHING_SAID
     effort = get(get(body, "output_config", dict, (), {}), "effort", str, ("output_config",), None)
     thinking = get(body, "thinking", dict, (), {})
     where = ("thinking",)

@@ -41,7 +41,7 @@ class ToolBox:
 
 _NO_TOOLS: Final = ToolBox()
 _read: Final = ReadTools[ToolBox]()
-_FREE_CHOICE: Final = ToolChoice()
+FREE_CHOICE: Final = ToolChoice()
 
 
 def read_tools(body: JsonObject) -> ToolBox:
@@ -85,9 +85,9 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
 def read_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
     """BadRequest when it names a tool that is not declared, or forces a call of nothing."""
     where = ("tool_choice",)
-    choice: Any = get(body, "tool_choice", dict, (), None) if "tool_choice" in body else None
+    choice: Any = get(body, "tool_choice", dict, (), None)
     if choice is None:
-        return _FREE_CHOICE
+        return FREE_CHOICE
     kind = one_of(get(choice, "type", str, where), tuple(_MODES), (*where, "type"))
     parallel = not get(choice, "disable_parallel_tool_use", bool, where, False)
     if kind == "any" and not (box.tools or box.server_tools):

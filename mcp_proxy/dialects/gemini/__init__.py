@@ -18,7 +18,6 @@ from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.request import render_request, split_stops
 from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
 from mcp_proxy.errors import ProxyError
-from mcp_proxy.events import Reply
 from mcp_proxy.model import ModelInfo
 
 
@@ -27,6 +26,7 @@ class GeminiClient:
 
     name = NAME
     keep_alive = KEEP_ALIVE
+    render_reply = staticmethod(render_reply)
 
     def parse_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
@@ -40,9 +40,6 @@ class GeminiClient:
 
     def stream_renderer(self, frame: ReplyFrame) -> GeminiStream:
         return GeminiStream(frame)
-
-    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
-        return render_reply(reply, frame)
 
     def render_error(self, error: ProxyError, request_id: str) -> ErrorReply:
         return render_error(error)

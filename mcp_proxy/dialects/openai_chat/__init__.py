@@ -12,7 +12,6 @@ from mcp_proxy.dialects.openai_chat.stream import ChatStream
 from mcp_proxy.dialects.openai_chat.upstream_request import render_request
 from mcp_proxy.dialects.openai_chat.upstream_stream import ChatStreamParser
 from mcp_proxy.dialects.openai_client import OpenAiClient
-from mcp_proxy.events import Reply
 from mcp_proxy.model import ModelInfo
 
 
@@ -20,6 +19,7 @@ class ChatClient(OpenAiClient):
     """Implements `ClientDialect`."""
 
     name = NAME
+    render_reply = staticmethod(render_reply)
 
     def parse_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
@@ -29,17 +29,12 @@ class ChatClient(OpenAiClient):
     def stream_renderer(self, frame: ReplyFrame) -> ChatStream:
         return ChatStream(frame)
 
-    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
-        return render_reply(reply, frame)
-
 
 class ChatUpstream:
     """Implements `UpstreamDialect`: for OpenAI, Copilot, and all that is compatible with OpenAI."""
 
     name = NAME
-
-    def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
-        return render_request(conversation, model)
+    render_request = staticmethod(render_request)
 
     def stream_parser(self, conversation: Conversation, model: ModelInfo) -> ChatStreamParser:
         return ChatStreamParser(conversation, model)

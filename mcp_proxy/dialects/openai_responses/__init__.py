@@ -11,7 +11,6 @@ from mcp_proxy.dialects.openai_responses.request import parse_request
 from mcp_proxy.dialects.openai_responses.stream import ResponseStream, render_reply
 from mcp_proxy.dialects.openai_responses.upstream_request import render_request
 from mcp_proxy.dialects.openai_responses.upstream_stream import ResponsesStreamParser
-from mcp_proxy.events import Reply
 from mcp_proxy.model import ModelInfo
 
 
@@ -19,6 +18,7 @@ class ResponsesClient(OpenAiClient):
     """Implements `ClientDialect`."""
 
     name = NAME
+    render_reply = staticmethod(render_reply)
 
     def parse_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
@@ -28,17 +28,12 @@ class ResponsesClient(OpenAiClient):
     def stream_renderer(self, frame: ReplyFrame) -> ResponseStream:
         return ResponseStream(frame)
 
-    def render_reply(self, reply: Reply, frame: ReplyFrame) -> JsonObject:
-        return render_reply(reply, frame)
-
 
 class ResponsesUpstream:
     """Implements `UpstreamDialect`: for OpenAI, Codex and Copilot."""
 
     name = NAME
-
-    def render_request(self, conversation: Conversation, model: ModelInfo) -> JsonObject:
-        return render_request(conversation, model)
+    render_request = staticmethod(render_request)
 
     def stream_parser(self, conversation: Conversation, model: ModelInfo) -> ResponsesStreamParser:
         return ResponsesStreamParser(conversation, model)
