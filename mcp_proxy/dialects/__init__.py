@@ -103,6 +103,13 @@ class ClientDialect(Protocol):
     keep_alive: bytes
     """Written into a silent stream; b"" where the dialect has none."""
 
+    def read(self, body: bytes) -> JsonObject:
+        """The body for `parse_request`, and for nobody else: what is known of it may not be in it.
+
+        Raises BadRequest for what is no JSON object.
+        """
+        ...
+
     def parse_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None
     ) -> Conversation:

@@ -7,6 +7,7 @@ from mcp_proxy.conversation import Conversation, JsonObject
 from mcp_proxy.dialects import ErrorReply, PathTarget
 from mcp_proxy.dialects.openai_errors import render_error
 from mcp_proxy.errors import ProxyError
+from mcp_proxy.strict_json import read_object
 
 
 class OpenAiClient(ABC):
@@ -14,6 +15,7 @@ class OpenAiClient(ABC):
 
     # SSE comments: every SDK's decoder skips them (client-apis.md 0).
     keep_alive = b": keep-alive\n\n"
+    read = staticmethod(read_object)
 
     @abstractmethod
     def parse_request(

@@ -110,12 +110,17 @@ async def _received(
     settings = runtime.settings.server
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
-    parsed = read_object(body)
-    if log.isEnabledFor(logging.DEBUG):
+    is_shown = log.isEnabledFor(logging.DEBUG)
+    # Whole only for those who want to see all of it: a long history is mostly known already.
+    is_whole = is_shown or runtime.names.forwards(dialect.name)
+    parsed = read_object(body) if is_whole else dialect.read(body)
+    if is_shown:
         log.debug("%s request: %s", call.id, shown(parsed))
-    thread = thread_of(runtime, parsed) if call.dialect == "anthropic" else None
-    if thread is not None:
-        parsed = thread.body
+    thread = None
+    if call.dialect == "anthropic" and "thread" in parsed:
+        parsed = read_object(body)
+        thread = thread_of(runtime, parsed)
+        parsed = parsed if thread is None else thread.body
     conversation = dialect.parse_request(parsed, call.request.headers, target)
     call.model = conversation.model
     for field in conversation.ignored:
@@ -129,10 +134,11 @@ async def _received(
     def incoming(parsed: JsonObject, conversation: Conversation) -> Incoming:
         if not runtime.names.forwards(dialect.name):
             return Incoming(conversation, len(body))
-        return Incoming(conversation, len(body), body, parsed, headers)
+        whole = parsed if is_whole else read_object(body)
+        return Incoming(conversation, len(body), body, whole, headers)
 
     def again() -> Incoming:
-        parsed = read_object(body)
+        parsed = read_object(body) if is_whole else dialect.read(body)
         return incoming(parsed, dialect.parse_request(parsed, headers, target))
 
     return dialect, incoming(parsed, conversation), None, again
@@ -276,7 +282,7 @@ async def count_tokens(
     body = await read_body(call.request, limit=settings.max_body, timeout=settings.read_timeout)
     dialect = client_dialect(call.dialect)
     conversation: Conversation = dialect.parse_count_request(
-        read_object(body), call.request.headers, target
+        dialect.read(body), call.request.headers, target
     )
     call.model = conversation.model
     await runtime.look_for(conversation.model)

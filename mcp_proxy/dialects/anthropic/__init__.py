@@ -12,6 +12,7 @@ from mcp_proxy.dialects.anthropic.request import parse_request
 from mcp_proxy.dialects.anthropic.stream import PING, MessageStream
 from mcp_proxy.dialects.anthropic.upstream_request import render_request
 from mcp_proxy.dialects.anthropic.upstream_stream import MessagesStreamParser
+from mcp_proxy.dialects.recent_messages import RecentMessages
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.strict_json import JsonObject
 
@@ -24,6 +25,9 @@ class AnthropicClient:
     parse_request = staticmethod(parse_request)
     render_reply = staticmethod(render_reply)
     render_error = staticmethod(render_error)
+
+    def __init__(self) -> None:
+        self.read = RecentMessages().read
 
     def parse_count_request(
         self, body: JsonObject, headers: Mapping[str, str], target: PathTarget | None = None

@@ -24,6 +24,7 @@ from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.session import session_of
 from mcp_proxy.dialects.anthropic.tools import FREE_CHOICE, read_choice, read_tools
 from mcp_proxy.dialects.effort import EFFORTS
+from mcp_proxy.dialects.recent_messages import Resumed
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, get, get_count, kind_of, one_of, spell
 
@@ -135,12 +136,15 @@ def _model(body: JsonObject) -> str:
 
 def _messages(body: JsonObject) -> tuple[Message, ...]:
     messages: Any = body.get("messages")
-    if type(messages) is not list:
+    before: tuple[Message, ...] = ()
+    if type(messages) is Resumed:
+        before = messages.before
+    elif type(messages) is not list:
         messages = get(body, "messages", list)  # says what is wrong
     if not messages:
         raise BadRequest("must have at least one message", param="messages")
-    read: list[Message] = []
-    for index, message in enumerate(messages):
+    read = list(before)
+    for index, message in enumerate(messages, len(before)):
         role: Any = message.get("role") if type(message) is dict else None
         if role not in _ROLES:
             # Now it pays to build the path: one of these lines names what is wrong.
@@ -149,7 +153,10 @@ def _messages(body: JsonObject) -> tuple[Message, ...]:
         where = ("messages", index, "content")
         parts = read_content(message.get("content"), where, by_model=role == "assistant")
         read.append(Message(role, parts))
-    return tuple(read)
+    found = tuple(read)
+    if type(messages) is Resumed:
+        messages.keep(found)
+    return found
 
 
 def _system(value: Any) -> tuple[Text, ...]:

@@ -19,6 +19,7 @@ from mcp_proxy.dialects.gemini.request import render_request, split_stops
 from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.model import ModelInfo
+from mcp_proxy.strict_json import read_object
 
 
 class GeminiClient:
@@ -26,6 +27,7 @@ class GeminiClient:
 
     name = NAME
     keep_alive = KEEP_ALIVE
+    read = staticmethod(read_object)
     render_reply = staticmethod(render_reply)
 
     def parse_request(

@@ -6,7 +6,7 @@ not sent. Section and pitfall numbers are those of protocols/cloudcode.md.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -24,6 +24,7 @@ from mcp_proxy.conversation import (
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.call_names import legal_id
 from mcp_proxy.dialects.gemini.names import NAME
+from mcp_proxy.dialects.gemini.recent_turns import SHORTEST, Begun, Called, RecentTurns
 from mcp_proxy.dialects.gemini.tools import Toolbox
 from mcp_proxy.dialects.media_forms import mime_type
 from mcp_proxy.dialects.turns import runs
@@ -41,6 +42,9 @@ _OF_CODE: Final = _CODE | {"thought", "thoughtSignature", "thought_signature"}
 """Of the parts that go on unread, those that Google's upstreams know, and what may be beside."""
 
 
+_recent: Final = RecentTurns()
+
+
 class Contents:
     """Renders the messages; consecutive ones of a role become one content.
 
@@ -55,16 +59,22 @@ class Contents:
         self._is_gemini = model.family is Family.GEMINI
         # Claude refuses thinking in the history of a request that does not think.
         self._keeps_thoughts = thinks or not self._is_claude
-        self._called: dict[str, tuple[int, str, str]] = {}
-        """Call id -> place among the calls, id and name as they are sent."""
+        self._called: dict[str, Called] = {}
 
-    def of(self, conversation: Conversation) -> list[JsonObject]:
-        """Never empty, and no content in it is."""
+    def of(self, conversation: Conversation) -> list[Any]:
+        """Never empty, and no content in it is. Of a long one most are `orjson.Fragment`s."""
+        messages = conversation.messages
+        if len(messages) >= SHORTEST and messages[0].role != "assistant":
+            flags = self._is_claude, self._is_gemini, self._keeps_thoughts, self._takes_images
+            begun = _recent.begun((flags, conversation.tools), messages)
+            if self._goes_on(begun):
+                return begun.turns
+            self._called = {}
         turns: list[JsonObject] = []
         spoken: str | None = None
-        for is_model, messages in runs(conversation.messages):
+        for is_model, run in runs(messages):
             role = "model" if is_model else "user"
-            parts = self._model_parts(messages) if is_model else self._user_parts(messages)
+            parts = self._model_parts(run) if is_model else self._user_parts(run)
             if not parts:
                 continue
             if role == spoken:
@@ -78,6 +88,20 @@ class Contents:
         if self._is_claude and spoken == "model":
             _trim_prefill(turns[-1]["parts"])
         return turns
+
+    def _goes_on(self, begun: Begun) -> bool:
+        """Renders what is missing. False when a run of messages is no turn of its own."""
+        self._called = begun.called
+        is_model = False
+        for is_model, run in runs(begun.messages[begun.end :]):
+            parts = self._model_parts(run) if is_model else self._user_parts(run)
+            if not parts:
+                return False  # it would join those before and after it
+            begun.add({"role": "model" if is_model else "user", "parts": parts}, len(run))
+        _recent.keep(begun)
+        if self._is_claude and is_model:
+            _trim_prefill(begun.turns[-1]["parts"])
+        return True
 
     # The user's side: results first and together, in the order of their calls
 
