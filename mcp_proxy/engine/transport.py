@@ -45,6 +45,8 @@ class UpstreamAnswer:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        if type(response.content) is aiohttp.StreamReader:  # and not that of a body of nothing
+            response.content.__class__ = _Content
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -76,6 +78,37 @@ class UpstreamAnswer:
     def abort(self) -> None:
         """Closes the connection, so that the upstream stops working for nobody."""
         self._response.close()
+
+
+class _Content(aiohttp.StreamReader):
+    """The library's reader of a body, for who always takes all there is.
+
+    It notes where each HTTP chunk ends, and takes them from its buffer one by one, which is an
+    eighth of what a stream of small events costs. The library makes it by itself, so an instance
+    becomes one of these when its answer has begun.
+    """
+
+    __slots__ = ()
+
+    def begin_http_chunk_receiving(self) -> None:
+        """Nobody asks."""
+
+    def end_http_chunk_receiving(self) -> None:
+        """Nobody asks. Its data has been told of when it came."""
+
+    def _read_nowait(self, n: int) -> bytes:
+        if n != -1 or self._buffer_offset:
+            return super()._read_nowait(n)
+        self._timer.assert_timeout()
+        buffer = self._buffer
+        data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        buffer.clear()
+        self._size = 0
+        self._cursor += len(data)
+        if self._http_chunk_splits:
+            self._http_chunk_splits.clear()
+        self._protocol.resume_reading()
+        return data
 
 
 class _Handler(ResponseHandler):

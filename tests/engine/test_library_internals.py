@@ -2,14 +2,16 @@
 
 import asyncio
 import inspect
+import re
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import StreamReader
 
-from mcp_proxy.engine.transport import Transport
+from mcp_proxy.engine.transport import Transport, _Content
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import UpstreamCall
@@ -58,6 +60,59 @@ async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes(unus
         answer.finish()
     await runner.cleanup()
     assert received == size
+
+
+def test_readers_still_keep_what_has_come_in_these_places():
+    taken = inspect.getsource(StreamReader._read_nowait_chunk)
+    fed = inspect.getsource(StreamReader.feed_data)
+    noted = inspect.getsource(StreamReader.end_http_chunk_receiving)
+    for name in ("_buffer_offset", "_http_chunk_splits", "resume_reading()"):
+        assert name in taken
+    assert "self._cursor += data_len" in taken
+    for name in ("self._size += data_len", "self._buffer.append(data)", "_waiter", "_high_water"):
+        assert name in fed
+    code = re.sub(r"#.*", "", noted)
+    assert set(re.findall(r"self\.(\w+)", code)) == {
+        "_http_chunk_splits",
+        "_high_water_chunks",
+        "_protocol",
+        "total_bytes",
+        "_waiter",
+    }
+    assert "self._read_nowait(-1)" in inspect.getsource(StreamReader.readany)
+    assert "assert_timeout()" in inspect.getsource(StreamReader._read_nowait)
+
+
+async def test_chunks_of_any_size_come_out_as_they_were_sent(unused_port):
+    sizes = [1, 2, 700, 70_000, 3, *range(1, 400), 300_000, 5]
+    sent = [bytes([65 + at % 26]) * size for at, size in enumerate(sizes)]
+
+    async def pieces(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in sent:
+            await response.write(piece)
+            if len(piece) % 50 == 0:
+                await asyncio.sleep(0.001)
+        await response.write_eof()
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", pieces)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_port).start()
+    async with Transport(stall=5.0) as transport:
+        for _ in range(3):
+            answer = await transport.send(UpstreamCall(f"http://127.0.0.1:{unused_port}/", {}, b""))
+            assert type(answer._response.content) is _Content
+            received = b""
+            while chunk := await answer.chunk():
+                received += chunk
+                assert answer._response.content.total_bytes >= len(received)
+            answer.finish()
+            assert received == b"".join(sent)
+    await runner.cleanup()
 
 
 def test_protocols_still_note_silence_in_these_three_places():
