@@ -50,8 +50,8 @@ def cached(text: str) -> Json:
     return {"role": "user", "content": [block]}
 
 
-def call(number: int, text: str = "I look – ») ") -> Json:
-    use = {"type": "tool_use", "id": f"toolu_{number}", "name": "read", "input": {"at": number}}
+def call(number: int, name: str = "read", text: str = "I look – ») ") -> Json:
+    use = {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": {"at": number}}
     return {"role": "assistant", "content": [{"type": "text", "text": text}, use]}
 
 
@@ -70,9 +70,16 @@ def loop(turns: int) -> list[Json]:
     return [user("do it"), *(each for n in range(turns) for each in (call(n), result(n)))]
 
 
-def written(messages: list[Any], **fields: Any) -> bytes:
+def tools(*names: str) -> list[Json]:
+    return [{"name": name, "input_schema": {"type": "object"}} for name in names]
+
+
+READING = tools("read")
+
+
+def written(messages: list[Any], tools: list[Json] = READING) -> bytes:
     """As Claude Code orders and writes a request."""
-    body = {"model": "m", "messages": messages, "max_tokens": 99, **fields}
+    body = {"model": "m", "messages": messages, "tools": tools, "max_tokens": 99}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -135,6 +142,16 @@ def test_two_branches_of_one_conversation_are_both_known() -> None:
         for branch in "ab":
             read(written([*trunk[:4], user(branch), *loop(6 + at)[5:]]))
     assert read.known > 10
+
+
+def test_names_that_had_to_be_changed_stay_apart() -> None:
+    read = Reader()
+    messages = [user("do it"), call(0, "a name: "), result(0), user("and on")]
+    for at, name in enumerate(("read", "a name; ", "a name! "), 1):
+        read(written(messages))
+        read(written(messages))
+        messages += [call(at, name), result(at), user("and on")]
+    read(written(messages))
 
 
 @pytest.mark.parametrize("model", [CLAUDE, GEMINI], ids=lambda model: model.id)
@@ -205,7 +222,7 @@ def test_broken_json_is_told_as_if_all_of_it_had_been_read(tail: bytes) -> None:
     recent = RecentMessages()
     whole = written(loop(4))
     parse_request(recent.read(whole), {})
-    body = whole[: whole.index(b',"max_tokens"') - 1] + tail
+    body = whole[: whole.index(b',"tools"') - 1] + tail
     assert refusal(body, recent) == refusal(body)
 
 
@@ -238,7 +255,7 @@ MESSAGES = st.one_of(
     TEXTS.map(cached),
     TEXTS.map(lambda text: {"role": "assistant", "content": text}),
     TEXTS.map(lambda text: {"role": "system", "content": text}),
-    st.integers(0, 5).map(call),
+    st.builds(call, st.integers(0, 5), st.sampled_from(["read", "write", "a name: ", "a name; "])),
     st.lists(st.integers(0, 5), min_size=1, max_size=3).map(lambda numbers: result(*numbers)),
     TEXTS.map(
         lambda text: {
@@ -247,18 +264,18 @@ MESSAGES = st.one_of(
         }
     ),
 )
-EDITS = st.tuples(
-    st.integers(0, 6),
-    st.lists(MESSAGES, max_size=5),
-    st.sampled_from([(), ("read",), ("read", "a name: with blanks")]),
+NAMES = st.sampled_from(
+    [(), ("read",), ("read", "write"), ("read", "write", "a name: "), ("read", "a name; ", "write")]
 )
+EDITS = st.tuples(st.integers(0, 6), st.lists(MESSAGES, max_size=5), st.none() | st.none() | NAMES)
+"""How many messages go, what follows then, and other tools, if any."""
 
 
-@given(st.lists(EDITS, min_size=2, max_size=8))
-def test_any_course_of_a_conversation(edits) -> None:
+@given(st.lists(EDITS, min_size=2, max_size=8), NAMES)
+def test_any_course_of_a_conversation(edits, names) -> None:
     read = Reader()
     messages: list[Json] = loop(2)
-    for cut, more, names in edits:
+    for cut, more, others in edits:
         messages = [*messages[: max(len(messages) - cut, 1)], *more]
-        tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
-        read(written(messages, **({"tools": tools} if tools else {})))
+        names = names if others is None else others
+        read(written(messages, tools(*names)))

@@ -92,13 +92,17 @@ class Contents:
     def _goes_on(self, begun: Begun) -> bool:
         """Renders what is missing. False when a run of messages is no turn of its own."""
         self._called = begun.called
+        names = self._toolbox.sent_names
+        declared = len(names)
         is_model = False
         for is_model, run in runs(begun.messages[begun.end :]):
             parts = self._model_parts(run) if is_model else self._user_parts(run)
             if not parts:
                 return False  # it would join those before and after it
             begun.add({"role": "model" if is_model else "user", "parts": parts}, len(run))
-        _recent.keep(begun)
+        if len(names) == declared:
+            # Else it has names of no tool, which those that follow must differ from.
+            _recent.keep(begun)
         if self._is_claude and is_model:
             _trim_prefill(begun.turns[-1]["parts"])
         return True
