@@ -154,6 +154,14 @@ def test_names_that_had_to_be_changed_stay_apart() -> None:
     read(written(messages))
 
 
+def test_names_that_had_to_be_changed_go_by_the_tools_of_the_request() -> None:
+    read = Reader()
+    names = ["a name: ", "a name; "]
+    messages = [user("do it"), *(each for n in (0, 1) for each in (call(n, names[n]), result(n)))]
+    for declared in (names, names, names, names[::-1], names):
+        read(written([*messages, user("and on")], tools(*declared)))
+
+
 @pytest.mark.parametrize("model", [CLAUDE, GEMINI], ids=lambda model: model.id)
 def test_any_part_of_what_is_known_is_rendered_as_by_itself(model: ModelInfo) -> None:
     conversation = alone(written(loop(6)))
