@@ -18,7 +18,7 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.cli import VERBS
 from mcp_proxy.store.state import StateStore
 
-RUNS = 7
+RUNS = 5
 TRIES = 3
 
 CLICK = 0.0375
