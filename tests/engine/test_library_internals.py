@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 import re
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -16,6 +18,20 @@ from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import UpstreamCall
 from mcp_proxy.server import client_stream
+
+
+@asynccontextmanager
+async def served(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]):
+    """The address of a server that answers with it."""
+    app = web.Application()
+    app.router.add_post("/", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
 
 
 async def test_connectors_still_make_their_protocols_with_this_factory():
@@ -35,7 +51,7 @@ def test_responses_still_send_their_headers_at_once_unless_told_not_to():
     assert "_send_headers_immediately" in inspect.getsource(web.StreamResponse)
 
 
-async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes(unused_port):
+async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes():
     size = 8 * 1024 * 1024
 
     async def flood(request):
@@ -46,19 +62,13 @@ async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes(unus
         await response.write_eof()
         return response
 
-    app = web.Application()
-    app.router.add_post("/", flood)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_port).start()
-    async with Transport(stall=5.0) as transport:
-        call = UpstreamCall(f"http://127.0.0.1:{unused_port}/", {}, b"")
+    async with served(flood) as url, Transport(stall=5.0) as transport:
+        call = UpstreamCall(url, {}, b"")
         answer = await transport.send(call)
         received = 0
         while chunk := await answer.chunk():
             received += len(chunk)
         answer.finish()
-    await runner.cleanup()
     assert received == size
 
 
@@ -83,7 +93,7 @@ def test_readers_still_keep_what_has_come_in_these_places():
     assert "assert_timeout()" in inspect.getsource(StreamReader._read_nowait)
 
 
-async def test_chunks_of_any_size_come_out_as_they_were_sent(unused_port):
+async def test_chunks_of_any_size_come_out_as_they_were_sent():
     sizes = [1, 2, 700, 70_000, 3, *range(1, 400), 300_000, 5]
     sent = [bytes([65 + at % 26]) * size for at, size in enumerate(sizes)]
 
@@ -97,14 +107,9 @@ async def test_chunks_of_any_size_come_out_as_they_were_sent(unused_port):
         await response.write_eof()
         return response
 
-    app = web.Application()
-    app.router.add_post("/", pieces)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_port).start()
-    async with Transport(stall=5.0) as transport:
+    async with served(pieces) as url, Transport(stall=5.0) as transport:
         for _ in range(3):
-            answer = await transport.send(UpstreamCall(f"http://127.0.0.1:{unused_port}/", {}, b""))
+            answer = await transport.send(UpstreamCall(url, {}, b""))
             assert type(answer._response.content) is _Content
             received = b""
             while chunk := await answer.chunk():
@@ -112,7 +117,6 @@ async def test_chunks_of_any_size_come_out_as_they_were_sent(unused_port):
                 assert answer._response.content.total_bytes >= len(received)
             answer.finish()
             assert received == b"".join(sent)
-    await runner.cleanup()
 
 
 def test_protocols_still_note_silence_in_these_three_places():
@@ -124,7 +128,7 @@ def test_protocols_still_note_silence_in_these_three_places():
     assert "_reschedule_timeout()" in inspect.getsource(ResponseHandler.data_received)
 
 
-async def test_silence_is_counted_from_the_last_chunk_and_not_from_the_first(unused_port):
+async def test_silence_is_counted_from_the_last_chunk_and_not_from_the_first():
     async def slow(request):
         response = web.StreamResponse()
         await response.prepare(request)
@@ -134,17 +138,11 @@ async def test_silence_is_counted_from_the_last_chunk_and_not_from_the_first(unu
         await asyncio.sleep(30)
         return response
 
-    app = web.Application()
-    app.router.add_post("/", slow)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_port).start()
-    async with Transport(stall=0.3) as transport:
-        answer = await transport.send(UpstreamCall(f"http://127.0.0.1:{unused_port}/", {}, b""))
+    async with served(slow) as url, Transport(stall=0.3) as transport:
+        answer = await transport.send(UpstreamCall(url, {}, b""))
         received = [await answer.chunk() for _ in range(6)]
         with pytest.raises(UpstreamBroke) as broke:
             await answer.chunk()
         answer.abort()
-    await runner.cleanup()
     assert received == [b"x"] * 6
     assert broke.value.failure.kind is FailureKind.SLOW

@@ -60,7 +60,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def watched(recent: RecentMessages, body: bytes, count: int, *more: object) -> Json | None:
         counts.append(count)
-        return resumed(recent, body, count, *more)  # type: ignore[arg-type]
+        return resumed(recent, body, count, *more)
 
     monkeypatch.setattr(RecentMessages, "_resumed", watched)
     return counts
