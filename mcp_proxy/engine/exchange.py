@@ -294,7 +294,20 @@ class Exchange:
             runtime.read_headers(account, prepared.model, answer.headers)
         if answer.status != _OK:
             raise UpstreamBroke(await self._refusal(place, answer))
-        self._answering = Answering(
+        self._answering = self._answering_of(answer, place, prepared)
+        try:
+            await self._answering.begin()
+        except UpstreamBroke as broke:
+            raise UpstreamBroke(self._learned(broke.failure)) from broke
+        if as_it_came:
+            self.outcome.forwarded = self._answering.is_passed
+        return self._answering
+
+    def _answering_of(
+        self, answer: UpstreamAnswer, place: Provider, prepared: Prepared
+    ) -> Answering:
+        asked, as_it_came = self.asked, prepared.forwarded
+        return Answering(
             answer,
             place,
             prepared.parser(),
@@ -303,18 +316,11 @@ class Exchange:
                 self._identity,
                 shows_thinking=asked.reasoning.visible,
             ),
-            stall=runtime.settings.limits.stall,
-            clock=runtime.clock,
+            stall=self._runtime.settings.limits.stall,
+            clock=self._runtime.clock,
             shows=None if as_it_came else self._is_shown,
             passage=Passage(asked) if as_it_came else None,
         )
-        try:
-            await self._answering.begin()
-        except UpstreamBroke as broke:
-            raise UpstreamBroke(self._learned(broke.failure)) from broke
-        if as_it_came:
-            self.outcome.forwarded = self._answering.is_passed
-        return self._answering
 
     def _ask(
         self,
