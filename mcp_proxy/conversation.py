@@ -208,6 +208,9 @@ class Conversation:
     """Whether a stream shall carry usage (OpenAI's `stream_options.include_usage`)."""
     session: str | None = None
     """The client's own session id, the best key for keeping a conversation on one account."""
+    cache_key: str | None = None
+    """What the client wants its prompts cached under. Many applications have one for all of their
+    conversations, so it tells none of them from another."""
     extras: Mapping[str, Any] = field(default_factory=dict)
     """Unknown top-level fields; they travel home with the same dialect."""
     ignored: tuple[str, ...] = ()

@@ -3,14 +3,12 @@
 Knows single values and their bounds; what a whole request looks like is each format's own matter.
 """
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
 
 from mcp_proxy.conversation import Effort, JsonObject, Message, OutputFormat, Reasoning, Role, Text
 from mcp_proxy.dialects.effort import LEVELS
-from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import MISSING, Where, get, get_count, kind_of, one_of, spell
 
@@ -71,10 +69,9 @@ def read_format(wanted: JsonObject, where: Where, *, inside: str = "") -> Output
     )
 
 
-def read_session(body: JsonObject, headers: Mapping[str, str], *more_headers: str) -> str | None:
-    """The client's session, by a header or by the key that it wants its prompts kept under."""
-    named = session_in(headers, *ANYBODYS, *more_headers)
-    return named or get(body, "prompt_cache_key", str, default=None) or None
+def read_cache_key(body: JsonObject) -> str | None:
+    """What the client wants its prompts cached under; no session, see `Conversation.cache_key`."""
+    return get(body, "prompt_cache_key", str, default=None) or None
 
 
 def read_name(named: JsonObject, where: Where) -> str:

@@ -169,7 +169,7 @@ def _from_client(ask: Ask) -> dict[str, str]:
         for name, value in ask.client_headers.items()
         if _FORWARDED.fullmatch(name.lower())
     }
-    session = ask.conversation.session
+    session = ask.conversation.session or ask.conversation.cache_key
     if session and _HEADER_VALUE.fullmatch(session) and "session-id" not in chosen:
         chosen.setdefault("session_id", session)
     return chosen

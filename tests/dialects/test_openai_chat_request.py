@@ -435,12 +435,21 @@ def test_usage_belongs_to_answers_and_to_streams_that_ask_for_it(fields, wants_u
     [
         ({"x-session-id": "a", "x-session-affinity": "b"}, "a"),
         ({"x-session-affinity": "b"}, "b"),
-        ({}, "c"),
+        ({}, None),
     ],
 )
-def test_session_is_named_by_header_before_cache_key(headers, session):
-    assert parse(headers, prompt_cache_key="c").session == session
-    assert parse().session is None
+def test_session_is_named_by_header_and_not_by_the_cache_key(headers, session):
+    conversation = parse(headers, prompt_cache_key="c")
+    assert (conversation.session, conversation.cache_key) == (session, "c")
+    assert parse().cache_key is None
+
+
+def test_conversations_of_one_cache_key_stay_apart():
+    def identity(text, **fields):
+        return parse(messages=[{"role": "user", "content": text}], **fields).identity()
+
+    assert identity("a", prompt_cache_key="app") != identity("b", prompt_cache_key="app")
+    assert identity("a", prompt_cache_key="app") == identity("a")
 
 
 def test_advice_is_listed_and_kept_for_servers_of_the_same_api():

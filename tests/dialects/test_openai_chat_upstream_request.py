@@ -482,6 +482,7 @@ def test_a_small_answer_is_not_spent_on_reasoning() -> None:
 
 def test_the_session_is_openais_key_of_the_prompt_cache() -> None:
     assert request(model=GPT4, session="s1")["prompt_cache_key"] == "s1"
+    assert request(model=GPT4, cache_key="k1")["prompt_cache_key"] == "k1"
     assert len(request(model=GPT4, session="s" * 99)["prompt_cache_key"]) == 64
     assert "prompt_cache_key" not in request(session="s1")
 

@@ -378,11 +378,12 @@ def test_a_limit_that_no_model_has_is_no_fault():
         ({"x-session-id": "a", "session-id": "b"}, "a"),
         ({"session-id": "b"}, "b"),
         ({"session_id": "c"}, "c"),
-        ({}, "key"),
+        ({}, None),
     ],
 )
-def test_session_is_named_by_a_header_or_by_the_cache_key(headers, session):
-    assert parse(headers, prompt_cache_key="key").session == session
+def test_session_is_named_by_a_header_and_not_by_the_cache_key(headers, session):
+    conversation = parse(headers, prompt_cache_key="key")
+    assert (conversation.session, conversation.cache_key) == (session, "key")
 
 
 def test_advice_is_left_out_and_listed():

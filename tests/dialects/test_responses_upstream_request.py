@@ -417,6 +417,7 @@ class TestSettings:
 
     def test_session_names_the_prompt_cache(self):
         assert body(session="s-1")["prompt_cache_key"] == "s-1"
+        assert body(cache_key="k-1")["prompt_cache_key"] == "k-1"
         assert len(body(session="s" * 200)["prompt_cache_key"]) == 64
         assert "prompt_cache_key" not in body()
 

@@ -19,13 +19,14 @@ from mcp_proxy.dialects.openai_chat.messages import read_messages
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.tools import is_legacy, read_choice, read_tools
 from mcp_proxy.dialects.openai_fields import (
+    read_cache_key,
     read_effort,
     read_format,
     read_limit,
     read_model,
     read_number,
-    read_session,
 )
+from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, get, kind_of
 
@@ -101,7 +102,8 @@ def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
         output=_output(body),
         wants_stream=streams,
         wants_usage=_wants_usage(body) if streams else True,
-        session=read_session(body, headers),
+        session=session_in(headers, *ANYBODYS),
+        cache_key=read_cache_key(body),
         extras=_extras(body),
         ignored=tuple(key for key in _ADVISORY if body.get(key) is not None),
     )

@@ -93,8 +93,9 @@ def _add_openais_settings(
     request: JsonObject, conversation: Conversation, model: ModelInfo
 ) -> None:
     """Models that reason refuse sampling settings, except with no reasoning at all (2)."""
-    if conversation.session is not None:
-        request["prompt_cache_key"] = within(LONGEST_ID, conversation.session)
+    cache_key = conversation.session or conversation.cache_key
+    if cache_key is not None:
+        request["prompt_cache_key"] = within(LONGEST_ID, cache_key)
     if model.thinking is None or not model.thinking.levels:
         _add_settings(request, conversation, model)
         return

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 
 from mcp_proxy.conversation import Conversation, JsonObject, OutputFormat, Reasoning, Sampling
 from mcp_proxy.dialects.openai_fields import (
+    read_cache_key,
     read_effort,
     read_format,
     read_limit,
     read_model,
     read_number,
-    read_session,
 )
 from mcp_proxy.dialects.openai_responses.history import read_input
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.tools import read_choice, read_tools
+from mcp_proxy.dialects.session_headers import ANYBODYS, session_in
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, get, one_of
 
@@ -114,7 +115,8 @@ def parse_request(body: JsonObject, headers: Mapping[str, str]) -> Conversation:
         reasoning=_reasoning(body),
         output=_output(body),
         wants_stream=get(body, "stream", bool, default=False),
-        session=read_session(body, headers, *_CODEXS_HEADERS),
+        session=session_in(headers, *ANYBODYS, *_CODEXS_HEADERS),
+        cache_key=read_cache_key(body),
         extras={key: body[key] for key in body if key in _KEPT or key not in _KNOWN},
         ignored=(*advice, *declared.ignored),
     )

@@ -50,8 +50,9 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         request["parallel_tool_calls"] = conversation.tool_choice.parallel
     if conversation.output is not None:
         _add_format(request, items, conversation, conversation.output)
-    if conversation.session is not None:
-        request["prompt_cache_key"] = within(LONGEST_ID, conversation.session)
+    cache_key = conversation.session or conversation.cache_key
+    if cache_key is not None:
+        request["prompt_cache_key"] = within(LONGEST_ID, cache_key)
     _add_limits(request, conversation, model)
     _add_reasoning(request, conversation, model)
     if conversation.dialect == NAME:
