@@ -4,7 +4,8 @@ A signature is worth something only to the model family that made it, and a wron
 upstream refuse the whole conversation. So every signature and every tool call is remembered when
 it is issued, and what nobody here has issued is not sent (protocols/cloudcode.md 4.2-4.5). Clients
 that cannot carry signatures get theirs back by the tool call: by its conversation, its id, and what
-it calls, for some upstreams use an id again, and thinking must never reach another conversation.
+it calls, for some upstreams use an id again, and thinking must never reach another conversation. An
+id that cannot be anybody else's finds them, too, when the conversation has lost its beginning.
 
 Knows nothing of storage: rows go out through `SealCollector.found` and come in through a `get`.
 """
@@ -44,6 +45,9 @@ JsonObject = dict[str, Any]
 
 _MOST_ALIKE: Final = 32
 """Calls of one id that are remembered, where an upstream uses its ids again."""
+
+_SHORTEST_UNIQUE: Final = 16
+"""Characters of an id that was made not to be made again; `call_1` comes in every conversation."""
 
 
 class CallSeal(NamedTuple):
@@ -146,21 +150,31 @@ def disowned(
                 rows[_signature_key(seal.value)] = {"origin": UNKNOWN_ORIGIN}
             if isinstance(part, ToolCall) and lookup.of_call(model.origin, identity, part):
                 rows[_call_key(model.origin, identity, part.id)] = {"calls": []}
+                rows[_id_key(model.origin, part.id)] = {"at": ""}
     return list(rows.items())
 
 
 def _open_loop(messages: Sequence[Message]) -> int:
     """Where the tool loop begins that the next answer goes on with.
 
-    Models that sign their thinking have no use for that of turns before it, and want it within.
+    Models that sign their thinking have no use for that of turns before it, and want it within. It
+    goes on for as long as results come back, whatever the user says beside them.
     """
+    goes_on = True
     for index in range(len(messages) - 1, -1, -1):
         message = messages[index]
-        if message.role == "user":
-            for part in message.parts:
-                if type(part) is not ToolResult:
-                    return index + 1
+        if message.role == "assistant":
+            if not goes_on:
+                return index + 1
+        elif index + 1 == len(messages) or messages[index + 1].role == "assistant":
+            goes_on = _has_results(message)
+        else:
+            goes_on = goes_on or _has_results(message)
     return 0
+
+
+def _has_results(message: Message) -> bool:
+    return any(type(part) is ToolResult for part in message.parts)
 
 
 class _Settling:
@@ -344,8 +358,9 @@ class SealCollector:
         if thoughts:
             seal = thoughts[-1].seal
         since, self._thoughts_told = len(thoughts) - self._thoughts_told, len(self._thoughts)
+        is_unique = len(opened.id) >= _SHORTEST_UNIQUE
         # Without a name a conversation is nobody's: what is remembered of it might go to another.
-        if seal is None or not self._identity:
+        if seal is None or not (self._identity or is_unique):
             return
         arguments = "".join(self._pieces)
         # Digests tell whether a call is this one: as its client was told it, and as it was meant.
@@ -359,8 +374,10 @@ class SealCollector:
                 [each.text, each.seal.value, each.redacted] for each in thoughts if each.seal
             ]
             call["since"] = since
-        key = _call_key(seal.origin, self._identity, opened.id)
+        key = _call_key(seal.origin, self._identity or seal.value, opened.id)
         self._found.append((key, {"calls": [call]}))
+        if is_unique:
+            self._found.append((_id_key(seal.origin, opened.id), {"at": key}))
 
 
 @value
@@ -378,7 +395,7 @@ class StoredSeals:
         return row.get("thinking") if row is not None else None
 
     def of_call(self, origin: str, identity: str, call: ToolCall) -> CallSeal | None:
-        row = self.get(_call_key(origin, identity, call.id))
+        row = self.get(_call_key(origin, identity, call.id)) or self._of_id(origin, call.id)
         made = _made(row["calls"], call) if row is not None else None
         if made is None or not made["signature"]:
             return None
@@ -388,8 +405,19 @@ class StoredSeals:
         )
         return CallSeal(made["signature"], thoughts, made.get("since", 0))
 
+    def _of_id(self, origin: str, call_id: str) -> JsonObject | None:
+        """The row of a call whose conversation is no longer known by its name."""
+        if len(call_id) < _SHORTEST_UNIQUE:
+            return None
+        place = self.get(_id_key(origin, call_id))
+        return self.get(place["at"]) if place is not None and place["at"] else None
+
     def joined(self, key: str, found: JsonObject) -> JsonObject:
         """The row to store for one that was found: a call stays beside others of its id."""
+        if "at" in found:
+            row = self.get(key) or found
+            # In two conversations it is nobody's: each has to know its own.
+            return found if row["at"] == found["at"] else {"at": ""}
         if "calls" not in found:
             return found
         [call] = found["calls"]
@@ -421,6 +449,10 @@ def _signature_key(signature: str) -> str:
 
 def _call_key(origin: str, identity: str, call_id: str) -> str:
     return "call:" + _digest(origin, identity, call_id)
+
+
+def _id_key(origin: str, call_id: str) -> str:
+    return "id:" + _digest(origin, call_id)
 
 
 def _digest(*texts: str) -> str:

@@ -14,6 +14,7 @@ from mcp_proxy.conversation import (
     Text,
     Thinking,
     ToolCall,
+    ToolResult,
 )
 from mcp_proxy.events import Reply, Stop, unfold
 from mcp_proxy.model import Family
@@ -264,6 +265,77 @@ class TestIdsThatTheUpstreamUsesAgain:
         lookup = remembered(*(geminis(f"s{page}", call) for page, call in enumerate(calls)))
         assert signature_of_call(settled((calls[99],), GEMINI, lookup)[0]) == "s99"
         assert signature_of_call(settled((calls[0],), GEMINI, lookup)[0]) is None
+
+
+class TestIdsThatNobodyUsesAgain:
+    """They tell a call of a conversation that has lost its beginning, or its name."""
+
+    CALL = ToolCall("toolu_vrtx_01AbCdEf", "f", "{}")
+
+    @pytest.mark.parametrize("asked", ["cut short", ""])
+    @pytest.mark.parametrize("before", ["q", ""], ids=["named", "nameless"])
+    def test_give_their_calls_what_they_had(self, before, asked):
+        lookup = remembered_of(
+            (before, *claudes("hm", self.CALL)), (before, *geminis("s", self.CALL))
+        )
+        assert thoughts(settled((self.CALL,), CLAUDE, lookup, asked)[0]) == ["hm"]
+        assert signature_of_call(settled((self.CALL,), GEMINI, lookup, asked)[0]) == "s"
+
+    def test_are_only_those_of_the_same_call(self):
+        lookup = remembered(geminis("s", self.CALL))
+        other = ToolCall(self.CALL.id, "g", "{}")
+        assert signature_of_call(settled((other,), GEMINI, lookup, "cut short")[0]) is None
+
+    def test_are_nobodys_when_they_were_used_again_after_all(self):
+        lookup = remembered_of(
+            ("of alice", *claudes("alice's", self.CALL)), ("of bob", *claudes("bob's", self.CALL))
+        )
+        assert thoughts(settled((self.CALL,), CLAUDE, lookup, "of carol")[0]) == []
+        assert thoughts(settled((self.CALL,), CLAUDE, lookup, "of alice")[0]) == ["alice's"]
+
+    def test_give_nothing_that_was_refused(self):
+        lookup = remembered(claudes("hm", self.CALL))
+        asked = (Message("user", (Text("cut"),)), Message("assistant", (self.CALL,)))
+        talk = Conversation("anthropic", "m", asked)
+        rows = dict(disowned(talk, MODELS[CLAUDE], lookup, identity="cut"))
+        after = StoredSeals(lambda key: rows.get(key) or lookup.get(key))
+        assert thoughts(settled((self.CALL,), CLAUDE, after, "cut")[0]) == []
+        assert thoughts(settled((self.CALL,), CLAUDE, after, "elsewhere")[0]) == []
+
+
+class TestOpenLoop:
+    """Thinking is put back where results come back; what the user says beside them ends nothing."""
+
+    CALL = ToolCall("a", "f", "{}")
+    RESULT = Message("user", (ToolResult("a", (Text("42"),)),))
+    SAID = Message("user", (Text("go on"),))
+    ANSWER = Message("assistant", (Text("done"),))
+
+    @pytest.mark.parametrize(
+        ("after", "is_open"),
+        [
+            ((RESULT,), True),
+            ((RESULT, SAID), True),
+            ((Message("user", (*RESULT.parts, *SAID.parts)),), True),
+            ((SAID, RESULT), True),
+            ((RESULT, Message("system", (Text("mind"),))), True),
+            ((RESULT, SAID, ANSWER), True),
+            ((RESULT, ANSWER, SAID), False),
+            ((RESULT, ANSWER, SAID, ANSWER), False),
+            ((SAID,), False),
+        ],
+        ids=lambda value: (
+            "".join(m.role[0] + type(m.parts[0]).__name__[0] for m in value)
+            if isinstance(value, tuple)
+            else ""
+        ),
+    )
+    def test_lasts_while_results_come_back(self, after, is_open):
+        lookup = remembered(claudes("hm", self.CALL))
+        asked = (Message("user", (Text("q"),)), Message("assistant", (self.CALL,)), *after)
+        talk = Conversation("anthropic", "m", asked)
+        found, _ = settle(talk, MODELS[CLAUDE], lookup, identity="q")
+        assert thoughts(found.messages[1].parts) == (["hm"] if is_open else [])
 
 
 class TestArgumentsAsTheClientWritesThemDown:
