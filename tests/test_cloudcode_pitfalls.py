@@ -454,8 +454,9 @@ def test_pitfall_33_last_event_and_huge_events_arrive():
 def test_pitfall_34_blank_answer_is_a_failure_before_anything_was_told():
     found: list[Event] = []
     parser = UPSTREAM.stream_parser(talk(), info(CLAUDE))
+    parser.feed(record(reason="STOP", usage={"promptTokenCount": 3}), found)
     with pytest.raises(UpstreamBroke) as broke:
-        parser.feed(record(reason="STOP", usage={"promptTokenCount": 3}), found)
+        parser.close(found)
     assert broke.value.failure.kind is FailureKind.EMPTY
     assert found == []
     play(plan()).tries("a").fails(fault(FailureKind.EMPTY)).pauses().tries("a")

@@ -2,13 +2,15 @@
 
 import base64
 import re
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import openai
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
-from served import CLAUDE, GEMINI, ONE, THINKER, Json, Rig, chat_body, message_body, serve
+from served import CLAUDE, GEMINI, ONE, THINKER, Json, Rig, chat_body, message_body, serve, until
 
 from mcp_proxy.demo import Fault, FaultKind, RecordedCall, records
 from mcp_proxy.demo.signatures import is_genuine
@@ -244,6 +246,48 @@ async def test_a_tool_loop_with_thinking_goes_on_over_both_dialects(tmp_path):
         [signature] = signatures(rig.generations[-1])
         assert is_genuine(signature, "gemini")
         assert rig.asked == ["ada"] * 4, "nothing had to be tried twice"
+
+
+async def told_call(rig: Rig, how: Any) -> Any:
+    """The call in the stream of an answer that does not come to its end, left at once."""
+    call = None
+    async with rig.openai() as client:
+        with suppress(openai.APIError):
+            async with await client.chat.completions.create(stream=True, **how) as stream:
+                async for chunk in stream:
+                    for piece in chunk.choices[0].delta.tool_calls or ():
+                        call = call or piece.model_dump(exclude={"index"})
+                        if piece.function.arguments:
+                            call["function"]["arguments"] = piece.function.arguments
+                            return call
+    return call
+
+
+@pytest.mark.parametrize("model", [GEMINI, THINKER])
+@pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.CUT, FaultKind.NO_FINISH])
+async def test_a_call_keeps_its_signature_without_the_end_of_its_answer(tmp_path, kind, model):
+    """Some clients act on a call as soon as they have it, and do not wait for the rest."""
+    question = {"role": "user", "content": "the weather?"}
+    how: Any = {"model": model, "tools": [OPENAI_TOOL], "reasoning_effort": "high"}
+    for told in range(1, 20):  # records, up to the one with the call
+        async with serve(tmp_path / str(told), people=ONE) as rig:
+            rig.upstream.play(Fault(FaultKind.NO_FINISH, after=told))
+            if await told_call(rig, {**how, "messages": [question]}):
+                break
+    async with serve(tmp_path / "again", people=ONE) as rig:
+        rig.upstream.play(Fault(kind, after=told, seconds=30.0))
+        call = await told_call(rig, {**how, "messages": [question]})
+        await until(lambda: rig.runtime.gates.load("ada") == 0)
+        said = [
+            question,
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": "sunny"},
+        ]
+        async with rig.openai() as client:
+            done = await client.chat.completions.create(messages=said, **how)
+        assert "sunny" in done.choices[0].message.content
+        [signature] = sealed(rig.generations[-1])
+        assert is_genuine(signature, FAMILY[model])
 
 
 LOOP = [

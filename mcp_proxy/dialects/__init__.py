@@ -58,6 +58,14 @@ class PathTarget:
 class StreamParser(Protocol):
     """Upstream side: records of one answer -> events. Holds the state of one stream."""
 
+    @property
+    def may_end(self) -> bool:
+        """Whether what has come is a whole answer if nothing more comes.
+
+        For APIs that do not mark the last record; never where `Finished` is given with that one.
+        """
+        ...
+
     def feed(self, record: JsonObject, out: list[Event]) -> None:
         """Appends the events of one decoded record.
 

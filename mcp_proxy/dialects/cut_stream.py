@@ -30,6 +30,10 @@ class CutStreamParser:
         """The text that is open. It is told of with its first piece: there may be none to show."""
         self._is_shown = False
 
+    @property
+    def may_end(self) -> bool:
+        return self._parser.may_end
+
     def feed(self, record: JsonObject, out: list[Event]) -> None:
         self._pass_on(lambda found: self._parser.feed(record, found), out)
 

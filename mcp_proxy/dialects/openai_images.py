@@ -50,6 +50,8 @@ class ImagesUpstream:
 class ImagesParser:
     """Implements `StreamParser` for an answer that is always one document."""
 
+    may_end = False
+
     def __init__(self) -> None:
         self._is_whole = False
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -125,6 +126,15 @@ class Answering:
         """Those of the upstream's answer."""
         return self._answer.headers
 
+    def found_before_its_end(self) -> list[tuple[str, JsonObject]]:
+        """The same rows of an answer that is not read to its end, or has none."""
+        if not self.finished:
+            events: list[Event] = []
+            with suppress(UpstreamBroke):
+                self._parser.close(events)
+            self._collector.add(events)
+        return self.found_seals()
+
     def close(self) -> None:
         """Gives the connection back; one in the middle of an answer is closed."""
         if self.finished:
@@ -134,10 +144,11 @@ class Answering:
 
     async def _read(self) -> list[Event]:
         events: list[Event] = []
+        parser = self._parser
         try:
-            chunk = await self._answer.chunk()
+            chunk = await (self._answer.rest() if parser.may_end else self._answer.chunk())
         except UpstreamBroke:
-            if not self.finished:
+            if not (self.finished or parser.may_end):
                 raise
             chunk = b""  # the answer is whole; how its connection ends is nobody's business
         if chunk:
@@ -152,7 +163,9 @@ class Answering:
                 self._document += chunk
             else:
                 self._feed_document(self._document, events)
-            if not chunk:
+            if parser.may_end and chunk and self._answer.at_end and self._reader.is_between:
+                self.ended = True
+            if self.ended:
                 self._close(events)
         except UpstreamBroke as broke:
             # What came before the fault belongs to the client, and content among it means that

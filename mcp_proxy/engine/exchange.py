@@ -179,14 +179,22 @@ class Exchange:
 
     def broke(self, answering: Answering, failure: Failure) -> ProxyError:
         """What to tell a client whose stream broke after it had begun."""
-        self._keep_seals(answering.found_seals())
+        self._keep_seals(answering.found_before_its_end())
         failure = self._learned(failure)
         self._failed(failure)
         kind = BROKEN_STREAM.get(failure.kind, ErrorKind.UPSTREAM)
         return ProxyError(kind, f"the answer broke off: {failure.detail}")
 
     def close(self) -> None:
-        """Gives connection and place back, whatever state the request is in."""
+        """Gives connection and place back, whatever state the request is in.
+
+        What a client was given before it left counts: it may act on a call that it has, and return.
+        """
+        if self._answering is not None:
+            self._keep_seals(self._answering.found_before_its_end())
+        self._give_back()
+
+    def _give_back(self) -> None:
         if self._answering is not None:
             self._answering.close()
             self._answering = None
@@ -254,7 +262,7 @@ class Exchange:
         stages = self._runtime.names.stages_left(self.asked.model)
         if self._plan.queued(stages, waited, self._runtime.clock()):
             return True
-        self.close()
+        self._give_back()
         return False
 
     def _look_at_limited(self) -> None:
@@ -435,7 +443,7 @@ class Exchange:
         self._plan.succeeded(self._runtime.clock())
 
     def _failed(self, failure: Failure) -> None:
-        self.close()
+        self._give_back()
         if failure.kind is FailureKind.SEAL and self._prepared is not None:
             self._refuser = self._prepared.model.origin
         log.info(

@@ -29,6 +29,9 @@ CONNECT_TIMEOUT = 10.0
 LINGER = 1.0
 """Seconds in which the end of a complete answer may arrive without costing the connection."""
 
+END_WITHIN = 3.0
+"""Seconds in which an answer that may be over goes on, or its end arrives; else it was all."""
+
 MAX_ERROR_BODY = 256 * 1024
 """Bytes read of an answer that is not a success; real error bodies have a few KB."""
 
@@ -56,6 +59,20 @@ class UpstreamAnswer:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as cause:
             raise UpstreamBroke(_failure_of(cause, self._response.url.host or "")) from cause
+
+    async def rest(self) -> bytes:
+        """What still comes of an answer that may be over; b"" also when it lets itself be waited
+        for, as its end may that nothing depends on."""
+        try:
+            async with asyncio.timeout(END_WITHIN):
+                return await self.chunk()
+        except TimeoutError:
+            return b""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all of it has come and was taken."""
+        return self._response.content.at_eof()
 
     async def document(self, limit: int = MAX_DOCUMENT) -> bytes:
         """The whole body, cut at `limit` bytes. Raises UpstreamBroke."""

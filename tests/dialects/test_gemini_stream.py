@@ -66,6 +66,13 @@ def record(*parts: Any, reason: str | None = None, usage: Any = None, **top: Any
 
 
 LAST = record(reason="STOP", usage=USAGE)
+NULL_REASON = {"content": {"parts": []}, "finishReason": None}
+LATER = {
+    "promptTokenCount": 100,
+    "cachedContentTokenCount": 40,
+    "candidatesTokenCount": 9,
+    "thoughtsTokenCount": 7,
+}
 
 
 def thought(text: str, signature: str | None = None) -> dict[str, Any]:
@@ -309,8 +316,9 @@ class TestEnds:
     def test_text_that_led_up_to_a_broken_call_is_no_clean_answer(self, reason):
         found: list[Event] = []
         reading = parser()
+        reading.feed(record({"text": "I will call"}, reason=reason, usage=USAGE), found)
         with pytest.raises(UpstreamBroke, match=reason) as broke:
-            reading.feed(record({"text": "I will call"}, reason=reason, usage=USAGE), found)
+            reading.close(found)
         assert broke.value.failure.kind is FailureKind.EMPTY
         assert found[-1] == TextDelta(0, "I will call")
 
@@ -363,29 +371,83 @@ class TestEnds:
         assert failure(odd) in (FailureKind.UPSTREAM, FailureKind.EMPTY)
 
 
-class TestWhenTheEndIsTold:
-    def test_with_the_record_that_has_reason_and_usage(self):
+class TestTheEnd:
+    """No record is known to be the last, so it is told of at the close."""
+
+    def test_is_not_told_before_the_close(self):
         found: list[Event] = []
         reading = parser()
         reading.feed(record({"text": "a"}, reason="STOP", usage=USAGE), found)
-        assert found[-1] == Finished(Stop.END)
+        assert found[-1] == TextDelta(0, "a")
+        reading.close(found)
+        assert found[-2:] == [UsageSeen(Usage(input=10, output=5)), Finished(Stop.END)]
 
-    def test_with_the_usage_when_that_comes_later(self):
+    def test_is_told_once(self):
         found: list[Event] = []
         reading = parser()
-        reading.feed(record({"text": "a"}, reason="STOP"), found)
-        assert not isinstance(found[-1], Finished)
-        reading.feed({"usageMetadata": USAGE}, found)
-        assert found[-2:] == [UsageSeen(Usage(input=10, output=5)), Finished(Stop.END)]
+        reading.feed(record({"text": "a"}, reason="STOP", usage=USAGE), found)
+        reading.close(found)
+        reading.close(found)
+        assert [type(event) for event in found].count(Finished) == 1
+
+    def test_has_a_finish_reason_of_any_record_and_what_came_after_it(self):
+        found = events(
+            record({"text": "Hel"}, reason="STOP", usage={"candidatesTokenCount": 1}),
+            record({"text": "lo"}, reason="STOP", usage={"candidatesTokenCount": 2}),
+            record(call(), reason="STOP", usage={"promptTokenCount": 9, "candidatesTokenCount": 3}),
+        )
+        assert fold(found).parts[0] == Text("Hello")
+        assert found[-2:] == [UsageSeen(Usage(input=9, output=3)), Finished(Stop.TOOL_CALL)]
+
+    def test_is_not_undone_by_a_reason_of_null(self):
+        found = events(record({"text": "a"}, reason="MAX_TOKENS"), {"candidates": [NULL_REASON]})
+        assert found[-1] == Finished(Stop.LENGTH)
+
+    def test_counts_the_usage_that_came_last(self):
+        found = events(record({"text": "a"}, reason="STOP", usage=USAGE), {"usageMetadata": LATER})
+        assert found[-2] == UsageSeen(Usage(input=60, output=16, thinking=7, cache_read=40))
+
+    def test_with_a_document_even_if_nothing_is_counted(self):
+        found: list[Event] = []
+        parser().feed_whole(record({"text": "a"}, reason="STOP"), found)
+        assert found[-2:] == [UsageSeen(Usage()), Finished(Stop.END)]
+
+    def test_comes_without_usage_too(self):
+        found = events(record({"text": "a"}, reason="STOP"))
+        assert found[-2:] == [UsageSeen(Usage()), Finished(Stop.END)]
+
+    def test_that_never_came_closes_a_call_that_did(self):
+        found: list[Event] = []
+        reading = parser()
+        reading.feed(record(signed(call(), "sig")), found)
+        with pytest.raises(UpstreamBroke):
+            reading.close(found)
+        assert found[-1] == PartClosed(0, Seal(reading._model.origin, "sig"))
+
+
+class TestWhatMayBeTheEnd:
+    """Then a stream need not be waited for without bound."""
+
+    @staticmethod
+    def after(*records: Any) -> bool:
+        reading = parser()
+        for each in records:
+            reading.feed(each, [])
+        return reading.may_end
+
+    def test_is_a_record_with_reason_and_usage(self):
+        assert self.after(record({"text": "a"}, reason="STOP", usage=USAGE))
+
+    def test_is_the_usage_when_that_comes_later(self):
+        stopped = record({"text": "a"}, reason="STOP")
+        assert not self.after(stopped)
+        assert self.after(stopped, {"usageMetadata": USAGE})
 
     @pytest.mark.parametrize("early", [{}, {"promptTokenCount": 5}, None, "many"])
-    def test_with_the_usage_that_counts_the_answer(self, early):
-        found: list[Event] = []
-        reading = parser()
-        reading.feed({**record({"text": "a"}, reason="STOP"), "usageMetadata": early}, found)
-        assert not isinstance(found[-1], Finished)
-        reading.feed({"usageMetadata": USAGE}, found)
-        assert found[-2:] == [UsageSeen(Usage(input=10, output=5)), Finished(Stop.END)]
+    def test_is_not_what_does_not_count_the_answer(self, early):
+        stopped = {**record({"text": "a"}, reason="STOP"), "usageMetadata": early}
+        assert not self.after(stopped)
+        assert self.after(stopped, {"usageMetadata": USAGE})
 
     @pytest.mark.parametrize(
         "usage",
@@ -394,33 +456,32 @@ class TestWhenTheEndIsTold:
             {"promptTokenCount": 5, "candidatesTokenCount": 0},
         ],
     )
-    def test_at_once_when_the_usage_counts_the_answer_as_nothing(self, usage):
-        found: list[Event] = []
-        parser().feed(record({"text": "a"}, reason="STOP", usage=usage), found)
-        assert found[-2:] == [UsageSeen(Usage(input=5)), Finished(Stop.END)]
+    def test_may_count_the_answer_as_nothing(self, usage):
+        assert self.after(record({"text": "a"}, reason="STOP", usage=usage))
 
-    def test_at_once_when_there_is_nothing_to_be_counted(self):
-        with pytest.raises(UpstreamBroke):
-            parser().feed(record(reason="STOP", usage={"promptTokenCount": 5}), [])
+    def test_is_an_end_without_anything_to_be_counted(self):
+        assert self.after(record(reason="STOP", usage={"promptTokenCount": 5}))
 
-    def test_at_the_close_when_the_answer_is_never_counted(self):
-        found = events(record({"text": "a"}, reason="STOP", usage={"promptTokenCount": 5}))
-        assert found[-2:] == [UsageSeen(Usage(input=5)), Finished(Stop.END)]
+    def test_is_none_of_the_records_where_each_has_a_reason(self):
+        each = record({"text": "a"}, reason="STOP", usage=USAGE)
+        assert not self.after(each, each)
+        assert not self.after(each, each, each)
 
-    def test_with_a_document_even_if_nothing_is_counted(self):
-        found: list[Event] = []
-        parser().feed_whole(record({"text": "a"}, reason="STOP"), found)
-        assert found[-2:] == [UsageSeen(Usage()), Finished(Stop.END)]
+    def test_is_nothing_before_a_reason(self):
+        assert not self.after(record({"text": "a"}, usage=USAGE))
 
-    def test_at_the_close_when_usage_never_comes(self):
-        found = events(record({"text": "a"}, reason="STOP"))
-        assert found[-2:] == [UsageSeen(Usage()), Finished(Stop.END)]
 
-    def test_nothing_is_told_after_it(self):
-        found = events(record({"text": "a"}), LAST, record({"text": "b"}), LAST)
-        assert [type(event) for event in found].count(Finished) == 1
-        assert isinstance(found[-1], Finished)
-        assert TextDelta(0, "b") not in found
+class TestNulls:
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"candidates": None},
+            {"candidates": [{"content": None}]},
+            {"candidates": [{"content": {"role": "model", "parts": None}}]},
+        ],
+    )
+    def test_say_nothing(self, odd):
+        assert events({**odd}, record({"text": "a"}), LAST) == events(record({"text": "a"}), LAST)
 
 
 class TestMoreStopsThanGeminiTakes:

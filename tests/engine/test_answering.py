@@ -7,7 +7,7 @@ import pytest
 from mcp_proxy.conversation import Conversation, Message, Reasoning, Text
 from mcp_proxy.dialects import upstream_dialect
 from mcp_proxy.engine.answering import Answering
-from mcp_proxy.errors import FailureKind
+from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import Finished, Stop, TextDelta, UpstreamBroke, is_shown
 from mcp_proxy.policy.models import info
 from mcp_proxy.policy.seals import SealCollector
@@ -24,14 +24,21 @@ COMMENT = b": still here\n\n"
 class Wire:
     """Bytes as an upstream may send them, chunk by chunk."""
 
-    def __init__(self, *chunks, kind="text/event-stream"):
+    def __init__(self, *chunks, kind="text/event-stream", ends_with_last=False):
         self._chunks = list(chunks)
+        self._ends_with_last = ends_with_last
         self.headers = {"Content-Type": kind}
         self.status = 200
         self.ended = None
 
     async def chunk(self):
         return self._chunks.pop(0) if self._chunks else b""
+
+    rest = chunk
+
+    @property
+    def at_end(self):
+        return self._ends_with_last and not self._chunks
 
     def finish(self):
         self.ended = "finished"
@@ -77,6 +84,64 @@ UNKNOWN = WORD.replace(b'"text":"word"', b'"executableCode":{"code":"1"}')
 
 def end(reason):
     return b'data: {"response":{"candidates":[{"finishReason":"%b"}]}}\n\n' % reason
+
+
+COUNTED = (
+    b'data: {"response":{"candidates":[{"content":{"parts":[{"text":"word"}]},'
+    b'"finishReason":"STOP"}],"usageMetadata":{"candidatesTokenCount":1}}}\n\n'
+)
+
+
+async def test_an_answer_whose_connection_ends_with_it_is_finished_at_once():
+    answer = answering(Wire(COUNTED, ends_with_last=True))
+    await answer.begin()
+    assert answer.finished
+    assert answer.ended
+
+
+@pytest.mark.parametrize("ends_with_last", [True, False])
+async def test_a_record_that_might_be_the_last_is_followed_by_what_comes(ends_with_last):
+    answer = answering(Wire(COUNTED, WORD, COUNTED, ends_with_last=ends_with_last))
+    await answer.begin()
+    events = list(answer.first)
+    while not answer.finished:
+        events += await answer.more()
+    assert [event.text for event in events if type(event) is TextDelta] == ["word"] * 3
+
+
+async def test_a_record_without_its_blank_line_is_part_of_the_end():
+    answer = answering(Wire(COUNTED + COUNTED[:-2], ends_with_last=True))
+    await answer.begin()
+    assert not answer.finished
+    events = await answer.more()
+    assert TextDelta(0, "word") in events
+    assert answer.finished
+
+
+class BrokenWire(Wire):
+    """One whose connection is reset after its last chunk."""
+
+    async def chunk(self):
+        if self._chunks:
+            return self._chunks.pop(0)
+        raise UpstreamBroke(Failure(FailureKind.UPSTREAM, "reset"))
+
+    rest = chunk
+
+
+async def test_a_whole_answer_stays_one_however_its_connection_ends():
+    answer = answering(BrokenWire(COUNTED))
+    await answer.begin()
+    await answer.more()
+    assert answer.finished
+
+
+async def test_a_reset_between_records_that_all_have_a_reason_is_no_end():
+    answer = answering(BrokenWire(COUNTED, COUNTED))
+    await answer.begin()
+    await answer.more()
+    with pytest.raises(UpstreamBroke):
+        await answer.more()
 
 
 @pytest.mark.parametrize("unseen", [THOUGHT, UNKNOWN])

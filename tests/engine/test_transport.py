@@ -153,6 +153,26 @@ async def test_silence_in_the_middle_counts_and_a_slow_stream_does_not():
         assert (await failure(url, stall=0.2))[0] is FailureKind.SLOW
 
 
+async def test_the_rest_of_what_may_be_over_is_not_waited_for_without_bound(monkeypatch):
+    taken = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nfirst")
+        await taken.wait()
+        writer.write(b"more")
+        await reader.read()
+
+    async with host(talk) as url, Transport(stall=5.0) as transport:
+        answer = await transport.send(UpstreamCall(url=url, headers={}, body=b"{}"))
+        assert await answer.chunk() == b"first"
+        taken.set()
+        assert await answer.rest() == b"more"
+        monkeypatch.setattr("mcp_proxy.engine.transport.END_WITHIN", 0.01)
+        assert await answer.rest() == b""
+        assert not answer.at_end
+        answer.abort()
+
+
 async def test_nobody_there_is_a_matter_of_the_network(unused_port):
     kind, detail = await failure(f"http://127.0.0.1:{unused_port}")
     assert kind is FailureKind.NETWORK

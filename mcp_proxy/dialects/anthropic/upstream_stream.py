@@ -54,6 +54,8 @@ _TOOL_CALL: Final = PartKind.TOOL_CALL
 class MessagesStreamParser:
     """Implements `StreamParser`."""
 
+    may_end = False
+
     def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
         self._original_name = sent_names(conversation).original
         self._origin = model.origin

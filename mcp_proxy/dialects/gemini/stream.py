@@ -13,7 +13,7 @@ import orjson
 from mcp_proxy.conversation import Conversation, Media, Seal, Verbatim, WebSearch
 from mcp_proxy.dialects import JsonObject
 from mcp_proxy.dialects.broken import broken, cut_off, empty, unreadable
-from mcp_proxy.dialects.call_names import CallIds
+from mcp_proxy.dialects.call_names import CallIds, legal_id
 from mcp_proxy.dialects.gemini.grounding import read_grounding
 from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.tools import Toolbox
@@ -84,10 +84,8 @@ _THINKING: Final = PartKind.THINKING
 class GeminiStreamParser:
     """Implements `StreamParser`.
 
-    The last events are emitted with the record that has both the finish reason and the usage,
-    which Google's last record has, so they do not wait for the connection to close. When the
-    usage is missing there or counts the prompt alone, they come with the next record that has all
-    of it, or at the end.
+    No record is known to be the last: some models give a finish reason and usage with each of
+    theirs, and the last of both count (5.1). So the last events come with the end of the stream.
     """
 
     def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
@@ -102,9 +100,14 @@ class GeminiStreamParser:
         self._call_ids: CallIds | None = None
         self._started = False
         self._reason: str | None = None
+        self._repeats = False
+        """Whether each record has a finish reason, so that none says anything of the end."""
         self._grounding: Any = None
         self._usage: JsonObject | None = None
+        self._last: JsonObject = {}
+        """The one with the finish reason, or what has come after it."""
         self._finished = False
+        self.may_end = False
 
     def feed(self, record: JsonObject, out: list[Event]) -> None:
         """Appends the events of one record; nothing after `Finished`."""
@@ -112,12 +115,17 @@ class GeminiStreamParser:
             try:
                 candidate = record["candidates"][0]
                 parts = candidate["content"]["parts"]
-            except (KeyError, IndexError):
+            except (KeyError, IndexError, TypeError):
                 self._no_content(record)
             else:
-                for part in parts:
+                for part in parts or ():
                     # One more piece of the open part: nearly every part of a stream.
-                    if self._open is _TEXT and len(part) == 1 and (text := part.get("text")):
+                    if (
+                        self._open is _TEXT
+                        and len(part) == 1
+                        and (text := part.get("text"))
+                        and type(text) is str
+                    ):
                         out.append(_new(TextDelta, (self._at, text)))
                     elif (
                         self._open is _THINKING
@@ -125,18 +133,21 @@ class GeminiStreamParser:
                         and self._seal is None
                         and part.get("thought")
                         and (text := part.get("text"))
+                        and type(text) is str
                     ):
                         out.append(_new(ThinkingDelta, (self._at, text)))
                     else:
                         self._part(part, record, out)
                 if "groundingMetadata" in candidate:
                     self._grounding = candidate["groundingMetadata"]
-                if "finishReason" in candidate:
-                    self._reason = candidate["finishReason"]
+                if "finishReason" in candidate and (reason := candidate["finishReason"]):
+                    self._repeats = self._reason is not None
+                    self._reason = reason
             if "usageMetadata" in record:
                 self._usage = record["usageMetadata"]
-                if self._reason is not None and not self._finished and self._is_counted():
-                    self._finish(record, out)
+            if self._reason is not None:
+                self._last = record
+                self.may_end = not self._repeats and self._is_counted()
         except (AttributeError, TypeError, KeyError) as cause:
             raise unreadable() from cause
 
@@ -150,8 +161,10 @@ class GeminiStreamParser:
         if self._finished:
             return
         if self._reason is None:
+            if self._open is PartKind.TOOL_CALL:
+                self._closes(out)  # calls come whole, and their clients may act on them
             raise cut_off()
-        self._finish({}, out)
+        self._finish(out)
 
     def _no_content(self, record: JsonObject) -> None:
         """A record of the end, of usage alone, of a refused prompt, or of a failure."""
@@ -179,10 +192,10 @@ class GeminiStreamParser:
         text = part.get("text") or ""
         if type(text) is not str:
             raise TypeError("a text part without text")
-        if part.get("thought"):
-            self._thought(text, seal, out)
-        elif call := part.get("functionCall"):
+        if call := part.get("functionCall"):
             self._call(call, seal, out)
+        elif part.get("thought"):
+            self._thought(text, seal, out)
         elif blob := part.get("inlineData"):
             self._opens(PartKind.MEDIA, seal, out, whole=Media(blob["mimeType"], blob["data"]))
         elif text:
@@ -227,7 +240,8 @@ class GeminiStreamParser:
         toolbox = self._toolbox = self._toolbox or Toolbox(self._conversation.tools, self._model)
         name = toolbox.original_name(call["name"])
         self._call_ids = self._call_ids or CallIds("toolu_")
-        call_id = self._call_ids.unique(call.get("id"))
+        told = call.get("id")
+        call_id = self._call_ids.unique(legal_id(told) if type(told) is str else None)
         seal = seal or self._carried
         self._carried = None
         self._opens(PartKind.TOOL_CALL, seal, out, call_id=call_id, name=name)
@@ -279,7 +293,7 @@ class GeminiStreamParser:
             )
         )
 
-    def _finish(self, record: JsonObject, out: list[Event]) -> None:
+    def _finish(self, out: list[Event]) -> None:
         reason = self._reason or ""
         called = PartKind.TOOL_CALL in self._seen
         stop = Stop.TOOL_CALL if called else _STOPS.get(reason, Stop.END)
@@ -290,7 +304,7 @@ class GeminiStreamParser:
         if stop is Stop.END and not self._seen:
             raise empty()
         if not self._started:
-            self._start(record, out)
+            self._start(self._last, out)
         search = read_grounding(self._grounding) if self._grounding is not None else None
         if search is not None:
             self._opens(PartKind.SEARCH, None, out, whole=search)

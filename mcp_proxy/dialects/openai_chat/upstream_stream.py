@@ -60,6 +60,8 @@ class ChatStreamParser:
     so they do not wait for the connection to close; without usage they come at the end.
     """
 
+    may_end = False
+
     def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
         self._model = model
         self._stops = conversation.sampling.stop

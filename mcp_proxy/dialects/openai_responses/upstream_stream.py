@@ -41,6 +41,8 @@ _new = tuple.__new__
 class ResponsesStreamParser:
     """Implements `StreamParser`."""
 
+    may_end = False
+
     def __init__(self, conversation: Conversation, model: ModelInfo) -> None:
         self._conversation = conversation
         self._origin = model.origin
