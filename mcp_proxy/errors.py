@@ -91,6 +91,7 @@ class ErrorKind(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     METHOD = "method"
     TOO_LARGE = "too_large"
+    TOO_LARGE_UPSTREAM = "too_large_upstream"
     MEDIA_TYPE = "media_type"
     LIMITED = "limited"
     NO_ACCOUNT = "no_account"
@@ -111,6 +112,7 @@ RETRY_IS_POINTLESS = frozenset(
         ErrorKind.UNKNOWN_MODEL,
         ErrorKind.METHOD,
         ErrorKind.TOO_LARGE,
+        ErrorKind.TOO_LARGE_UPSTREAM,
         ErrorKind.MEDIA_TYPE,
         ErrorKind.NO_ACCOUNT,
         ErrorKind.LOOP,

@@ -24,6 +24,7 @@ _SAID = {
     ErrorKind.UNKNOWN_MODEL: _Said(404, "invalid_request_error", "model_not_found"),
     ErrorKind.METHOD: _Said(405, "invalid_request_error", None),
     ErrorKind.TOO_LARGE: _Said(413, "invalid_request_error", "request_too_large"),
+    ErrorKind.TOO_LARGE_UPSTREAM: _Said(413, "invalid_request_error", "request_too_large"),
     ErrorKind.MEDIA_TYPE: _Said(415, "invalid_request_error", None),
     ErrorKind.LIMITED: _Said(429, "rate_limit_error", "rate_limit_exceeded"),
     ErrorKind.NO_ACCOUNT: _Said(503, "server_error", "no_account"),

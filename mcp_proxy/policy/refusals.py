@@ -57,7 +57,7 @@ def faulty(model: str, failure: Failure, attempts: int, now: float) -> ProxyErro
 def refused(failure: Failure) -> ProxyError:
     """The request itself is at fault: the upstream's own words, they name what is wrong."""
     if failure.status == _TOO_LARGE:
-        return ProxyError(ErrorKind.TOO_LARGE, failure.detail)
+        return ProxyError(ErrorKind.TOO_LARGE_UPSTREAM, failure.detail)
     return ProxyError(_OWN_FAULTS.get(failure.kind, ErrorKind.BAD_REQUEST), failure.detail)
 
 

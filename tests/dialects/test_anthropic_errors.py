@@ -15,6 +15,7 @@ STATUS_AND_TYPE = {
     ErrorKind.UNKNOWN_MODEL: (404, "not_found_error"),
     ErrorKind.METHOD: (405, "invalid_request_error"),
     ErrorKind.TOO_LARGE: (413, "request_too_large"),
+    ErrorKind.TOO_LARGE_UPSTREAM: (413, "invalid_request_error"),
     ErrorKind.MEDIA_TYPE: (415, "invalid_request_error"),
     ErrorKind.LIMITED: (429, "rate_limit_error"),
     ErrorKind.INTERNAL: (500, "api_error"),

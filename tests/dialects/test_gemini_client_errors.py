@@ -20,6 +20,7 @@ PREFIX = "type.googleapis.com/google.rpc."
         (ErrorKind.UNKNOWN_MODEL, 404, "NOT_FOUND"),
         (ErrorKind.METHOD, 405, "UNIMPLEMENTED"),
         (ErrorKind.TOO_LARGE, 413, "INVALID_ARGUMENT"),
+        (ErrorKind.TOO_LARGE_UPSTREAM, 413, "INVALID_ARGUMENT"),
         (ErrorKind.MEDIA_TYPE, 415, "INVALID_ARGUMENT"),
         (ErrorKind.LIMITED, 429, "RESOURCE_EXHAUSTED"),
         (ErrorKind.NO_ACCOUNT, 503, "UNAVAILABLE"),

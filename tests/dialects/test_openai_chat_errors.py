@@ -19,6 +19,7 @@ CLIENT = client_dialect("openai_chat")
         (ErrorKind.UNKNOWN_MODEL, 404, "invalid_request_error", "model_not_found"),
         (ErrorKind.METHOD, 405, "invalid_request_error", None),
         (ErrorKind.TOO_LARGE, 413, "invalid_request_error", "request_too_large"),
+        (ErrorKind.TOO_LARGE_UPSTREAM, 413, "invalid_request_error", "request_too_large"),
         (ErrorKind.MEDIA_TYPE, 415, "invalid_request_error", None),
         (ErrorKind.LIMITED, 429, "rate_limit_error", "rate_limit_exceeded"),
         (ErrorKind.NO_ACCOUNT, 503, "server_error", "no_account"),

@@ -474,7 +474,7 @@ def test_a_refused_feature_is_left_out_once_and_then_given_up() -> None:
 def test_a_request_too_large_for_the_upstream_is_told_as_that() -> None:
     too_large = Failure(FailureKind.BAD_REQUEST, "payload exceeds the limit", status=413)
     request = play(plan(["a", "b"])).tries("a").fails(lambda _now: too_large)
-    request.gives_up(ErrorKind.TOO_LARGE, "^payload exceeds the limit$")
+    request.gives_up(ErrorKind.TOO_LARGE_UPSTREAM, "^payload exceeds the limit$")
 
 
 def test_a_refused_seal_is_retried_once_without_thinking() -> None:

@@ -31,6 +31,7 @@ _DEFAULTS: JsonObject = {
 _CODES = {
     ErrorKind.BAD_REQUEST: "invalid_prompt",
     ErrorKind.TOO_LARGE: "invalid_prompt",
+    ErrorKind.TOO_LARGE_UPSTREAM: "invalid_prompt",
     ErrorKind.NOT_FOUND: "invalid_prompt",
     ErrorKind.UNKNOWN_MODEL: "invalid_prompt",
     ErrorKind.TOO_LONG: "context_length_exceeded",
