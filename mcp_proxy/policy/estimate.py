@@ -15,6 +15,7 @@ import orjson
 from mcp_proxy.conversation import (
     Conversation,
     Media,
+    OutputFormat,
     Part,
     Text,
     Thinking,
@@ -33,6 +34,8 @@ PART_UNITS: Final = 4
 TOOL_UNITS: Final = 40
 """The frame around a declared or a called function."""
 PROMPT_UNITS: Final = 40
+ANSWER_UNITS: Final = 120
+"""What a model is told beside the schema of its answer."""
 
 IMAGE_UNITS: Final = 5_600
 """About 1,600 tokens, what Claude counts for the largest image it does not scale down."""
@@ -69,8 +72,10 @@ ESCAPED: Final = 1.03
 
 
 def raw_units(conversation: Conversation) -> int:
-    """The prompt's size, from its parts. Encodes every tool's schema."""
+    """The prompt's size, from its parts. Encodes every tool's schema, and that of the answer."""
     schemas = sum(_json_size(tool.schema) for tool in conversation.tools)
+    if conversation.output is not None:
+        schemas += _answer_units(conversation.output)
     return PROMPT_UNITS + _said(conversation).units + _tool_texts(conversation) + schemas
 
 
@@ -79,13 +84,18 @@ def quick_units(conversation: Conversation, body_length: int) -> int:
     said = _said(conversation)
     units = PROMPT_UNITS + said.units
     if not conversation.tools:
-        return units
+        return units if conversation.output is None else units + _answer_units(conversation.output)
     texts = _tool_texts(conversation)
     return units + texts + max(0, body_length - BODY_WIRE - said.wire - int(texts * ESCAPED))
 
 
 def _tool_texts(conversation: Conversation) -> int:
     return sum(TOOL_UNITS + len(tool.name) + len(tool.description) for tool in conversation.tools)
+
+
+def _answer_units(output: OutputFormat) -> int:
+    """An upstream has the schema in its prompt, whether it has a field for it or is told of it."""
+    return ANSWER_UNITS + (0 if output.schema is None else _json_size(output.schema))
 
 
 class Ratio:

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -16,6 +17,7 @@ from mcp_proxy.conversation import (
     Conversation,
     Media,
     Message,
+    OutputFormat,
     Part,
     Seal,
     Text,
@@ -27,6 +29,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.dialects import client_dialect
 from mcp_proxy.policy.estimate import (
+    ANSWER_UNITS,
     FULL_WEIGHT_UNITS,
     IMAGE_UNITS,
     MESSAGE_UNITS,
@@ -83,19 +86,31 @@ def test_system_and_tools_are_weighed() -> None:
     assert found == FRAME + 4 + PART_UNITS + TOOL_UNITS + 8 + len('{"type":"object"}')
 
 
+ANSWER = OutputFormat({"type": "object", "properties": {"a": {"type": "string"}}})
+
+
+def test_the_schema_of_the_answer_is_weighed() -> None:
+    plain = said(Text("four"))
+    shaped = replace(plain, output=ANSWER)
+    schema = len(orjson.dumps(ANSWER.schema))
+    assert raw_units(shaped) == raw_units(plain) + ANSWER_UNITS + schema
+    assert quick_units(shaped, 500) == raw_units(shaped)
+    assert raw_units(replace(plain, output=OutputFormat())) == raw_units(plain) + ANSWER_UNITS
+
+
 def recorded() -> Iterator[tuple[Conversation, int]]:
-    """Every recorded conversation of some size, with the length of its body."""
+    """Every recorded conversation, with the length of its body."""
     for file in sorted(RECORDINGS.glob("*.json")):
         for call in json.loads(file.read_text(encoding="utf-8")):
             dialect, body = DIALECTS.get(call["path"]), call["body"]
             if dialect and isinstance(body, dict) and body.get("messages"):
-                length = len(orjson.dumps(body))
-                if length > FULL_WEIGHT_UNITS:
-                    yield client_dialect(dialect).parse_request(body, call["headers"]), length
+                found = client_dialect(dialect).parse_request(body, call["headers"])
+                yield found, len(orjson.dumps(body))
 
 
 def test_the_quick_measure_is_within_three_percent_on_recorded_requests() -> None:
-    ratios = [quick_units(one, length) / raw_units(one) for one, length in recorded()]
+    large = [(one, length) for one, length in recorded() if length > FULL_WEIGHT_UNITS]
+    ratios = [quick_units(one, length) / raw_units(one) for one, length in large]
     assert len(ratios) > 40
     assert 0.97 <= min(ratios) <= max(ratios) <= 1.03
 
