@@ -61,6 +61,12 @@ SPREAD_WEIGHT: Final = 2.0
 """Mean deviations added on top, as TCP does for its time-outs."""
 FULL_WEIGHT_UNITS: Final = 4_000
 """Shorter prompts are mostly frame, and teach less."""
+FRAME_TOKENS: Final = 120
+"""What a short prompt may have beyond its units: ids, names and brackets around turns and calls,
+and what is added to schemas. Of a long one it is in the ratio that was learned."""
+SHORT_UNITS: Final = 1_000
+"""Up to here no prompt is estimated below its family's default, whatever longer ones have taught:
+they may have been of other things, pictures say."""
 
 
 # What JSON puts around a body, a block, a message and a call, and what escapes add to text.
@@ -125,8 +131,11 @@ class Calibration:
 
     def estimate(self, model: str, units: int) -> int:
         """Tokens that a prompt of so many units will have, rather too many than too few."""
-        ratio = self._ratios.get(model)
-        return math.ceil(units * (_default(model) if ratio is None else ratio.upper))
+        ratio, default = self._ratios.get(model), _default(model)
+        upper = default if ratio is None else ratio.upper
+        frame = FRAME_TOKENS * max(0.0, 1 - units / FULL_WEIGHT_UNITS)
+        short = FRAME_TOKENS + max(upper, default) * min(units, SHORT_UNITS)
+        return math.ceil(max(frame + units * upper, short))
 
     def observe(self, model: str, units: int, prompt_tokens: int) -> None:
         """An upstream has counted a prompt of so many units."""

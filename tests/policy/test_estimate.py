@@ -3,7 +3,8 @@
 import json
 import math
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +29,10 @@ from mcp_proxy.conversation import (
     Verbatim,
 )
 from mcp_proxy.dialects import client_dialect
+from mcp_proxy.dialects.gemini.request import render_request
 from mcp_proxy.policy.estimate import (
     ANSWER_UNITS,
+    FRAME_TOKENS,
     FULL_WEIGHT_UNITS,
     IMAGE_UNITS,
     MESSAGE_UNITS,
@@ -37,11 +40,13 @@ from mcp_proxy.policy.estimate import (
     PART_UNITS,
     PROMPT_UNITS,
     SECOND_UNITS,
+    SHORT_UNITS,
     TOOL_UNITS,
     Calibration,
     quick_units,
     raw_units,
 )
+from mcp_proxy.policy.models import info
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 DIALECTS = {"/v1/messages": "anthropic", "/v1/chat/completions": "openai_chat"}
@@ -113,6 +118,53 @@ def test_the_quick_measure_is_within_three_percent_on_recorded_requests() -> Non
     ratios = [quick_units(one, length) / raw_units(one) for one, length in large]
     assert len(ratios) > 40
     assert 0.97 <= min(ratios) <= max(ratios) <= 1.03
+
+
+PICTURE_TOKENS = 1_500
+TOKENIZERS: dict[str, Callable[[str], float]] = {
+    "characters": lambda text: len(text) / 4,
+    "words": lambda text: len(re.findall(r'\w{1,6}|[^\w\s"]', text)),
+    "bytes": lambda text: len(text.encode()) / 3.5,
+}
+"""Of the JSON that an upstream gets, brackets and all: the more frame, the shorter the prompt."""
+
+
+def truth(conversation: Conversation, model: str, tokenizer: str) -> int:
+    """Tokens of what really goes to the upstream, by an upstream that counts like this."""
+    sent = orjson.loads(orjson.dumps(render_request(conversation, info(model))))
+    pictures = [
+        part.pop("inlineData")
+        for content in sent["contents"]
+        for outer in content["parts"]
+        for part in (outer, *outer.get("functionResponse", {}).get("parts", ()))
+        if "inlineData" in part
+    ]
+    told = [sent[key] for key in ("contents", "systemInstruction", "tools") if key in sent]
+    text = json.dumps(told, ensure_ascii=False)
+    return math.ceil(TOKENIZERS[tokenizer](text)) + PICTURE_TOKENS * len(pictures)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize("model", [OPUS, FLASH])
+def test_no_recorded_prompt_is_a_tenth_too_low_after_large_ones_have_taught(
+    model: str, tokenizer: str
+) -> None:
+    cases = [(raw_units(one), truth(one, model, tokenizer)) for one, _ in recorded()]
+    calibration = Calibration()
+    for units, tokens in cases:
+        if units > FULL_WEIGHT_UNITS:
+            calibration.observe(model, units, tokens)
+    assert sum(units < SHORT_UNITS for units, _ in cases) > 30
+    for units, tokens in cases:
+        assert calibration.estimate(model, units) >= 0.9 * tokens, (units, tokens)
+
+
+def test_no_short_prompt_is_estimated_below_the_default_whatever_long_ones_taught() -> None:
+    calibration = Calibration()
+    for _ in range(20):
+        calibration.observe(OPUS, 50_000, 5_000)
+    assert calibration.estimate(OPUS, SHORT_UNITS) >= SHORT_UNITS * 0.33 + FRAME_TOKENS
+    assert calibration.estimate(OPUS, 50_000) <= 5_100
 
 
 def test_the_quick_measure_does_not_count_media_by_their_length() -> None:
