@@ -31,6 +31,7 @@ Json = dict[str, Any]
 
 CLAUDE = models.info("claude-sonnet-4-6")
 GEMINI = models.info("gemini-3-pro-high")
+PAINTER = models.info("gemini-3.1-flash-image")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -160,6 +161,15 @@ def test_names_that_had_to_be_changed_go_by_the_tools_of_the_request() -> None:
     messages = [user("do it"), *(each for n in (0, 1) for each in (call(n, names[n]), result(n)))]
     for declared in (names, names, names, names[::-1], names):
         read(written([*messages, user("and on")], tools(*declared)))
+
+
+def test_a_model_that_takes_no_tools_has_names_of_its_own() -> None:
+    names = ["a name: ", "a name; "]
+    messages = [user("do it"), *(each for n in (0, 1) for each in (call(n, names[n]), result(n)))]
+    body = written([*messages, user("and on")], tools(*names[::-1]))
+    conversation = alone(body)
+    for model in (GEMINI, GEMINI, GEMINI, PAINTER):
+        assert rendered(conversation, model) == rendered(alone(body), model)
 
 
 @pytest.mark.parametrize("model", [CLAUDE, GEMINI], ids=lambda model: model.id)

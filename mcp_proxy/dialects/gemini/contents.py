@@ -66,7 +66,8 @@ class Contents:
         messages = conversation.messages
         if len(messages) >= SHORTEST and messages[0].role != "assistant":
             flags = self._is_claude, self._is_gemini, self._keeps_thoughts, self._takes_images
-            begun = _recent.begun((flags, conversation.tools), messages)
+            # Not the conversation's tools: a model that takes none has other names for calls.
+            begun = _recent.begun((flags, self._toolbox.declared), messages)
             if self._goes_on(begun):
                 return begun.turns
             self._called = {}

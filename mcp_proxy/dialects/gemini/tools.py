@@ -48,6 +48,8 @@ class Toolbox:
 
     def __init__(self, tools: tuple[Tool, ...], model: ModelInfo) -> None:
         self._model = model
+        self.declared = tools
+        """What the names are made from."""
         self._tools = by_name(tools) if tools else {}
 
     @cached_property
