@@ -292,6 +292,27 @@ def test_a_schema_that_is_no_object_constrains_nothing(schema):
     assert parse(tools=[{"name": "f", "input_schema": schema}]).tools == (Tool("f", "", {}),)
 
 
+AS_OTHERS_HAVE_IT = [
+    {"name": "weather", "description": "Tells it", "parameters": WEATHER["input_schema"]},
+    {"type": "function", "name": "weather", "function": {**WEATHER, "name": "another"}},
+    {"type": "custom", "custom": WEATHER},
+    {"name": "weather", "custom": {**WEATHER, "name": "another"}, "function": None},
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Tells it",
+            "parameters": WEATHER["input_schema"],
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("tool", AS_OTHERS_HAVE_IT)
+def test_tools_in_the_shapes_of_other_apis_are_offered_with_their_schema(tool):
+    assert parse(tools=[tool]).tools == parse(tools=[WEATHER]).tools
+
+
 def test_of_two_tools_with_one_name_the_first_is_offered():
     conversation = parse(tools=[WEATHER, {**WEATHER, "description": "another"}])
     assert [tool.description for tool in conversation.tools] == ["Tells it"]
@@ -474,7 +495,8 @@ def test_session(headers, user_id, session):
         ({"tools": ["f"]}, "tools[0]"),
         ({"tools": [{"input_schema": {}}]}, "tools[0].name"),
         ({"tools": [{"name": "", "input_schema": {}}]}, "tools[0].name"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].name"),
+        ({"tools": [{"type": "function", "function": {"parameters": {}}}]}, "tools[0].name"),
+        ({"tools": [{"type": "function", "function": "f"}]}, "tools[0].name"),
         ({"tool_choice": "auto"}, "tool_choice"),
         ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),

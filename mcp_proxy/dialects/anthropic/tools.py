@@ -71,6 +71,8 @@ def _is_predefined(declaration: JsonObject, where: Where) -> bool:
 
 
 def _function(declaration: JsonObject, where: Where) -> Tool:
+    if "input_schema" not in declaration:
+        declaration = _unwrapped(declaration)
     name = get(declaration, "name", str, where)
     if not name:
         raise BadRequest("must not be empty", param=spell((*where, "name")))
@@ -80,6 +82,19 @@ def _function(declaration: JsonObject, where: Where) -> Tool:
         as_schema(declaration.get("input_schema")),
         get(declaration, "strict", bool, where, None),
     )
+
+
+def _unwrapped(declaration: JsonObject) -> JsonObject:
+    """A tool that is declared as other APIs have it: inside of `function` or `custom`, the schema
+    under `parameters` (cloudcode.md 3.4). What is said outside counts first."""
+    inside: JsonObject = {}
+    for wrapper in ("custom", "function"):
+        inner = declaration.get(wrapper)
+        if isinstance(inner, dict):
+            inside |= inner
+    found = inside | declaration
+    found.setdefault("input_schema", found.get("parameters"))
+    return found
 
 
 def read_choice(body: JsonObject, box: ToolBox) -> ToolChoice:
