@@ -552,6 +552,7 @@ def test_advice_is_left_out_and_named_and_unknown_fields_are_kept():
     ("fields", "param"),
     [
         ({"generationConfig": {"topK": 2.0**70}}, "generationConfig.topK"),
+        ({"generationConfig": {"topK": -1}}, "generationConfig.topK"),
         ({"contents": []}, "contents"),
         ({"contents": None}, "contents"),
         ({"contents": "hi"}, "contents"),

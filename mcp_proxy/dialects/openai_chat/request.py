@@ -133,9 +133,17 @@ def _sampling(body: JsonObject) -> Sampling:
         max_tokens=older if newer is None else newer,
         temperature=read_number(body, "temperature", highest=2),
         top_p=read_number(body, "top_p", highest=1),
-        top_k=get(body, "top_k", int, default=None),
+        top_k=_top_k(body),
         stop=_stop(body.get("stop")),
     )
+
+
+def _top_k(body: JsonObject) -> int | None:
+    """-1 is how servers of this API that have the field (vLLM, SGLang) write that it is unset."""
+    top_k: int | None = get(body, "top_k", int, default=None)
+    if top_k is not None and top_k < -1:
+        raise BadRequest(f"expected a whole number of at least -1, got {top_k}", param="top_k")
+    return None if top_k == -1 else top_k
 
 
 def _stop(value: Any) -> tuple[str, ...]:
