@@ -43,9 +43,18 @@ def narrow(schema: Any, *, validated: bool) -> Narrowed:
     return Narrowed(root, tuple(work.placeholders))
 
 
-def narrow_answer(schema: JsonObject) -> JsonObject:
+class NarrowedAnswer(NamedTuple):
+    schema: JsonObject
+    is_faithful: bool
+    """False: it rules out answers that the original takes, or leaves out what makes one valid.
+    Constraints that are told in descriptions are not meant."""
+
+
+def narrow_answer(schema: JsonObject) -> NarrowedAnswer:
     """The schema of a structured answer, which may be any type at the root."""
-    return _Narrowing(schema, validated=False).narrow(schema, path=(), refs=frozenset())
+    work = _Narrowing(schema, validated=False)
+    root = work.narrow(schema, path=(), refs=frozenset())
+    return NarrowedAnswer(root, work.is_faithful)
 
 
 def without_placeholders(value: Any, placeholders: Iterable[Path]) -> None:
@@ -92,6 +101,7 @@ class _Narrowing:
         self._levels = Leveller(root)
         self._validated = validated
         self.placeholders: list[Path] = []
+        self.is_faithful = True
 
     def narrow(
         self, raw: Any, *, path: Path, refs: frozenset[str], must_be_object: bool = False
@@ -99,6 +109,7 @@ class _Narrowing:
         """The finished schema: every key is put in by name, none is copied."""
         level = self._levels.level(raw, refs)
         kind = "object" if must_be_object else kind_of(level)
+        self.is_faithful = self.is_faithful and _is_faithful(level, kind)
         out: JsonObject = {"type": kind}
         if kind == "object":
             self._add_properties(out, level, path)
@@ -140,6 +151,7 @@ class _Narrowing:
     def _items(self, level: Level, path: Path) -> JsonObject:
         items = level.node.get("items", level.node.get("prefixItems"))
         if isinstance(items, list):  # a tuple: the proto has one schema for all elements
+            items = [item for at, item in enumerate(items) if item not in items[:at]]
             items = items[0] if len(items) == 1 else {"anyOf": items}
         if not isinstance(items, dict) or not items:
             return {"type": "string"}
@@ -147,8 +159,53 @@ class _Narrowing:
 
     def _below(self, raw: Any, path: Path, parent: Level) -> JsonObject:
         if len(path) > MAX_DEPTH:
+            self.is_faithful = False
             return _shallow(raw)
         return self.narrow(raw, path=path, refs=parent.refs)
+
+
+_CONDITIONS: Final = ("if", "patternProperties", "dependentRequired", "dependentSchemas")
+"""Keywords by which one part of an answer decides what another must be."""
+
+_VALUES: Final[dict[str, type | tuple[type, ...]]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+
+
+def _is_faithful(level: Level, kind: str) -> bool:
+    """Whether the level allows what it did once it is of this one type, with the keywords kept."""
+    node = level.node
+    if level.is_merged or any(keyword in node for keyword in _CONDITIONS):
+        return False
+    if not _is_of_one_type(level, kind):
+        return False
+    if kind == "object":
+        # Of an object of any keys there would be left one without any.
+        rest = node.get("additionalProperties")
+        return not isinstance(rest, dict) if level.properties else rest is False
+    if kind == "array":
+        is_tuple = "prefixItems" in node
+        items = node.get("prefixItems" if is_tuple else "items")
+        return bool(items) and not (is_tuple and "items" in node)
+    return True
+
+
+def _is_of_one_type(level: Level, kind: str) -> bool:
+    """Whether the schema says that its values are of this type, and of no other."""
+    raw = level.node.get("type")
+    named = [raw] if isinstance(raw, str) else [t for t in as_list(raw) if t != "null"]
+    if "enum" in level.node:
+        values = [value for value in as_list(level.node["enum"]) if value is not None]
+        # Empty text is left out of an enum (`_add_enum`).
+        return bool(values) and all(isinstance(v, _VALUES[kind]) and v != "" for v in values)
+    if not named:
+        return kind in ("object", "array")  # known by its keywords; a string is but a guess
+    return len(named) == 1 and str(named[0]).lower() == kind
 
 
 _SCALARS: Final = TYPES - {"object", "array"}

@@ -69,6 +69,8 @@ class Level:
     required: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     nullable: bool = False
+    is_merged: bool = False
+    """Several alternatives became one, which allows less than they do, or more."""
 
 
 class Leveller:
@@ -168,6 +170,7 @@ def _absorb(level: Level, branch: Level) -> None:
     _absorb_properties(level, branch)
     level.required += branch.required
     level.nullable = level.nullable or branch.nullable
+    level.is_merged = level.is_merged or branch.is_merged
     for key, value in branch.node.items():
         level.node.setdefault(key, value)
 
@@ -189,7 +192,9 @@ def _choose(level: Level, branches: list[Level]) -> None:
         return
     if all("enum" in branch.node for branch in real):
         _absorb(level, _one_enum(real))
-    elif all(branch.properties for branch in real):
+        return
+    level.is_merged = level.is_merged or len(real) > 1
+    if all(branch.properties for branch in real):
         _absorb(level, _one_object(real))
     else:
         kinds = list(dict.fromkeys(map(kind_of, real)))

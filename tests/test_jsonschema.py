@@ -398,10 +398,75 @@ class TestPlaceholders:
 
 def test_schema_of_an_answer_may_be_a_list():
     narrowed = narrow_answer({"type": "array", "items": {"type": "integer", "minimum": 1}})
-    assert narrowed == {
+    assert narrowed.schema == {
         "type": "array",
         "items": {"type": "integer", "description": "minimum: 1"},
     }
+
+
+INTEGER, STRING = {"type": "integer"}, {"type": "string"}
+POINT = {"type": "object", "properties": {"x": INTEGER}, "required": ["x"]}
+NODE = {
+    "type": "object",
+    "properties": {"value": INTEGER, "below": {"type": "array", "items": {"$ref": "#/$defs/N"}}},
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**POINT, "additionalProperties": False},
+        {"$defs": {"P": POINT}, "type": "array", "items": {"$ref": "#/$defs/P"}},
+        {"anyOf": [POINT, {"type": "null"}]},
+        {"allOf": [POINT, {"properties": {"y": STRING}}]},
+        {"type": ["INTEGER", "null"]},
+        {"enum": ["a", "b", None]},
+        {"const": 3},
+        {"enum": [1, 2.5]},
+        {"anyOf": [{"const": "a"}, {"const": "b"}]},
+        {"type": "array", "prefixItems": [INTEGER, INTEGER], "minItems": 2},
+        {"type": "object", "properties": {}, "additionalProperties": False},
+        {"type": "string", "format": "date", "maxLength": 9},
+    ],
+    ids=str,
+)
+def test_schema_of_an_answer_that_one_type_per_level_can_say(schema):
+    assert narrow_answer(schema).is_faithful
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"type": "array", "prefixItems": [INTEGER, STRING]}, id="tuple"),
+        pytest.param({"type": "array", "items": [INTEGER, STRING]}, id="older tuple"),
+        pytest.param({"prefixItems": [INTEGER], "items": STRING}, id="tuple with a rest"),
+        pytest.param({"prefixItems": [INTEGER], "items": False}, id="closed tuple"),
+        pytest.param({"type": "array"}, id="array of anything"),
+        pytest.param({"type": "array", "items": {}}, id="array of any items"),
+        pytest.param({"$defs": {"N": NODE}, "$ref": "#/$defs/N"}, id="recursive"),
+        pytest.param({"$ref": "https://example.org/point"}, id="reference elsewhere"),
+        pytest.param({"type": "object", "additionalProperties": INTEGER}, id="map"),
+        pytest.param({"type": "object", "patternProperties": {"^a": INTEGER}}, id="patterns"),
+        pytest.param({"type": "object"}, id="any object"),
+        pytest.param({**POINT, "additionalProperties": INTEGER}, id="properties and others"),
+        pytest.param({"anyOf": [INTEGER, STRING]}, id="union"),
+        pytest.param({"oneOf": [POINT, NODE]}, id="union of objects"),
+        pytest.param({"allOf": [{"anyOf": [INTEGER, STRING]}]}, id="union within allOf"),
+        pytest.param({**POINT, "anyOf": [{"required": ["x"]}, {"required": []}]}, id="conditions"),
+        pytest.param({**POINT, "if": POINT, "then": NODE}, id="if"),
+        pytest.param({"type": ["integer", "string"]}, id="list of types"),
+        pytest.param({"enum": [1, "a"]}, id="values of several types"),
+        pytest.param({"enum": ["", "a"]}, id="empty value"),
+        pytest.param({"const": {"a": 1}}, id="an object as the value"),
+        pytest.param({"type": "null"}, id="null"),
+        pytest.param({}, id="anything"),
+        pytest.param({"description": "whatever it is"}, id="described"),
+    ],
+)
+def test_schema_of_an_answer_that_narrowing_would_change(schema):
+    assert not narrow_answer(schema).is_faithful
+    within = {**POINT, "properties": {"x": schema}, "$defs": schema.get("$defs", {})}
+    assert not narrow_answer(within).is_faithful
 
 
 def test_input_is_never_changed():

@@ -98,7 +98,7 @@ def answer_schema(schema: JsonObject) -> tuple[JsonObject, bool]:
     """
     if not _is_sound(schema):
         try:
-            schema = narrow_answer(schema)
+            schema = narrow_answer(schema).schema
         except SchemaTooLarge as cause:
             raise bad_answer_schema(cause) from cause
     return schema, _is_closed(schema)

@@ -28,6 +28,7 @@ from mcp_proxy.dialects.gemini import UPSTREAM
 from mcp_proxy.dialects.gemini.contents import SENTINEL
 from mcp_proxy.dialects.gemini.tools import Toolbox, explain_bad_request
 from mcp_proxy.dialects.sent_schemas import MAX_KEPT
+from mcp_proxy.dialects.wording import json_instruction
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.policy.models import info
 
@@ -511,6 +512,17 @@ class TestJsonAnswers:
         found = render(talk(output=OutputFormat()), GEMINI)["generationConfig"]
         assert found["responseMimeType"] == "application/json"
         assert "responseSchema" not in found
+
+    def test_schema_that_gemini_cannot_be_given_is_told_and_nothing_else_enforced(self):
+        pair = {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}]}
+        output = OutputFormat({"type": "object", "properties": {"pair": pair}})
+        request = render(talk(output=output), GEMINI)
+        assert request["generationConfig"]["responseMimeType"] == "application/json"
+        assert "responseSchema" not in request["generationConfig"]
+        assert request["systemInstruction"]["parts"] == [{"text": json_instruction(output)}]
+
+    def test_schema_that_gemini_can_be_given_is_not_told_besides(self):
+        assert "systemInstruction" not in render(talk(output=OutputFormat(NULLABLE)), GEMINI)
 
     @pytest.mark.parametrize("fields", [{"model": CLAUDE}, {"model": GEMINI, "tools": True}])
     def test_others_and_gemini_with_functions_are_told(self, fields):

@@ -4,7 +4,7 @@ The messages are rendered in `contents.py`; here are the instruction, tools and 
 them. Section and pitfall numbers are those of protocols/cloudcode.md.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from mcp_proxy.conversation import Conversation
 from mcp_proxy.dialects import JsonObject
@@ -13,7 +13,7 @@ from mcp_proxy.dialects.gemini.contents import Contents
 from mcp_proxy.dialects.gemini.thinking import plan_thinking
 from mcp_proxy.dialects.gemini.tools import Toolbox, searches_the_web, tool_config
 from mcp_proxy.dialects.wording import bad_answer_schema, json_instruction
-from mcp_proxy.jsonschema import narrow_answer
+from mcp_proxy.jsonschema import NarrowedAnswer, narrow_answer
 from mcp_proxy.model import Family, ModelInfo
 from mcp_proxy.schema_levels import SchemaTooLarge
 
@@ -32,8 +32,9 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
     thinking = plan_thinking(conversation, model)
     toolbox = Toolbox(conversation.tools, model)
     thinks = thinking.config is not None
+    form = _form_of(conversation, model)
     request: JsonObject = {"contents": Contents(toolbox, model, thinks=thinks).of(conversation)}
-    system = _system(conversation, model, thinks=thinks)
+    system = _system(conversation, model, form.told, thinks=thinks)
     if system:
         request["systemInstruction"] = {"role": "user", "parts": system}
     if conversation.tools:
@@ -46,6 +47,8 @@ def render_request(conversation: Conversation, model: ModelInfo) -> JsonObject:
         generation["maxOutputTokens"] = thinking.max_tokens
     if thinking.config is not None:
         generation["thinkingConfig"] = thinking.config
+    if form.settings:
+        generation |= form.settings
     if generation:
         request["generationConfig"] = generation
     return request
@@ -88,21 +91,49 @@ def _aspect_ratio(conversation: Conversation) -> str | None:
 # System text and generation settings
 
 
-def _system(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> list[JsonObject]:
+def _system(
+    conversation: Conversation, model: ModelInfo, form: str | None, *, thinks: bool
+) -> list[JsonObject]:
     parts = [{"text": text.text} for text in conversation.system if text.text.strip()]
-    if conversation.output is not None and not _has_json_mode(conversation, model):
-        parts.append({"text": json_instruction(conversation.output)})
+    if form is not None:
+        parts.append({"text": form})
     if thinks and model.family is Family.CLAUDE and conversation.tools:
         parts.append({"text": _THINK_BETWEEN_CALLS})
     return parts
 
 
-def _has_json_mode(conversation: Conversation, model: ModelInfo) -> bool:
-    """Gemini has one, though not together with functions; the others have to be told."""
-    return model.family is Family.GEMINI and not conversation.tools
+class _Form(NamedTuple):
+    """The form of the answer."""
+
+    settings: JsonObject
+    """What `generationConfig` says of it."""
+    told: str | None
+    """What the model is told of it, where settings cannot say it."""
 
 
-def _answer_schema(schema: JsonObject) -> JsonObject:
+_TEXT: Final = _Form({}, None)
+
+
+def _form_of(conversation: Conversation, model: ModelInfo) -> _Form:
+    """Gemini has a mode for JSON, though not together with functions; the others have to be told.
+
+    So is a schema that narrowing would change: an upstream would enforce what nobody asked for.
+    """
+    output = conversation.output
+    if output is None:
+        return _TEXT
+    if model.family is not Family.GEMINI or conversation.tools:
+        return _Form({}, json_instruction(output))
+    settings: JsonObject = {"responseMimeType": "application/json"}
+    if output.schema is None:
+        return _Form(settings, None)
+    narrowed = _narrowed(output.schema)
+    if not narrowed.is_faithful:
+        return _Form(settings, json_instruction(output))
+    return _Form({**settings, "responseSchema": narrowed.schema}, None)
+
+
+def _narrowed(schema: JsonObject) -> NarrowedAnswer:
     try:
         return narrow_answer(schema)
     except SchemaTooLarge as cause:
@@ -128,8 +159,4 @@ def _sampling(conversation: Conversation, model: ModelInfo, *, thinks: bool) -> 
         settings["topK"] = top_k
     if stops:
         settings["stopSequences"] = stops
-    if conversation.output is not None and _has_json_mode(conversation, model):
-        settings["responseMimeType"] = "application/json"
-        if conversation.output.schema is not None:
-            settings["responseSchema"] = _answer_schema(conversation.output.schema)
     return settings
