@@ -66,6 +66,8 @@ class Failure:
     """With UNSUPPORTED: what is refused, a name of `providers.features`."""
     crowded: bool = False
     """The account takes one call at a time; more at once were too many."""
+    unsent: bool = False
+    """No token was to be had just now, so nothing was sent: it says nothing of model or host."""
 
     def concealing(self, secrets: Iterable[Secret]) -> "Failure":
         """The failure without these: upstreams quote in their errors what they were sent."""

@@ -228,6 +228,10 @@ def fault(kind: FailureKind = FailureKind.UPSTREAM, detail: str = "went wrong") 
     return lambda _now: Failure(kind, detail)
 
 
+def tokenless(kind: FailureKind = FailureKind.NETWORK) -> MakeFailure:
+    return lambda _now: Failure(kind, "token endpoint: down", unsent=True)
+
+
 def needs_owner(kind: FailureKind, detail: str, url: str | None = None) -> MakeFailure:
     return lambda _now: Failure(kind, detail, 403, url=url)
 

@@ -239,7 +239,7 @@ class Exchange:
         try:
             answering = await self._attempt(candidate, host)
         except UpstreamBroke as broke:
-            if broke.failure.kind is FailureKind.NETWORK:
+            if broke.failure.kind is FailureKind.NETWORK and not broke.failure.unsent:
                 self._runtime.hosts.unreachable(self._host, self._runtime.clock())
             self._failed(broke.failure)
             return None
@@ -275,7 +275,7 @@ class Exchange:
         place = provider(account.provider)
         steps = self.outcome.steps
         known = len(steps)
-        token = runtime.tokens.at_hand(account) or await runtime.tokens.fresh(account, steps)
+        token = runtime.tokens.at_hand(account) or await self._fresh_token(account)
         if len(steps) > known:
             self._tried_at = time.perf_counter()  # the refresh is a step of its own
         project = account.project or await runtime.projects.of(account, token)
@@ -310,6 +310,16 @@ class Exchange:
         if as_it_came:
             self.outcome.forwarded = self._answering.is_passed
         return self._answering
+
+    async def _fresh_token(self, account: Account) -> Secret:
+        """One that may have to be got first, which others need not wait for without end."""
+        runtime = self._runtime
+        try:
+            async with asyncio.timeout(self._plan.seconds_left(runtime.clock())):
+                return await runtime.tokens.fresh(account, self.outcome.steps)
+        except TimeoutError as cause:
+            detail = f"there was no token for {account.id} in time"
+            raise UpstreamBroke(Failure(FailureKind.SLOW, detail, unsent=True)) from cause
 
     def _answering_of(
         self, answer: UpstreamAnswer, place: Provider, prepared: Prepared

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
@@ -48,6 +48,9 @@ LOCK_TIMEOUT = 60.0
 """Seconds for which another process may hold an account's lock; longer than any refresh."""
 
 LOCK_POLL = 0.02
+
+_OWNERS = frozenset({FailureKind.AUTH_REVOKED, FailureKind.MISCONFIGURED})
+"""What only the account's owner can mend; everything else is the token endpoint's trouble."""
 
 
 @dataclass(slots=True)
@@ -225,9 +228,10 @@ class Tokens:
                 async with self._locked(account.id):
                     got = await self._refresh(account, held)
         except UpstreamBroke as broke:
-            held.failure, held.failed_at = broke.failure, self._clock()
-            self.refreshes[account.provider, broke.failure.kind] += 1
-            raise
+            failure = replace(broke.failure, unsent=broke.failure.kind not in _OWNERS)
+            held.failure, held.failed_at = failure, self._clock()
+            self.refreshes[account.provider, failure.kind] += 1
+            raise UpstreamBroke(failure) from broke
         self.refreshes[account.provider, REFRESHED] += 1
         self._keep(held, got)
         return got.token

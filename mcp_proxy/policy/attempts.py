@@ -8,7 +8,8 @@ The caller alternates `next` with `failed` or `succeeded`. Rules, in the order t
    the same account, twice at most; then, and with a longer one, the next account is asked.
 3. Faults: `fault_tries` tries for a model in all, other accounts and other hosts first. An
    overloaded model is the same for everybody, so its retries stay with the account. A host whose
-   certificate is not accepted is not asked again.
+   certificate is not accepted is not asked again. An account for which there is no token just
+   now is passed over, which is no try.
 4. An account that only its owner can mend is marked, and the next one asked.
 5. Nobody left but limited accounts: wait for the soonest while that is within `max_wait`.
 6. Else, with `fallback`, the stand-ins of the model asked for, by the same rules.
@@ -201,6 +202,10 @@ class AttemptPlan:
         """Made when something goes wrong: most requests need none."""
         return Patience(self._rules.max_wait, self._session_key, self._began_at)
 
+    def seconds_left(self, now: float) -> float:
+        """For tries, when one has to be prepared first."""
+        return self._patience.left(now)
+
     def _has_time(self, begins_at: float, now: float) -> bool:
         """Whether another try that takes as long as the last one would end in time."""
         return self._patience.has_time(begins_at, now - self._tried_at)
@@ -284,6 +289,9 @@ class AttemptPlan:
 
     def _after_fault(self, failure: Failure, now: float) -> None:
         candidate = self._tried()
+        if failure.unsent:
+            self._pass_over(failure, now)
+            return
         tries = self._course.count_fault(candidate)
         pause = _pause(failure, tries, now)
         if tries >= self._rules.fault_tries or not self._has_time(now + pause, now):
@@ -303,9 +311,18 @@ class AttemptPlan:
     def _after_distrust(self, failure: Failure, now: float) -> None:
         """Neither time nor another of its hosts would help; another account may be elsewhere."""
         candidate = self._tried()
+        if failure.unsent:
+            self._pass_over(failure, now)
+            return
         self._course.trail(candidate).out = failure
         tries = self._course.count_fault(candidate)
         if tries >= self._rules.fault_tries:
+            self._course.dead[candidate.key] = failure
+
+    def _pass_over(self, failure: Failure, now: float) -> None:
+        candidate = self._tried()
+        self._course.pass_over(candidate, failure)
+        if self._patience.is_over(now):
             self._course.dead[candidate.key] = failure
 
     def _after_expiry(self, failure: Failure, now: float) -> None:

@@ -51,13 +51,16 @@ def conclusion(course: Course, attempts: int, now: float) -> ProxyError:
             if dead.kind is FailureKind.TOO_LONG:
                 return refusals.refused(dead)
             return refusals.faulty(stage.model, dead, attempts, now)
+    outs = (course.met(candidate).out for candidate in lineup.candidates)
+    left_out = [failure for failure in outs if failure is not None]
+    for failure in left_out:
+        if failure.unsent:
+            return refusals.faulty(lineup.asked, failure, attempts, now)
     opens_at = course.opens_at(now)
     if opens_at is not None:
         # In the order of the stages, each once.
         limited = list(dict.fromkeys(candidate.key for candidate in course.waiting()))
         return refusals.limited(limited, opens_at, now)
-    outs = (course.met(candidate).out for candidate in lineup.candidates)
-    left_out = [failure for failure in outs if failure is not None]
     kinds = {failure.kind for failure in left_out}
     if kinds == {FailureKind.NOT_FOUND}:
         return refusals.not_found(lineup.asked, left_out[-1])

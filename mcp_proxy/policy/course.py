@@ -73,6 +73,11 @@ class Course:
         self.fault_counts[candidate.key] = tries
         return tries
 
+    def pass_over(self, candidate: Candidate, failure: Failure) -> None:
+        """It could not be asked at all, which is no try; whoever answers only stands in for it."""
+        self.trail(candidate).out = failure
+        self.fault_counts.setdefault(candidate.key, 0)
+
     def host(self, candidate: Candidate) -> int:
         """Which of its hosts to ask. Accounts of one place share them, and a fault of one."""
         if not self._trails:

@@ -51,6 +51,10 @@ class Patience:
         """Whether a try that takes so long would end in time."""
         return begins_at + seconds <= self._window_ends
 
+    def left(self, now: float) -> float:
+        """Seconds in which a try has to begin."""
+        return max(self._window_ends - now, 0.0)
+
     def is_over(self, now: float) -> bool:
         """Whether it is too late for a fault to be answered by another try."""
         return now > self._window_ends

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from served import ONE, Answer, Rig, serve
+from served import ONE, Answer, Rig, serve, until
 
-from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.engine.exchange import _disowns_project
 from mcp_proxy.errors import Failure, FailureKind, Scope
+from mcp_proxy.policy import patience
 from mcp_proxy.strict_json import encode
 
 
@@ -45,6 +46,32 @@ async def test_the_first_address_is_enough_while_it_answers(tmp_path):
     async with serve(tmp_path, people=ONE, hosts=("daily", "prod")) as rig:
         assert (await rig.messages()).status == 200
         assert by_host(rig) == ["daily"]
+
+
+async def test_accounts_whose_token_endpoint_is_down_cost_no_try_and_no_host(tmp_path, unused_port):
+    people = [DemoAccount(name) for name in ("ada", "bob", "carl", "dan", "grace")]
+    nowhere = f"http://127.0.0.1:{unused_port}/token"
+    async with DemoUpstream(people) as upstream:
+        *without, grace = demo_accounts(upstream)
+        accounts = [*(replace(each, token_url=nowhere) for each in without), grace]
+        hosts = ("daily", "prod")
+        async with serve(tmp_path, upstream=upstream, accounts=accounts, hosts=hosts) as rig:
+            for number in range(5):
+                answer = await rig.messages(f"say {number}")
+                assert answer.status == 200, answer.body
+            assert by_host(rig) == ["daily"] * 5
+            assert set(rig.asked) == {"grace"}
+
+
+async def test_a_token_is_waited_for_no_longer_than_there_is_time_to_use_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(patience, "RETRY_WINDOW", 0.2)
+    async with serve(tmp_path, people=ONE) as rig:
+        rig.upstream.play(Fault(FaultKind.HANG, path="/token", seconds=1.0))
+        answer = await rig.messages()
+        assert answer.status == 504
+        assert "no token for ada in time" in answer.message
+        await until(lambda: not rig.runtime.tokens._running)
+        assert (await rig.messages()).status == 200, "the token came, and was kept"
 
 
 async def test_quota_figures_come_from_the_first_address_that_has_them(tmp_path):

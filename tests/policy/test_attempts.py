@@ -18,6 +18,7 @@ from playbook import (
     quota,
     rate,
     served,
+    tokenless,
 )
 
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, UnknownModel
@@ -254,6 +255,35 @@ def test_hosts_that_are_not_accepted_count_as_faults_and_lead_to_a_stand_in() ->
     request.gives_up(ErrorKind.UPSTREAM, "3 attempts: the certificate")
     request = play(plan(["a"], fallback=True, fallbacks={OPUS: [PRO]}))
     request.tries("a").fails(distrusted).tries("a", model=PRO).succeeds()
+
+
+@pytest.mark.parametrize("kind", [FailureKind.NETWORK, FailureKind.SLOW, FailureKind.UNTRUSTED])
+def test_accounts_without_a_token_cost_no_try_and_no_host(kind: FailureKind) -> None:
+    request = play(plan(["a", "b", "c", "d"]))
+    for name in "abc":
+        request.tries(name, host=0).fails(tokenless(kind))
+    request.tries("d", host=0).fails(fault()).pauses().tries("d", host=1).succeeds()
+
+
+def test_where_nobody_has_a_token_the_endpoint_is_named_and_each_was_asked_once() -> None:
+    request = play(plan(["a", "b"])).tries("a").fails(tokenless()).tries("b").fails(tokenless())
+    request.gives_up(ErrorKind.UPSTREAM, "2 attempts: token endpoint: down")
+    request = play(plan(["a", "b"])).tries("a").fails(tokenless())
+    request.tries("b").fails(quota(resets_in=9 * HOUR))
+    request.gives_up(ErrorKind.UPSTREAM, "token endpoint: down")
+
+
+def test_a_token_that_does_not_come_ends_a_request_with_its_window() -> None:
+    request = play(plan(["a", "b", "c"])).tries("a").fails(tokenless(FailureKind.SLOW), after=20)
+    assert request.plan.seconds_left(request.scene.now) == 10
+    request.tries("b").fails(tokenless(FailureKind.SLOW), after=10.01).gives_up(ErrorKind.SLOW)
+
+
+def test_a_conversation_is_lent_while_its_account_has_no_token() -> None:
+    scene = plan(["a", "b"])
+    assert served(scene) == "a"
+    play(scene).tries("a").fails(tokenless()).tries("b").succeeds()
+    assert served(scene) == "a"
 
 
 def test_a_look_at_who_there_is_forgets_no_stand_in() -> None:
