@@ -131,7 +131,10 @@ _VERIFY_WORDS: Final = ("validation_required", "verify your account")
 _SUSPENDED_WORDS: Final = (
     "account_disabled",
     "user_disabled",
+    "tos_violation",
     "violation of terms",
+    "violation of the terms",
+    "violation of our terms",
     "has been suspended",
 )
 

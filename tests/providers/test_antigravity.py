@@ -311,6 +311,11 @@ class TestFailures:
                 "Your account has been disabled for violation of Terms of Service",
                 FailureKind.SUSPENDED,
             ),
+            (
+                403,
+                "This account has been disabled for violation of the Terms of Service.",
+                FailureKind.SUSPENDED,
+            ),
             (403, "ACCOUNT_DISABLED", FailureKind.SUSPENDED),
             (403, "VALIDATION_REQUIRED: please", FailureKind.VERIFICATION),
             (404, "Requested entity was not found.", FailureKind.NOT_FOUND),
@@ -362,6 +367,13 @@ class TestFailures:
     def test_address_without_encryption_is_not_handed_on(self):
         details = [{"metadata": {"validation_url": "javascript:alert(1)"}}]
         assert self.error(403, "VALIDATION_REQUIRED", details=details).url is None
+
+    def test_suspension_is_known_by_its_reason_and_has_the_address_of_an_appeal(self):
+        url = "https://support.google.com/accounts/appeal"
+        details = [{"reason": "TOS_VIOLATION", "metadata": {"appeal_url": url}}]
+        found = self.error(403, "This service is not available for you.", details=details)
+        assert found.kind is FailureKind.SUSPENDED
+        assert (found.url, found.scope) == (url, Scope.ACCOUNT)
 
     def test_api_that_is_off_says_where_to_turn_it_on(self):
         details = [{"reason": "SERVICE_DISABLED", "metadata": {"activationUrl": "https://c/x"}}]
