@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from mcp_proxy.policy.durations import plain_number
+
 JsonObject = dict[str, Any]
 
 
@@ -52,6 +54,9 @@ def text(value: object) -> str | None:
 
 
 def number(value: object) -> float | None:
+    """A finite number; some upstreams write theirs as text."""
+    if isinstance(value, str):
+        return plain_number(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
