@@ -464,6 +464,8 @@ class Exchange:
             without_quotations(failure.detail),
         )
         self._note_failure(failure)
+        # It may have taken minutes.
+        self._plan.look_again(self._runtime.names.stages_left(self.asked.model), unused=0.0)
         self._plan.failed(failure, self._runtime.clock())
 
     def _note_failure(self, failure: Failure) -> None:

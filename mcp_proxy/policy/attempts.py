@@ -148,7 +148,7 @@ class AttemptPlan:
         return GiveUp(self._verdict)
 
     def look_again(self, stages: Sequence[Stage], unused: float) -> None:
-        """After a wait: who there is may have changed. `unused`: seconds that it was shorter."""
+        """Who there is may have changed. `unused`: seconds that the last wait was shorter."""
         self._lineup.renew(stages)
         self._patience.waited_less(unused)
 
@@ -223,10 +223,13 @@ class AttemptPlan:
         return Try(candidate, self._course.host(candidate))
 
     def _same_again(self, again: _Again, now: float) -> Candidate | None:
-        """The account that a rule wants to ask again, unless others have spoilt it meanwhile."""
+        """The account that a rule wants to ask again, if it still is there and free."""
         self._again = None
         self._despite = again.despite
-        return again.candidate if self._is_open(again.candidate, again.despite, now) else None
+        candidate = self._lineup.present(again.candidate)
+        if candidate is None or not self._is_open(candidate, again.despite, now):
+            return None
+        return candidate
 
     def _is_open(self, candidate: Candidate, despite: float, now: float) -> bool:
         """Whether neither a mark nor a limit longer than `despite` keeps it from being asked."""

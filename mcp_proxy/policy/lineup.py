@@ -34,6 +34,14 @@ class Lineup:
     def has(self, candidate: Candidate) -> bool:
         return any(candidate in stage.candidates for stage in self.stages)
 
+    def present(self, candidate: Candidate) -> Candidate | None:
+        """The candidate with its account as that is by now; None: it is gone."""
+        for stage in self.stages:
+            for each in stage.candidates:
+                if each.account.id == candidate.account.id and each.model == candidate.model:
+                    return each
+        return None
+
     def renew(self, stages: Sequence[Stage]) -> None:
         """Who there is may have changed."""
         self.own = self.stages = tuple(stages)

@@ -170,6 +170,37 @@ async def test_an_account_that_goes_is_not_waited_for(tmp_path):
         assert rig.asked == ["ada"]
 
 
+def leave_only(rig: Rig, account_id: str) -> None:
+    """The owner disables the other accounts."""
+    accounts = (replace(each, enabled=each.id == account_id) for each in rig.runtime.accounts)
+    rig.runtime.take(Loaded(tuple(accounts)))
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(FaultKind.RATE_LIMIT, seconds=0.3), Fault(FaultKind.CAPACITY)]
+)
+async def test_an_account_that_goes_during_a_pause_is_not_gone_back_to(tmp_path, fault):
+    async with serve(tmp_path, people=TWO) as rig:
+        rig.upstream.play(fault)
+        asking = asyncio.create_task(rig.messages())
+        await until(lambda: len(rig.asked) == 1)
+        other = "grace" if rig.asked == ["ada"] else "ada"
+        leave_only(rig, other)
+        answer = await asking
+        assert answer.headers["x-mcproxy-account"] == other
+        assert rig.asked[1:] == [other]
+
+
+async def test_an_account_that_goes_during_a_call_is_not_asked_after_it(tmp_path):
+    async with serve(tmp_path, people=TWO, settings=settings_with(limits={"stall": 0.3})) as rig:
+        rig.upstream.play(Fault(FaultKind.HANG, seconds=30))
+        asking = asyncio.create_task(rig.messages())
+        await until(lambda: len(rig.asked) == 1)
+        leave_only(rig, rig.asked[0])
+        assert (await asking).status == 200
+        assert rig.asked[0] == rig.asked[1]
+
+
 async def test_a_limit_that_ends_early_is_not_waited_for(tmp_path):
     async with serve(tmp_path, people=ONE) as rig:
         rig.upstream.play(Fault(FaultKind.QUOTA, seconds=60))
