@@ -255,12 +255,13 @@ class Exchange:
     async def _wait_for_place(self, account: Account) -> bool:
         """False when by the time there is one the account is not to be asked any more."""
         began = time.perf_counter()
-        await self._runtime.gates.enter(account.id)
-        self._place_at = account.id
+        entered = await self._runtime.gates.enter(account.id)
+        if entered:
+            self._place_at = account.id
         waited = time.perf_counter() - began
         self.outcome.steps.append(Step(waited, f"{account.id}: waited for a place"))
         stages = self._runtime.names.stages_left(self.asked.model)
-        if self._plan.queued(stages, waited, self._runtime.clock()):
+        if self._plan.queued(stages, waited, self._runtime.clock()) and entered:
             return True
         self._give_back()
         return False

@@ -14,7 +14,8 @@ class _Gate:
         self.inside = 0
         self.alone = False
         """One call at a time: its upstream said that more are too many."""
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[bool]] = deque()
+        """Each is told whether it has a place, or is sent away."""
 
     def admit(self, limit: int) -> None:
         """Gives the free places to those who wait longest."""
@@ -23,7 +24,14 @@ class _Gate:
             first = self.waiting.popleft()
             if not first.done():
                 self.inside += 1
-                first.set_result(None)
+                first.set_result(True)
+
+    def dismiss(self) -> None:
+        """Sends those away who wait."""
+        while self.waiting:
+            first = self.waiting.popleft()
+            if not first.done():
+                first.set_result(False)
 
 
 class Gates:
@@ -57,22 +65,31 @@ class Gates:
         gate.inside += is_free
         return is_free
 
-    async def enter(self, account_id: str) -> None:
-        """Waits for a place. Every `enter` that returned needs one `leave`."""
+    async def enter(self, account_id: str) -> bool:
+        """Waits for a place. Every `enter` that gave one needs one `leave`.
+
+        False: sent away without one, because the account is not to be asked any more.
+        """
         if self.enter_now(account_id):
-            return
+            return True
         gate = self._gates[account_id]
-        place = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         gate.waiting.append(place)
         try:
-            await place
+            return await place
         except asyncio.CancelledError:
             if place.cancelled():
                 with suppress(ValueError):  # passed over by `admit` in this very moment
                     gate.waiting.remove(place)
-            else:  # cancelled in the moment in which the place was given: it goes to the next
+            elif place.result():  # cancelled in the moment in which it was given: the next has it
                 self.leave(account_id)
             raise
+
+    def dismiss(self, account_id: str) -> None:
+        """Sends those away who wait for the account. Whoever is inside stays."""
+        gate = self._gates.get(account_id)
+        if gate is not None:
+            gate.dismiss()
 
     def leave(self, account_id: str) -> None:
         gate = self._gates[account_id]

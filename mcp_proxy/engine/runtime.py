@@ -338,8 +338,11 @@ class Runtime:
             if (before.provider, before.base_url) != (account.provider, account.base_url):
                 self.quota.forget(account.id)
         self.models.forget_other_servers(accounts)
+        left = {account.id for account in self.accounts if account.enabled}
         self.accounts = accounts
         self._redirect()
+        for gone in left - {account.id for account in accounts if account.enabled}:
+            self.gates.dismiss(gone)
         if self._watcher is not None:
             self._read_lists_needed()
             count = len(accounts)

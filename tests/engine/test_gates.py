@@ -7,14 +7,14 @@ import pytest
 from mcp_proxy.engine.gates import Gates
 
 
-async def queue(gates: Gates, size: int) -> list[asyncio.Task[None]]:
+async def queue(gates: Gates, size: int) -> list[asyncio.Task[bool]]:
     """So many who have asked for a place at "a"."""
     tasks = [asyncio.create_task(gates.enter("a")) for _ in range(size)]
     await asyncio.sleep(0)
     return tasks
 
 
-def inside(tasks: list[asyncio.Task[None]]) -> list[bool]:
+def inside(tasks: list[asyncio.Task[bool]]) -> list[bool]:
     return [task.done() for task in tasks]
 
 
@@ -86,3 +86,18 @@ async def test_who_leaves_the_queue_as_its_turn_comes_just_leaves():
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert gates.load("a") == 0
+
+
+async def test_who_is_sent_away_has_no_place_and_who_is_inside_keeps_it():
+    gates = Gates(limit=1)
+    inside_already, waiting, leaving = await queue(gates, 3)
+    gates.dismiss("a")
+    # Cancelled in the very moment in which it is sent away.
+    leaving.cancel()
+    async with asyncio.timeout(1):
+        assert (await inside_already, await waiting) == (True, False)
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert gates.load("a") == 1
+    gates.leave("a")
+    assert gates.enter_now("a")
+    gates.dismiss("nobody")

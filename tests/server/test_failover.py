@@ -201,6 +201,24 @@ async def test_an_account_that_goes_during_a_call_is_not_asked_after_it(tmp_path
         assert rig.asked[0] == rig.asked[1]
 
 
+async def test_who_queues_at_an_account_that_goes_is_served_by_another(tmp_path):
+    settings = settings_with(limits={"concurrency": 1})
+    async with serve(tmp_path, people=TWO, settings=settings) as rig:
+        home = (await rig.messages()).headers["x-mcproxy-account"]
+        other = "grace" if home == "ada" else "ada"
+        rig.upstream.play(Fault(FaultKind.HANG, seconds=5.0, account=home))
+        holding = asyncio.create_task(rig.messages())
+        await until(lambda: rig.runtime.gates.load(home) == 1)
+        queued = asyncio.create_task(rig.messages())
+        await until(lambda: rig.runtime.gates.load(home) == 2)
+        leave_only(rig, other)
+        answer = await queued
+        assert answer.headers["x-mcproxy-account"] == other
+        assert not holding.done(), "what is under way goes on"
+        holding.cancel()
+        await until(lambda: rig.runtime.gates.load(home) == 0)
+
+
 async def test_a_limit_that_ends_early_is_not_waited_for(tmp_path):
     async with serve(tmp_path, people=ONE) as rig:
         rig.upstream.play(Fault(FaultKind.QUOTA, seconds=60))
