@@ -168,7 +168,9 @@ class AttemptPlan:
         candidate = self._tried()
         account = candidate.account
         self.notes.append(f"{account.id}: {failure.kind}")
-        self._ledger.observe_failure(account.id, self._info(candidate), failure, now)
+        self._ledger.observe_failure(
+            account.id, self._info(candidate), failure, now, asked_at=self._tried_at
+        )
         _AFTER[failure.kind](self, failure, now)
 
     def succeeded(self, now: float) -> None:

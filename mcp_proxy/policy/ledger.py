@@ -7,7 +7,7 @@ told which rows changed. Rules (cloudcode.md 6.4, 6.8, 7.4; faults.md 3.2):
 2. Load, networks and bad requests say nothing about an account. Three 5xx within a minute let it
    rest: it is then tried after the others, but never waited for. So is one whose upstream has
    said that it lacks the model.
-3. One burst of 429s is one strike.
+3. One burst of 429s is one strike, and so are those to calls that were under way at it.
 4. No hint is believed for longer than six hours; then one request may find out.
 5. A success, or a fresh figure above zero, ends a cooldown at once.
 """
@@ -150,14 +150,25 @@ class Ledger:
             self._put(account_id, name, after_refill(held, now, source), now)
 
     def observe_failure(
-        self, account_id: str, model: ModelInfo, failure: Failure, now: float
+        self,
+        account_id: str,
+        model: ModelInfo,
+        failure: Failure,
+        now: float,
+        *,
+        asked_at: float | None = None,
     ) -> None:
-        """A call that failed. Most failures say nothing about an account and change nothing."""
+        """A call that failed, made at `asked_at`, else just now.
+
+        Most failures say nothing about an account and change nothing.
+        """
         if failure.kind in BACKOFF:
             self.health.add(account_id, health.LIMIT, now)
             name = _scope_key(failure.scope, model)
             held = self._held(account_id, name)
-            self._put(account_id, name, after_limit(held, failure, now), now)
+            asked_at = now if asked_at is None else asked_at
+            fresh = after_limit(held, failure, now, asked_at=asked_at)
+            self._put(account_id, name, fresh, now)
         elif failure.kind in _TIRING:
             self.health.add(account_id, health.FAULT, now)
             self._faults.setdefault(account_id, deque(maxlen=FAULTS_TO_REST)).append(now)

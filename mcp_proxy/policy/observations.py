@@ -61,14 +61,22 @@ def after_refill(held: Standing, now: float, source: str) -> Standing | None:
     return Standing(evidence=evidence, last_success_at=held.last_success_at)
 
 
-def after_limit(held: Standing, failure: Failure, now: float) -> Standing | None:
-    """A cooldown, and a strike unless it is still the same burst."""
-    same_burst = _struck_within(held, BURST, now) and held.limited_now(now) is not None
-    if same_burst and failure.retry_at is None:
+def after_limit(
+    held: Standing, failure: Failure, now: float, *, asked_at: float
+) -> Standing | None:
+    """A cooldown, and a strike unless it is still the same burst.
+
+    `asked_at`: when the call was made. One that was under way at the last strike is no further one.
+    """
+    kept = held.limited_now(now)
+    was_under_way = held.last_failure_at is not None and asked_at < held.last_failure_at
+    same_burst = was_under_way or (kept is not None and _struck_within(held, BURST, now))
+    if same_burst and kept is not None and failure.retry_at is None:
         return None
     strikes = held.strikes if _struck_within(held, STRIKES_LAST, now) else 0
+    if same_burst and strikes:
+        strikes -= 1  # it has been counted
     until, kind = _cooldown(failure, strikes, now), failure.kind
-    kept = held.limited_now(now)
     outlasts = same_burst or held.limit_kind is FailureKind.QUOTA is not kind
     if kept is not None and kept > until and outlasts:
         until, kind = kept, held.limit_kind or kind
@@ -77,7 +85,7 @@ def after_limit(held: Standing, failure: Failure, now: float) -> Standing | None
         limited_until=until,
         limit_kind=kind,
         evidence=_told(failure, now),
-        strikes=strikes if same_burst else strikes + 1,
+        strikes=strikes + 1,
         last_failure_at=now,
     )
     if failure.kind is not FailureKind.QUOTA:

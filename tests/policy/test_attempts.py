@@ -58,6 +58,13 @@ def test_a_burst_is_waited_for_on_the_same_account() -> None:
     play(plan(["a", "b"])).tries("a").fails(rate(hint=0.479)).waits(0.479).tries("a").succeeds()
 
 
+def test_calls_sent_together_and_refused_one_after_the_other_are_one_strike() -> None:
+    scene = plan(["a"], max_wait=0)
+    for request in [play(scene, session=f"{number}").tries("a") for number in range(11)]:
+        request.fails(quota(resets_in=None), after=0.5)
+    assert opus_limited_until(scene.later(-5.0), "a") == 60
+
+
 def test_a_third_burst_counts_as_a_longer_limit() -> None:
     (
         play(plan(["a", "b"]))

@@ -184,6 +184,16 @@ def test_a_burst_of_429s_counts_once(ledger: Ledger) -> None:
     assert ledger.evidence("a", OPUS_INFO).strikes == 1
 
 
+def test_429s_to_calls_that_were_under_way_are_no_strikes_of_their_own(ledger: Ledger) -> None:
+    for delay in (0.5, 3.0, 6.5, 61.0):
+        failure, now = quota(None)(NOW + delay), NOW + delay
+        ledger.observe_failure("a", OPUS_INFO, failure, now, asked_at=NOW)
+        assert ledger.evidence("a", OPUS_INFO).strikes == 1
+        assert cooled_for(ledger, now=now) == 60 - (delay - 0.5 if delay < 60 else 0)
+    fails(ledger, quota(None), NOW + 70)
+    assert ledger.evidence("a", OPUS_INFO).strikes == 2
+
+
 def test_within_a_burst_the_longest_hint_counts(ledger: Ledger) -> None:
     fails(ledger, rate(hint=30))
     fails(ledger, rate(hint=10), NOW + 1)
