@@ -36,6 +36,8 @@ from mcp_proxy.policy.standing import Mark, MarkKind
 from mcp_proxy.policy.steps import Considered, GiveUp, Rules, Step, Try, Wait
 
 BURST_HINT: Final = 3.0
+_JUDGED_WITHIN: Final = 0.01
+"""Seconds from reading an answer to judging it, by which a hint has become shorter."""
 BURST_WAITS: Final = 2
 SHORTEST_ROUND: Final = 1.0
 """Seconds between two rounds through the accounts, whatever the upstream says."""
@@ -282,7 +284,8 @@ class AttemptPlan:
         candidate = self._tried()
         trail = self._course.trail(candidate)
         hint = None if failure.retry_at is None else max(failure.retry_at - now, 0.0)
-        burst = hint is not None and hint < BURST_HINT and trail.bursts < BURST_WAITS
+        is_short = hint is not None and hint < BURST_HINT - _JUDGED_WITHIN
+        burst = is_short and trail.bursts < BURST_WAITS
         if hint is not None and burst and self._patience.can_wait(hint):
             trail.bursts += 1
             reason = f"{candidate.account.id}: burst on {candidate.model}"

@@ -82,7 +82,10 @@ def test_a_third_burst_counts_as_a_longer_limit() -> None:
 
 
 def test_a_hint_of_three_seconds_moves_on_to_the_next_account() -> None:
-    play(plan(["a", "b"])).tries("a").fails(rate(hint=3)).tries("b").succeeds()
+    for judged_after in (0.0, 0.001):
+        hint = rate(hint=3 - judged_after)
+        play(plan(["a", "b"])).tries("a").fails(hint).tries("b").succeeds()
+    play(plan(["a", "b"])).tries("a").fails(rate(hint=2.95)).waits(2.95).tries("a").succeeds()
 
 
 def test_a_rate_limit_without_a_hint_moves_on_and_cools_for_the_default_time() -> None:
