@@ -146,7 +146,7 @@ class Ledger:
                 refilled.add(_scope_key(Scope.BUCKET, models.info(reading.model)))
         refilled |= {_shared_row(bucket) for bucket, left in shared_left.items() if left > 0}
         for name in refilled:
-            held = self._held(account_id, name)
+            held = self._known(account_id, name, now)
             self._put(account_id, name, after_refill(held, now, source), now)
 
     def observe_failure(
@@ -165,7 +165,7 @@ class Ledger:
         if failure.kind in BACKOFF:
             self.health.add(account_id, health.LIMIT, now)
             name = _scope_key(failure.scope, model)
-            held = self._held(account_id, name)
+            held = self._known(account_id, name, now)
             asked_at = now if asked_at is None else asked_at
             fresh = after_limit(held, failure, now, asked_at=asked_at)
             self._put(account_id, name, fresh, now)
@@ -213,7 +213,7 @@ class Ledger:
         for name in self._row_names(account_id, model):
             until = rows[name].limited_until if name in rows else None
             if until is not None and until > now and (latest is None or until > latest):
-                latest = until
+                latest = latest if rows[name].is_ahead(now) else until
         return latest
 
     def remaining(self, account_id: str, model: ModelInfo, now: float) -> float | None:
@@ -404,7 +404,7 @@ class Ledger:
         now: float,
         source: str,
     ) -> None:
-        held = self._held(account_id, name)
+        held = self._known(account_id, name, now)
         fresh = after_figure(held, remaining, resets_at, now, source)
         self._put(account_id, name, fresh, now)
 
@@ -439,6 +439,11 @@ class Ledger:
     def _held(self, account_id: str, name: str) -> Standing:
         rows = self._standings.get(account_id)
         return _NOTHING if rows is None else rows.get(name, _NOTHING)
+
+    def _known(self, account_id: str, name: str, now: float) -> Standing:
+        """The row, unless the clock was put back since it was written."""
+        held = self._held(account_id, name)
+        return _NOTHING if held.is_ahead(now) else held
 
     def _hold(self, account_id: str, name: str, standing: Standing) -> None:
         self._standings.setdefault(account_id, {})[name] = standing

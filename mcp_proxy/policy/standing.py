@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.values import value
@@ -26,6 +26,9 @@ class State(StrEnum):
     INVALID = "invalid"
     DISABLED = "disabled"
 
+
+AHEAD: Final = 60.0
+"""Seconds. What is from further ahead was written before the clock was put back."""
 
 PastFigures = tuple[tuple[float, float], ...]
 """Pairs of a Unix time and the fraction that was left then."""
@@ -63,7 +66,12 @@ class Standing:
     def limited_now(self, now: float) -> float | None:
         """The end of the cooldown, while it lasts."""
         until = self.limited_until
-        return until if until is not None and now < until else None
+        is_over = until is None or until <= now or self.is_ahead(now)
+        return None if is_over else until
+
+    def is_ahead(self, now: float) -> bool:
+        """Whether nobody knows how long ago it was written, and what of it still holds."""
+        return self.changed_at - now > AHEAD
 
 
 MarkKind = Literal["invalid", "suspended", "verification", "misconfigured"]

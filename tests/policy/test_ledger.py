@@ -216,6 +216,19 @@ def test_a_rate_limit_does_not_shorten_a_wait_for_quota(ledger: Ledger) -> None:
     assert state(ledger, NOW + 20, LITE) is State.EXHAUSTED
 
 
+def test_a_clock_that_is_put_back_lengthens_no_cooldown(ledger: Ledger) -> None:
+    fails(ledger, rate(hint=300))
+    reads(ledger, 0.5, NOW + HOUR, NOW + 1)
+    day_before = NOW - 24 * HOUR
+    assert cooled_for(ledger, now=day_before) is None
+    assert state(ledger, day_before) is not State.COOLING_DOWN
+    reads(ledger, 0.3, day_before + HOUR, day_before + 1)
+    assert cooled_for(ledger, now=day_before + 1) is None
+    assert ledger.remaining("a", OPUS_INFO, day_before + 1) == 0.3
+    fails(ledger, rate(hint=20), day_before + 2)
+    assert cooled_for(ledger, now=day_before + 2) == 20
+
+
 # ------------------------------------------------------------------ what ends them
 
 
