@@ -179,8 +179,9 @@ class Answering:
             self._collector.add(events)
             if type(events[-1]) is Finished:
                 self._finish(events)
-        elif self._document is None and time.monotonic() - self._heard_at > self._stall:
-            # Comments keep a connection open and say nothing: only events count.
+        elif time.monotonic() - self._heard_at > self._stall:
+            # Comments keep a connection open and say nothing, as does half a document: only events
+            # count.
             raise UpstreamBroke(
                 Failure(FailureKind.SLOW, "the upstream sent no event for too long")
             )

@@ -29,7 +29,7 @@ from mcp_proxy.engine.rendering import (
     rendered,
 )
 from mcp_proxy.engine.runtime import Runtime, session_key
-from mcp_proxy.engine.transport import MAX_ERROR_BODY, UpstreamAnswer
+from mcp_proxy.engine.transport import ERROR_WITHIN, MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
 from mcp_proxy.events import Folder, Reply, UpstreamBroke, is_shown
 from mcp_proxy.policy.attempts import AttemptPlan
@@ -326,6 +326,7 @@ class Exchange:
         self, answer: UpstreamAnswer, place: Provider, prepared: Prepared
     ) -> Answering:
         asked, as_it_came = self.asked, prepared.forwarded
+        whole = as_it_came and not asked.wants_stream
         return Answering(
             answer,
             place,
@@ -335,7 +336,7 @@ class Exchange:
                 self._identity,
                 shows_thinking=asked.reasoning.visible,
             ),
-            stall=self._runtime.settings.limits.stall,
+            stall=WHOLE_ANSWER if whole else self._runtime.settings.limits.stall,
             clock=self._runtime.clock,
             shows=None if as_it_came else self._is_shown,
             passage=Passage(asked) if as_it_came else None,
@@ -413,7 +414,7 @@ class Exchange:
     async def _refusal(self, place: Provider, answer: UpstreamAnswer) -> Failure:
         """What an answer other than 200 means."""
         try:
-            body = await answer.document(MAX_ERROR_BODY)
+            body = await answer.document(MAX_ERROR_BODY, ERROR_WITHIN)
         finally:
             answer.finish()
         now = self._runtime.clock()

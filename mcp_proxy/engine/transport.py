@@ -35,6 +35,9 @@ END_WITHIN = 3.0
 MAX_ERROR_BODY = 256 * 1024
 """Bytes read of an answer that is not a success; real error bodies have a few KB."""
 
+ERROR_WITHIN = 10.0
+"""Seconds that the body of such an answer may take; what it began with says enough."""
+
 MAX_DOCUMENT = 64 * 1024 * 1024
 """Bytes read of an answer that is one document."""
 
@@ -61,8 +64,10 @@ class UpstreamAnswer:
             raise UpstreamBroke(_failure_of(cause, self._response.url.host or "")) from cause
 
     async def rest(self) -> bytes:
-        """What still comes of an answer that may be over; b"" also when it lets itself be waited
-        for, as its end may that nothing depends on."""
+        """What still comes of an answer that may be over; b"" also when nothing does in time.
+
+        Raises UpstreamBroke.
+        """
         try:
             async with asyncio.timeout(END_WITHIN):
                 return await self.chunk()
@@ -74,11 +79,15 @@ class UpstreamAnswer:
         """Whether all of it has come and was taken."""
         return self._response.content.at_eof()
 
-    async def document(self, limit: int = MAX_DOCUMENT) -> bytes:
-        """The whole body, cut at `limit` bytes. Raises UpstreamBroke."""
+    async def document(self, limit: int = MAX_DOCUMENT, within: float | None = None) -> bytes:
+        """The whole body, cut at `limit` bytes and after `within` seconds. Raises UpstreamBroke."""
         found = bytearray()
-        while len(found) < limit and (chunk := await self.chunk()):
-            found += chunk
+        try:
+            async with asyncio.timeout(within):
+                while len(found) < limit and (chunk := await self.chunk()):
+                    found += chunk
+        except TimeoutError:
+            self.abort()  # nobody takes the rest
         return bytes(found[:limit])
 
     def finish(self) -> None:

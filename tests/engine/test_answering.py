@@ -188,6 +188,12 @@ async def test_comments_keep_a_connection_open_but_are_no_sign_of_an_answer():
     assert broke.value.failure.kind is FailureKind.SLOW
 
 
+async def test_half_a_document_is_no_sign_of_an_answer_either():
+    with pytest.raises(UpstreamBroke) as broke:
+        await answering(Wire(*[b" "] * 5, kind="application/json"), stall=-1.0).begin()
+    assert broke.value.failure.kind is FailureKind.SLOW
+
+
 async def test_a_document_where_a_stream_was_asked_for_is_read_as_one():
     candidate = b'{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}'
     whole = b'[{"response":{"candidates":[' + candidate + b"]}}]"

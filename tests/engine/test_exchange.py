@@ -1,6 +1,7 @@
 """One request on its way: addresses in their order, and answers of unusual make."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from aiohttp import web
 from served import ONE, Answer, Rig, serve, until
 
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
+from mcp_proxy.engine import exchange
 from mcp_proxy.engine.exchange import _disowns_project
 from mcp_proxy.errors import Failure, FailureKind, Scope
 from mcp_proxy.policy import patience
@@ -92,6 +94,11 @@ async def answer_to(tmp_path, kind: str, body: bytes, *, stream: bool) -> Answer
     async def generate(_request: web.Request) -> web.Response:
         return web.Response(body=body, headers={"Content-Type": kind})
 
+    return await answer_when(tmp_path, generate, stream=stream)
+
+
+async def answer_when(tmp_path, generate, *, stream: bool) -> Answer:
+    """What a client gets of an upstream whose generations are answered by this."""
     app = web.Application()
     app.add_routes([web.post("/v1internal:streamGenerateContent", generate)])
     runner = web.AppRunner(app, access_log=None)
@@ -106,6 +113,23 @@ async def answer_to(tmp_path, kind: str, body: bytes, *, stream: bool) -> Answer
                 return await rig.messages(stream=stream, thinking={"type": "disabled"})
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(("status", "told"), [(500, 502), (429, 429)])
+async def test_an_error_that_never_ends_is_one_all_the_same(tmp_path, monkeypatch, status, told):
+    monkeypatch.setattr(exchange, "ERROR_WITHIN", 0.1)
+
+    async def generate(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=status, headers={"Retry-After": "9000"})
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await answer.write(b" ")
+                await asyncio.sleep(0.02)
+        return answer
+
+    async with asyncio.timeout(8):
+        assert (await answer_when(tmp_path, generate, stream=True)).status == told
 
 
 def sse(*records: object) -> bytes:

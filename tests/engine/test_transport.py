@@ -111,6 +111,19 @@ async def test_an_error_body_without_end_is_cut():
         answer.finish()
 
 
+async def test_an_error_body_that_drips_is_taken_as_far_as_it_has_come():
+    async def drips(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 No\r\n\r\n")
+        while not writer.transport.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    async with host(drips) as url, Transport(stall=5) as transport:
+        answer = await transport.send(UpstreamCall(url=url, headers={}, body=b"{}"))
+        async with asyncio.timeout(3):
+            assert set(await answer.document(100_000, within=0.1)) == set(b"x")
+
+
 CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"
 CHUNK = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhalf"
 
