@@ -8,11 +8,12 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.errors import UserError
-from mcp_proxy.store.accounts import AccountStore, UnknownAccount, credential_id
+from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.tokens import TokenCache
 
 log = logging.getLogger(__name__)
@@ -45,19 +46,27 @@ class Rotations:
     def sign_in_of(self, account: Account) -> str:
         """Fingerprint of a sign-in, whose credential may have been renewed since."""
         found = credential_id(account)
-        while found in self._renewed:
-            found = self._renewed[found]
+        # Asked by threads that write, too, while another renewal may be noted.
+        while (newer := self._renewed.get(found)) is not None:
+            found = newer
         return found
+
+    def are_same(self, one: Account, other: Account) -> bool:
+        """Whether both are the same sign-in, however often it was renewed in between."""
+        return self.sign_in_of(one) == self.sign_in_of(other)
 
     def note(self, before: Account, renewed: Account) -> None:
         """From now on both are the same sign-in."""
         newest = credential_id(renewed)
-        self._renewed[credential_id(before)] = newest
         # An endpoint may give an earlier token again, and then that is the last one.
         self._renewed.pop(newest, None)
+        self._renewed[credential_id(before)] = newest
 
     async def save(self, before: Account, renewed: Account) -> None:
-        """Saves the account's new token, or keeps it until it can be saved or is of no use."""
+        """Saves the account's new token, or keeps it until it can be saved or is of no use.
+
+        Both have been noted to be the same sign-in.
+        """
         waiting = self._unsaved.get(renewed.id)
         if waiting is not None:
             await self._keep(waiting._replace(account=renewed))
@@ -118,13 +127,19 @@ class Rotations:
     async def _trouble_saving(self, account: Account) -> str:
         """Why the account's sign-in cannot be put into accounts.toml; empty when it is there.
 
-        Empty, too, when there is no such account any more: its sign-in is let go.
+        Empty, too, when there is no such account any more or its owner has signed in anew: then
+        this sign-in is let go.
         """
         token = account.credential.refresh_token
         if self._store is None or token is None:
             return ""
         try:
-            is_saved = await asyncio.to_thread(_write, self._store, account.id, token)
+            is_saved = await asyncio.to_thread(
+                self._store.save_rotation,
+                account.id,
+                token,
+                is_before=partial(self.are_same, account),
+            )
         except (UserError, OSError) as cause:
             return str(cause)
         if not is_saved:
@@ -157,17 +172,6 @@ class Rotations:
                 # While it was written the provider gave another one, which is sealed with what
                 # the file had then.
                 await self._keep(newer._replace(in_file=waiting.account))
-
-
-def _write(store: AccountStore, account_id: str, token: Secret) -> bool:
-    """Puts the token into the file; False when the account is surely gone from there."""
-    try:
-        store.update_fields(account_id, {"refresh_token": token.value})
-    except UnknownAccount:
-        if store.load().lacks(account_id):
-            return False
-        raise
-    return True
 
 
 def _tell(account: Account, trouble: str) -> None:

@@ -387,7 +387,11 @@ class Runtime:
         self._rotations.note(account, renewed)
         if mark is not None:
             self.ledger.mark(account.id, replace(mark, credential_id=credential_id(renewed)))
-        self.accounts = tuple(renewed if a.id == account.id else a for a in self.accounts)
+        self.accounts = tuple(
+            # Its owner may have signed in anew while the provider was asked.
+            renewed if a.id == account.id and self._rotations.are_same(a, renewed) else a
+            for a in self.accounts
+        )
         self._redirect()
         await self._rotations.save(account, renewed)
         return renewed

@@ -6,13 +6,13 @@ and puts the whole in place at once. Knows nothing of providers beyond their nam
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from mcp_proxy.account import Account
+from mcp_proxy.account import Account, Secret
 from mcp_proxy.errors import UserError
 from mcp_proxy.spelling import did_you_mean
 from mcp_proxy.store.atomic import (
@@ -175,6 +175,26 @@ class AccountStore:
             changed = {**entry, **fields}
             _become(entry, {key: value for key, value in changed.items() if value is not None})
 
+    def save_rotation(
+        self, account_id: str, refresh_token: Secret, *, is_before: Callable[[Account], bool]
+    ) -> bool:
+        """Put the token that a provider has given in place of the one before it.
+
+        `is_before` knows the account with that one. False, and nothing changed, when the file has
+        neither: its owner has signed in anew or removed it, and that counts.
+        """
+        try:
+            with self._editing() as entries:
+                entry = self._entry(entries, account_id)
+                if not is_before(_read(entry)):
+                    return False
+                _become(entry, {**entry, "refresh_token": refresh_token.value})
+        except UnknownAccount:
+            if self.load().lacks(account_id):
+                return False
+            raise
+        return True
+
     @contextmanager
     def _editing(self) -> Iterator[list[TomlTable]]:
         """The entries as they are now; what the block leaves in the list becomes the file."""
@@ -275,12 +295,17 @@ def _entry_id(entry: object) -> str | None:
 
 def _become(entry: TomlTable, fields: TomlTable) -> None:
     """Give the entry these fields. UserError, and nothing changed, when they do not work."""
-    try:
-        read_entry(fields)
-    except WrongEntry as wrong:
-        raise UserError(f"account {fields.get('id')!r}: {wrong}") from wrong
+    _read(fields)
     entry.clear()
     entry.update(fields)
+
+
+def _read(entry: TomlTable) -> Account:
+    """The account of an entry. UserError when it does not work."""
+    try:
+        return read_entry(entry)
+    except WrongEntry as wrong:
+        raise UserError(f"account {entry.get('id')!r}: {wrong}") from wrong
 
 
 _TABLE_HEADER = re.compile(rb"^[ \t]*\[\[[ \t]*accounts[ \t]*\]\]", re.MULTILINE)

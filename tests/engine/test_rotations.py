@@ -24,10 +24,10 @@ class Told(AccountStore):
         self.value = value
         self.begun = threading.Event()
 
-    def update_fields(self, account_id, fields) -> None:
-        if fields["refresh_token"] == self.value:
+    def save_rotation(self, account_id, refresh_token, *, is_before) -> bool:
+        if refresh_token.value == self.value:
             self.begun.set()
-        super().update_fields(account_id, fields)
+        return super().save_rotation(account_id, refresh_token, is_before=is_before)
 
 
 def with_token(token: str) -> Account:
@@ -96,6 +96,7 @@ async def test_a_token_is_let_go_only_when_its_account_is_surely_gone(
     with StateStore.open(tmp_path / "state") as state:
         cache = TokenCache(state)
         rotations = Rotations(AccountStore(path, lock_timeout=0.0), cache)
+        rotations.note(first, second)
         with FileLock(path.with_name("accounts.toml.lock"), timeout=0.0):
             if came_before:
                 await rotations.save(first, second)
@@ -111,6 +112,20 @@ async def test_a_token_is_let_go_only_when_its_account_is_surely_gone(
         assert ("there is no account" in caplog.text) is is_kept
 
 
+async def test_a_token_that_comes_after_a_new_sign_in_is_let_go(tmp_path):
+    """The provider was slow, and the owner went through its consent page meanwhile."""
+    first, second, other = map(with_token, ("token-one", "token-two", "token-of-another-sign-in"))
+    store = AccountStore(tmp_path / "accounts.toml")
+    store.add(first)
+    with StateStore.open(tmp_path / "state") as state:
+        rotations = Rotations(store, TokenCache(state))
+        store.replace(other)
+        rotations.note(first, second)
+        await rotations.save(first, second)
+        await rotations.close()
+    assert store.load().accounts == (other,)
+
+
 async def test_why_a_token_cannot_be_saved_is_said_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(rotations_module, "RETRY_EVERY", 0.0)
     first, second = map(with_token, ("token-one", "token-two"))
@@ -119,6 +134,7 @@ async def test_why_a_token_cannot_be_saved_is_said_once(tmp_path, monkeypatch, c
     with StateStore.open(tmp_path / "state") as state:
         store = Told(path, "token-two", lock_timeout=0.0)
         rotations = Rotations(store, TokenCache(state))
+        rotations.note(first, second)
         with FileLock(path.with_name("accounts.toml.lock"), timeout=0.0):
             await rotations.save(first, second)
             for _ in range(3):
