@@ -1,8 +1,8 @@
 """Access tokens: fresh ahead of expiry, one refresh at a time per account, across processes too.
 
 A refresh that fails for want of a network says nothing about the account. Only a provider's word
-that the grant is gone does, and accounts.toml is read again before asking: its owner may have
-signed in anew since.
+that the grant is gone does, and accounts.toml is read again before asking and after that word: its
+owner may have signed in anew since. What becomes of one sign-in says nothing about another.
 """
 
 import asyncio
@@ -95,7 +95,8 @@ class Tokens:
         self._save_rotation = save_rotation
         self._clock = clock
         self._held: dict[str, _Held] = {}
-        self._running: dict[str, asyncio.Task[Secret]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[Secret]] = {}
+        """By account id and credential: who has signed in anew waits for no answer about before."""
         self.refreshes: Counter[tuple[str, str]] = Counter()
         """How often tokens were got anew, by provider and how it ended."""
 
@@ -168,7 +169,7 @@ class Tokens:
         if late:
             _, late = await asyncio.wait(late, timeout=SOON)
         if late:
-            tell_of_waiting(self._running)
+            tell_of_waiting(account_id for account_id, _ in self._running)
             _, late = await asyncio.wait(late, timeout=CLOSE_TIMEOUT - SOON)
         for task in late:
             task.cancel()
@@ -209,18 +210,19 @@ class Tokens:
         return await asyncio.shield(self._renewing(account))
 
     def _renewing(self, account: Account) -> asyncio.Task[Secret]:
-        """The refresh of this account that is under way, begun if need be."""
-        task = self._running.get(account.id)
+        """The refresh of this sign-in that is under way, begun if need be."""
+        held = self._of(account)
+        key = account.id, held.credential
+        task = self._running.get(key)
         if task is None:
-            task = asyncio.create_task(self._renew_once(account))
-            self._running[account.id] = task
-            task.add_done_callback(lambda _: self._running.pop(account.id, None))
+            task = asyncio.create_task(self._renew_once(account, held))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
             # A waiter that leaves must not leave an unread exception behind.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def _renew_once(self, account: Account) -> Secret:
-        held = self._of(account)
+    async def _renew_once(self, account: Account, held: _Held) -> Secret:
         try:
             if account.credential.is_borrowed:
                 got = await self._borrow(account)
@@ -275,7 +277,7 @@ class Tokens:
         spent = (held.rejected, held.token)
         if cached and cached.token not in spent and cached.expires_at > self._clock():
             return cached
-        answer = await self._ask(account)
+        account, answer = await self._ask_newest(account)
         if answer.refresh_token is not None:
             # Saved before the access token is used: a rotated token exists only once.
             account = await self._save_rotation(account, answer.refresh_token)
@@ -283,6 +285,18 @@ class Tokens:
         got = CachedToken(answer.access_token, expires_at, answer.host)
         await asyncio.to_thread(self._cache.put, account, got)
         return got
+
+    async def _ask_newest(self, account: Account) -> tuple[Account, TokenAnswer]:
+        """The answer, and for whom; a sign-in that was replaced while it was asked is not it."""
+        try:
+            return account, await self._ask(account)
+        except UpstreamBroke as broke:
+            if broke.failure.kind is not FailureKind.AUTH_REVOKED:
+                raise
+            newest = await self._reread(account.id) or account
+            if credential_id(newest) == credential_id(account):
+                raise
+        return newest, await self._ask(newest)
 
     async def _ask(self, account: Account) -> TokenAnswer:
         place = provider(account.provider)

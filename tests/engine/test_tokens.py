@@ -345,6 +345,58 @@ async def test_a_sign_in_that_was_renewed_meanwhile_is_read_from_the_file(tmp_pa
             assert len(await crowd(runtime, 10)) == 1
 
 
+# ------------------------------------------------ a new sign-in while the one before it is renewed
+
+
+@pytest.fixture
+async def renewing_late(tmp_path, request):
+    """A server whose account is renewed slowly, and was signed in anew while that went on.
+
+    With what comes of the renewal, and the account as its owner left it.
+    """
+    people, is_revoked = request.param
+    async with DemoUpstream(people) as upstream:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            upstream.play(Fault(FaultKind.HANG, path="/token", seconds=0.3))
+            late = asyncio.create_task(runtime.tokens.fresh(runtime.accounts[0]))
+            await until(lambda: not upstream.faults)
+            if is_revoked:
+                upstream.identity.revoke("ada")
+            store.replace(new := signed_in_anew(upstream, "ada"))
+            yield upstream, store, runtime, late, new
+            await asyncio.gather(late, return_exceptions=True)
+
+
+@pytest.mark.parametrize("renewing_late", [(ROTATING, False)], indirect=True)
+@pytest.mark.parametrize("is_reloaded", [True, False])
+async def test_a_late_rotation_does_not_undo_a_new_sign_in(renewing_late, is_reloaded):
+    upstream, store, runtime, late, new = renewing_late
+    if is_reloaded:
+        await runtime.reload()
+    await late
+    assert store.load().accounts == (new,)
+    await runtime.reload()
+    assert runtime.accounts == (new,)
+    await runtime.tokens.fresh(new)
+    assert upstream.refresh_token("ada") in store.path.read_text()
+
+
+@pytest.mark.parametrize("renewing_late", [(ADA, False), (ROTATING, False)], indirect=True)
+async def test_a_new_sign_in_does_not_get_the_token_of_the_one_before(renewing_late):
+    _, _, runtime, late, new = renewing_late
+    await runtime.reload()
+    assert await runtime.tokens.fresh(new) != await late
+    assert runtime.tokens.at_hand(new) != await late
+
+
+@pytest.mark.parametrize("renewing_late", [(ADA, True)], indirect=True)
+async def test_what_ends_a_sign_in_says_nothing_about_the_next_one(renewing_late):
+    _, _, runtime, late, new = renewing_late
+    await runtime.reload()
+    assert await runtime.tokens.fresh(new) == await late
+
+
 # --------------------------------------------------------------------- the installed app's login
 
 
