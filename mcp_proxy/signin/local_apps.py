@@ -25,6 +25,9 @@ _ELSEWHERE = "~/.config/Antigravity"
 _QUERY = "SELECT value FROM ItemTable WHERE key = 'antigravityAuthStatus'"
 _PLAIN = re.compile(r"[!-~]+")
 
+_JOURNAL_AT, _WAL = 18, b"\x02\x02"
+"""Where a database says how it is written, and what it says in its WAL mode."""
+
 
 def app_database() -> Path:
     """Where the app keeps its state; `ANTIGRAVITY_STATE_DB` names another place."""
@@ -55,14 +58,27 @@ def read_app_token() -> tuple[str | None, Secret]:
 
 def _row(file: Path) -> str | bytes:
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(_address(file), uri=True)) as database:
             row = database.execute(_QUERY).fetchone()
-    except sqlite3.Error as cause:
+    except (sqlite3.Error, OSError) as cause:
         raise ValueError(f"{file} cannot be read: {cause}") from cause
     if row is None:
         raise LookupError("nobody is signed in to the Antigravity app")
     value: str | bytes = row[0]
     return value
+
+
+def _address(file: Path) -> str:
+    """The database, to be opened without leaving anything beside it.
+
+    In its WAL mode SQLite makes two files there even to read, unless it is told that nobody writes.
+    Nobody does while the first of them is missing: whoever has it open has them both.
+    """
+    with file.open("rb") as opened:
+        opened.seek(_JOURNAL_AT)
+        is_wal = opened.read(len(_WAL)) == _WAL
+    is_closed = is_wal and not file.with_name(f"{file.name}-wal").exists()
+    return f"{file.absolute().as_uri()}?mode=ro{'&immutable=1' * is_closed}"
 
 
 def _status(text: str | bytes) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,27 @@ def test_the_login_is_read_and_the_file_left_alone(database: Path, as_bytes: boo
     assert read_app_token() == ("me@example.com", Secret("ya29.app"))
     assert database.read_bytes() == before
     assert [each.name for each in database.parent.iterdir()] == ["state.vscdb"]
+
+
+def test_nothing_is_left_beside_a_database_whose_app_is_closed(database: Path) -> None:
+    with sqlite3.connect(database) as app:
+        app.execute("PRAGMA journal_mode=WAL")
+    app.close()
+    holds(database, '{"apiKey": "ya29.app"}')
+    before = database.read_bytes()
+    assert read_app_token() == (None, Secret("ya29.app"))
+    assert database.read_bytes() == before
+    assert [each.name for each in database.parent.iterdir()] == ["state.vscdb"]
+
+
+def test_what_the_app_has_written_last_is_seen_while_it_runs(database: Path) -> None:
+    holds(database, '{"apiKey": "ya29.before"}')
+    with closing(sqlite3.connect(database)) as app:
+        app.execute("PRAGMA journal_mode=WAL")
+        app.execute("PRAGMA wal_autocheckpoint=0")
+        app.execute("UPDATE ItemTable SET value = ?", ('{"apiKey": "ya29.after"}',))
+        app.commit()
+        assert read_app_token() == (None, Secret("ya29.after"))
 
 
 def test_an_address_may_be_missing(database: Path) -> None:
