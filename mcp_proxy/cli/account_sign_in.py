@@ -218,7 +218,7 @@ def lent(account: Account) -> SignedIn:
     """What the program that the account borrows from has now. UserError when that is nothing."""
     try:
         login = borrowed.read(account)
-    except ConnectionError as cause:
+    except (ConnectionError, TimeoutError) as cause:
         raise UserError(f"{cause}; nothing was added. Try again.") from cause
     except (OSError, LookupError, ValueError) as cause:
         raise UserError(

@@ -29,6 +29,7 @@ from mcp_proxy.engine.rendering import (
     rendered,
 )
 from mcp_proxy.engine.runtime import Runtime, session_key
+from mcp_proxy.engine.tokens import REFUSED_TOKEN
 from mcp_proxy.engine.transport import ERROR_WITHIN, MAX_ERROR_BODY, UpstreamAnswer
 from mcp_proxy.errors import ErrorKind, Failure, FailureKind, ProxyError, Scope
 from mcp_proxy.events import Folder, Reply, UpstreamBroke, is_shown
@@ -437,7 +438,7 @@ class Exchange:
         if self._sender is None:
             return failure
         runtime, (account, token) = self._runtime, self._sender
-        if failure.kind is FailureKind.AUTH_EXPIRED:
+        if failure.kind in REFUSED_TOKEN:
             runtime.tokens.reject(account, token)
         if _disowns_project(failure):
             runtime.projects.forget(account)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.projects import Projects
-from mcp_proxy.engine.tokens import Tokens
+from mcp_proxy.engine.tokens import REFUSED_TOKEN, Tokens
 from mcp_proxy.engine.transport import Transport
 from mcp_proxy.errors import Failure, FailureKind
 from mcp_proxy.events import UpstreamBroke
@@ -159,7 +159,7 @@ class QuotaPoller:
                 ]
             except UpstreamBroke as failed:
                 broke = failed
-                if failed.failure.kind is FailureKind.AUTH_EXPIRED:
+                if failed.failure.kind in REFUSED_TOKEN:
                     self._tokens.reject(account, token)
                     break
         raise broke

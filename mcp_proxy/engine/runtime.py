@@ -13,6 +13,7 @@ from pathlib import Path
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.gates import Gates
 from mcp_proxy.engine.host_order import HostOrder
+from mcp_proxy.engine.lenders import watch_lenders
 from mcp_proxy.engine.live_models import LiveModels
 from mcp_proxy.engine.loop_guard import LoopGuard
 from mcp_proxy.engine.media import MediaFetcher
@@ -95,6 +96,7 @@ class Runtime:
         self.models = LiveModels(state)
         self.models.forget_other_servers(self.accounts)
         self._watcher: asyncio.Task[None] | None = None
+        self._lenders: asyncio.Task[None] | None = None
         self._cache = TokenCache(state)
         self._rotations = Rotations(store, self._cache)
         self._opened = asyncio.Event()
@@ -151,14 +153,17 @@ class Runtime:
         for account, token in self._rotations.left_behind(self.accounts):
             await self._save_rotation(account, token)
         self._watcher = asyncio.create_task(self._watch())
+        self._lenders = asyncio.create_task(
+            watch_lenders(self.usable_accounts, self.tokens, self.ledger)
+        )
         self._read_lists_needed()
 
     async def close(self) -> None:
         """Ends every background task and writes what is not yet on disk."""
         await self.tokens.close()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        for watcher in filter(None, (self._watcher, self._lenders)):
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
         await self._rotations.close()
         await self.quota.close()
         await self.media.close()

@@ -52,6 +52,9 @@ LOCK_POLL = 0.02
 _OWNERS = frozenset({FailureKind.AUTH_REVOKED, FailureKind.MISCONFIGURED})
 """What only the account's owner can mend; everything else is the token endpoint's trouble."""
 
+REFUSED_TOKEN = frozenset({FailureKind.AUTH_EXPIRED, FailureKind.AUTH_REVOKED})
+"""Failures of a call after which its token is of no more use, whatever becomes of the sign-in."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -163,6 +166,18 @@ class Tokens:
         await self._renew(account)
         return held.expires_at
 
+    async def is_lent_again(self, account: Account) -> bool:
+        """Whether the program that it borrows from has a login, and not the one refused last."""
+        held = self._of(account)
+        try:
+            got = await self._borrow(account)
+        except UpstreamBroke:
+            return False
+        if got.token == held.rejected:
+            return False
+        self._keep(held, got)
+        return True
+
     async def close(self) -> None:
         """Lets refreshes under way end: a rotated token that came too late would be lost."""
         late = set(self._running.values())
@@ -243,7 +258,7 @@ class Tokens:
         try:
             lent = await asyncio.to_thread(borrowed.read, account)
         except (ConnectionError, TimeoutError) as cause:
-            detail = f"the token endpoint of {account.credential.source} is not there: {cause}"
+            detail = f"the login of {account.credential.source} cannot be read just now: {cause}"
             raise UpstreamBroke(Failure(FailureKind.NETWORK, detail)) from cause
         except (OSError, LookupError, ValueError) as cause:
             detail = f"the login of {account.credential.source} is not usable: {cause}"

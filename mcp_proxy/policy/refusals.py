@@ -28,6 +28,9 @@ _MARKED: Final = {
     "misconfigured": "the provider denies it access",
 }
 
+_ONLY_FROM: Final = frozenset({"antigravity-app", "codex"})
+"""Programs whose login an account gets by their names: its provider signs in in another way."""
+
 
 def limited(models: Sequence[str], opens_at: float, now: float) -> ProxyError:
     """Every account is limited for longer than a request may wait."""
@@ -101,5 +104,7 @@ def _told(account: Account, reason: Mark | Failure | None) -> str:
 def mending_command(account: Account, kind: MarkKind) -> str:
     """What its owner runs, once whatever `Mark.url` asks for is done."""
     if kind == "invalid":
-        return f"mcproxy accounts add --provider {account.provider} --id {account.id}"
+        source = account.credential.source
+        whose = f"--from {source}" if source in _ONLY_FROM else f"--provider {account.provider}"
+        return f"mcproxy accounts add {whose} --id {account.id}"
     return f"mcproxy accounts verify {account.id}"

@@ -54,12 +54,25 @@ _OF_FILES: Final = {"codex": "codex", "vertex": "gcloud"}
 """Provider -> whose file an account has that names a file and no program."""
 
 
+_ASKS_NOBODY: Final = frozenset({APP_SOURCE, "codex"})
+
+
+def asks_nobody(account: Account) -> bool:
+    """Whether it is borrowed, and read where no endpoint is asked: as often as one likes."""
+    return account.credential.is_borrowed and _source(account) in _ASKS_NOBODY
+
+
 def read(account: Account) -> Borrowed:
     """The login as it is now. OSError, LookupError or ValueError say why there is none.
 
-    ConnectionError among them: it may well be there, but an endpoint could not be reached.
+    ConnectionError and TimeoutError among them: it may well be there, but an endpoint could not be
+    reached, or the program is writing it.
     """
-    source = account.credential.source or _OF_FILES.get(account.provider, "")
+    source = _source(account)
     if source not in SOURCES:
         raise LookupError(f"{source!r} is no program whose login can be borrowed")
     return SOURCES[source](account)
+
+
+def _source(account: Account) -> str:
+    return account.credential.source or _OF_FILES.get(account.provider, "")

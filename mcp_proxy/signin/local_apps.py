@@ -25,6 +25,11 @@ _ELSEWHERE = "~/.config/Antigravity"
 _QUERY = "SELECT value FROM ItemTable WHERE key = 'antigravityAuthStatus'"
 _PLAIN = re.compile(r"[!-~]+")
 
+PATIENCE = 5.0
+"""Seconds for which the app may be writing."""
+
+_AT_WORK = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
 _JOURNAL_AT, _WAL = 18, b"\x02\x02"
 """Where a database says how it is written, and what it says in its WAL mode."""
 
@@ -40,8 +45,8 @@ def app_database() -> Path:
 def read_app_token() -> tuple[str | None, Secret]:
     """E-mail address and access token of the app's login.
 
-    FileNotFoundError: no such app here. LookupError: nobody is signed in. ValueError: the file is
-    not what it was when this was written.
+    FileNotFoundError: no such app here. LookupError: nobody is signed in. TimeoutError: the app is
+    writing all the time. ValueError: the file is not what it was when this was written.
     """
     file = app_database()
     if not file.is_file():
@@ -58,9 +63,12 @@ def read_app_token() -> tuple[str | None, Secret]:
 
 def _row(file: Path) -> str | bytes:
     try:
-        with closing(sqlite3.connect(_address(file), uri=True)) as database:
+        with closing(sqlite3.connect(_address(file), uri=True, timeout=PATIENCE)) as database:
             row = database.execute(_QUERY).fetchone()
     except (sqlite3.Error, OSError) as cause:
+        # The low byte is the kind of an error, the others tell more of it.
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _AT_WORK:
+            raise TimeoutError(f"{file} is in use: {cause}") from cause
         raise ValueError(f"{file} cannot be read: {cause}") from cause
     if row is None:
         raise LookupError("nobody is signed in to the Antigravity app")

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from served import serve, until
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, demo_accounts
-from mcp_proxy.engine import rotations
+from mcp_proxy.engine import lenders, rotations
 from mcp_proxy.engine import tokens as tokens_module
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import UpstreamBroke
+from mcp_proxy.signin import local_apps
 from mcp_proxy.store.accounts import AccountStore
 from mcp_proxy.store.locks import FileLock
 from mcp_proxy.store.state import StateStore
@@ -400,31 +401,104 @@ async def test_what_ends_a_sign_in_says_nothing_about_the_next_one(renewing_late
 # --------------------------------------------------------------------- the installed app's login
 
 
-async def test_the_apps_login_is_read_again_when_it_is_refused(tmp_path, monkeypatch):
-    database = tmp_path / "state.vscdb"
-    monkeypatch.setenv("ANTIGRAVITY_STATE_DB", str(database))
-    with sqlite3.connect(database) as app:
-        app.execute("CREATE TABLE ItemTable (key TEXT PRIMARY KEY, value TEXT)")
-    borrowed = Account(
-        id="app", provider="antigravity", credential=Credential(source="antigravity-app")
-    )
+BORROWED = Account("app", "antigravity", Credential(source="antigravity-app"))
 
+
+class App:
+    """The Antigravity app on this machine, by its database."""
+
+    def __init__(self, upstream: DemoUpstream, directory: Path) -> None:
+        self.upstream = upstream
+        self.database = directory / "state.vscdb"
+        self.own_state = directory / "app"
+        with self.opened() as database:
+            database.execute("CREATE TABLE ItemTable (key TEXT PRIMARY KEY, value TEXT)")
+
+    @contextmanager
+    def opened(self):
+        with closing(sqlite3.connect(self.database)) as database, database:
+            yield database
+
+    async def sign_in(self) -> None:
+        """Also what it does when its token has run out."""
+        [ada] = demo_accounts(self.upstream)
+        async with running(self.upstream, self.own_state, accounts=[ada]) as runtime:
+            await runtime.tokens.renew(ada)
+            token = await runtime.tokens.fresh(ada)
+        status = f'{{"email": "ada@example.com", "apiKey": "{token.value}"}}'
+        with self.opened() as database:
+            database.execute(
+                "REPLACE INTO ItemTable VALUES ('antigravityAuthStatus', ?)", (status,)
+            )
+
+    def sign_out(self) -> None:
+        with self.opened() as database:
+            database.execute("DELETE FROM ItemTable")
+
+
+@pytest.fixture
+async def app(tmp_path, monkeypatch):
+    """The app, signed in."""
+    monkeypatch.setattr(lenders, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(tokens_module, "PAUSE_AFTER_FAILURE", 0.0)
     async with DemoUpstream(ADA) as upstream:
-        [ada] = demo_accounts(upstream)
+        app = App(upstream, tmp_path)
+        monkeypatch.setenv("ANTIGRAVITY_STATE_DB", str(app.database))
+        await app.sign_in()
+        yield app
 
-        async def app_signs_in() -> None:
-            async with running(upstream, tmp_path / "app", accounts=[ada]) as runtime:
-                await runtime.tokens.renew(ada)
-                token = await runtime.tokens.fresh(ada)
-            with sqlite3.connect(database) as app:
-                status = f'{{"email": "ada@example.com", "apiKey": "{token.value}"}}'
-                app.execute("REPLACE INTO ItemTable VALUES ('antigravityAuthStatus', ?)", (status,))
 
-        await app_signs_in()
-        async with serve(tmp_path / "state", upstream=upstream, accounts=[borrowed]) as rig:
+def borrowing(app: App, tmp_path: Path):
+    return serve(tmp_path / "state", upstream=app.upstream, accounts=[BORROWED])
+
+
+async def test_the_apps_login_is_read_again_when_it_is_refused(app, tmp_path):
+    async with borrowing(app, tmp_path) as rig:
+        assert (await rig.messages()).status == 200
+        app.upstream.identity.expire("ada")
+        await app.sign_in()
+        assert (await rig.messages()).status == 200
+        refreshes = app.upstream.identity.refreshes["ada"]
+        assert refreshes == 2, "the app alone refreshed"
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_an_account_of_the_app_is_back_when_the_app_is_signed_in_again(
+    app, tmp_path, is_restarted
+):
+    app.sign_out()
+    async with borrowing(app, tmp_path) as rig:
+        answer = await rig.messages()
+        assert answer.status == 503
+        assert "mcproxy accounts add --from antigravity-app --id app" in answer.message
+        assert rig.runtime.ledger.mark_of(BORROWED).kind == "invalid"
+        if not is_restarted:
+            await app.sign_in()
+            await until(lambda: rig.runtime.ledger.mark_of(BORROWED) is None)
             assert (await rig.messages()).status == 200
-            upstream.identity.expire("ada")
-            await app_signs_in()
+    if is_restarted:
+        await app.sign_in()
+        async with borrowing(app, tmp_path) as rig:
+            await until(lambda: rig.runtime.ledger.mark_of(BORROWED) is None)
             assert (await rig.messages()).status == 200
-            refreshes = upstream.identity.refreshes["ada"]
-            assert refreshes == 2, "the app alone refreshed"
+
+
+async def test_an_account_of_the_app_is_not_back_with_a_login_that_was_refused(app, tmp_path):
+    async with running(app.upstream, tmp_path / "state", accounts=[BORROWED]) as runtime:
+        refused = await runtime.tokens.fresh(BORROWED)
+        runtime.tokens.reject(BORROWED, refused)
+        assert not await runtime.tokens.is_lent_again(BORROWED)
+        await app.sign_in()
+        assert await runtime.tokens.is_lent_again(BORROWED)
+        assert await runtime.tokens.fresh(BORROWED) != refused
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_database_that_the_app_is_writing_takes_no_account_out(app, tmp_path, monkeypatch):
+    monkeypatch.setattr(local_apps, "PATIENCE", 0.0)
+    async with borrowing(app, tmp_path) as rig:
+        with closing(sqlite3.connect(app.database, isolation_level=None)) as database:
+            database.execute("BEGIN EXCLUSIVE")
+            assert (await rig.messages()).status == 502
+        assert rig.runtime.ledger.mark_of(BORROWED) is None
+        assert (await rig.messages()).status == 200

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -14,6 +16,7 @@ from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, provider
 from mcp_proxy.engine.verify import Step, Verdict, Verifier
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.providers import ProviderSettings, UpstreamCall
+from mcp_proxy.signin import local_apps
 from mcp_proxy.signin.http import Answer, send
 from mcp_proxy.store.accounts import AccountStore
 from mcp_proxy.store.locks import account_lock
@@ -188,3 +191,20 @@ async def test_a_borrowed_login_that_is_gone_is_the_owners_to_mend(
     assert verdict.failure is not None
     assert verdict.failure.kind is FailureKind.AUTH_REVOKED
     assert "not installed" in verdict.failure.detail
+
+
+async def test_a_borrowed_login_that_is_being_written_is_held_against_nobody(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local_apps, "PATIENCE", 0.0)
+    database = tmp_path / "state.vscdb"
+    monkeypatch.setenv("ANTIGRAVITY_STATE_DB", str(database))
+    bench.store.replace(replace(bench.account, credential=Credential(source="antigravity-app")))
+    with closing(sqlite3.connect(database, isolation_level=None)) as app:
+        app.execute("CREATE TABLE ItemTable (key, value)")
+        app.execute("BEGIN EXCLUSIVE")
+        verdict = await bench.verify()
+    assert verdict.failure is not None
+    assert verdict.failure.kind is FailureKind.NETWORK
+    bench.verifier.record(verdict)
+    assert bench.state.get("marks", "ann") is None

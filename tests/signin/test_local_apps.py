@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcp_proxy.account import Secret
+from mcp_proxy.signin import local_apps
 from mcp_proxy.signin.local_apps import app_database, read_app_token
 
 
@@ -54,6 +55,17 @@ def test_what_the_app_has_written_last_is_seen_while_it_runs(database: Path) -> 
         app.execute("UPDATE ItemTable SET value = ?", ('{"apiKey": "ya29.after"}',))
         app.commit()
         assert read_app_token() == (None, Secret("ya29.after"))
+
+
+def test_a_database_that_is_locked_is_only_in_use(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_apps, "PATIENCE", 0.0)
+    holds(database, '{"apiKey": "ya29.app"}')
+    with closing(sqlite3.connect(database, isolation_level=None)) as app:
+        app.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TimeoutError, match="in use"):
+            read_app_token()
 
 
 def test_an_address_may_be_missing(database: Path) -> None:
