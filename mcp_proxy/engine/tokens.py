@@ -68,6 +68,8 @@ class _Held:
     host: str | None = None
     """Where the token is good, when its endpoint said so."""
     rejected: Secret | None = None
+    is_forced: bool = False
+    """Its endpoint is to be asked, whatever another process has got before."""
     failure: Failure | None = None
     failed_at: float = 0.0
 
@@ -154,16 +156,22 @@ class Tokens:
         held.rejected = token
 
     async def renew(self, account: Account) -> float | None:
-        """Refreshes now, whatever is held. Unix time of expiry; None for a key, which has none.
+        """Refreshes now, whatever is held here or elsewhere. Raises UpstreamBroke.
 
-        Raises UpstreamBroke.
+        Unix time of expiry; None for a key, which has none.
         """
         if _is_keyed(account):
             return None
         held = self._of(account)
         if held.token is not None:
             self.reject(account, held.token)
-        await self._renew(account)
+        held.is_forced = True
+        try:
+            await self._renew(account)
+            if held.is_forced:  # what was under way has ended with another process's token
+                await self._renew(account)
+        finally:
+            held.is_forced = False
         return held.expires_at
 
     async def is_lent_again(self, account: Account) -> bool:
@@ -241,6 +249,7 @@ class Tokens:
         try:
             if account.credential.is_borrowed:
                 got = await self._borrow(account)
+                held.is_forced = False
             else:
                 async with self._locked(account.id):
                     got = await self._refresh(account, held)
@@ -288,11 +297,12 @@ class Tokens:
     async def _refresh(self, account: Account, held: _Held) -> CachedToken:
         # While this process waited, another one may have refreshed, or the user signed in.
         account = await self._reread(account.id) or account
-        cached = self._cache.get(account)
+        cached = None if held.is_forced else self._cache.get(account)
         spent = (held.rejected, held.token)
         if cached and cached.token not in spent and cached.expires_at > self._clock():
             return cached
         account, answer = await self._ask_newest(account)
+        held.is_forced = False
         if answer.refresh_token is not None:
             # Saved before the access token is used: a rotated token exists only once.
             account = await self._save_rotation(account, answer.refresh_token)

@@ -19,7 +19,7 @@ from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.signin import local_apps
 from mcp_proxy.store.accounts import AccountStore
-from mcp_proxy.store.locks import FileLock
+from mcp_proxy.store.locks import FileLock, account_lock
 from mcp_proxy.store.state import StateStore
 from mcp_proxy.store.tokens import CachedToken, TokenCache
 
@@ -71,6 +71,36 @@ async def test_two_runtimes_on_one_state_directory_share_one_refresh(tmp_path, p
         again = await asyncio.gather(*(crowd(runtime, 50) for runtime in pair))
         assert again[0] == again[1] != got[0]
         assert upstream.identity.refreshes["ada"] == 2
+
+
+@pytest.mark.parametrize("people", [ADA, ROTATING], ids=["", "rotating"])
+async def test_a_refresh_that_is_forced_takes_no_token_of_another_process(tmp_path, people):
+    async with DemoUpstream(people) as upstream, AsyncExitStack() as stack:
+        store = file_of(upstream, tmp_path / "accounts.toml")
+        pair = [
+            await stack.enter_async_context(running(upstream, tmp_path / "state", store=store))
+            for _ in range(2)
+        ]
+        for count, runtime in enumerate((*pair, *pair), 1):
+            [account] = runtime.accounts
+            await runtime.tokens.renew(account)
+            assert upstream.identity.refreshes["ada"] == count
+
+
+async def test_a_refresh_that_is_forced_while_another_waits_is_made(tmp_path):
+    """The one that waits would end with what another process has got meanwhile."""
+    async with DemoUpstream(ADA) as upstream, running(upstream, tmp_path) as runtime:
+        [account] = runtime.accounts
+        with account_lock(tmp_path, "ada"):
+            waiting = asyncio.create_task(runtime.tokens.fresh(account))
+            await until(lambda: runtime.tokens._running)
+            forced = asyncio.create_task(runtime.tokens.renew(account))
+            got = CachedToken(Secret("ya29.other-process"), runtime.clock() + 3600)
+            TokenCache(runtime.state).put(account, got)
+            await asyncio.sleep(0)
+        assert await waiting != got.token
+        await forced
+        assert upstream.identity.refreshes["ada"] == 1
 
 
 async def test_a_task_that_leaves_does_not_end_the_refresh_of_the_others(tmp_path):
