@@ -1,7 +1,7 @@
 """Accounts and candidates as plain values. Knows nothing of files, networks or policy."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +74,10 @@ class Account:
     """From the environment, for the length of the process; never written to disk."""
     extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Keys of the entry that this version does not know; written back unchanged."""
+
+    def renewed(self, refresh_token: Secret) -> "Account":
+        """With the token that its provider has given in place of the one before it."""
+        return replace(self, credential=replace(self.credential, refresh_token=refresh_token))
 
 
 @value

@@ -34,8 +34,11 @@ class Standings:
         from mcp_proxy.engine.live_models import is_list_of, restored_models
         from mcp_proxy.policy.ledger import Ledger
         from mcp_proxy.policy.routes import Directory
+        from mcp_proxy.store.tokens import with_rotations
 
         state = app.state_reader()
+        # What is known of an account is bound to its sign-in, which may not be in the file yet.
+        self._accounts = accounts = with_rotations(state, accounts)
         rows = state.items("models")
         self._live = {
             account.id: restored_models(rows[account.id])
@@ -52,7 +55,11 @@ class Standings:
         self._notices = state.items("notices")
         self._soft_limit = app.settings().limits.soft_limit
 
-    def row(self, account: Account) -> Row:
+    def rows(self) -> list[Row]:
+        """One for each account, in their order."""
+        return [self._row(account) for account in self._accounts]
+
+    def _row(self, account: Account) -> Row:
         from mcp_proxy.policy.refusals import mending_command
 
         mark = self._ledger.mark_of(account)
@@ -110,10 +117,9 @@ def _known(row: Row | None, account: Account, name: str) -> str | None:
 
 
 def list_result(app: App, loaded: Loaded) -> Row:
-    standings = Standings(app, loaded.accounts)
     return {
         "schema": SCHEMA,
-        "accounts": [standings.row(account) for account in loaded.accounts],
+        "accounts": Standings(app, loaded.accounts).rows(),
         "problems": [
             {"id": each.id, "where": each.where, "reason": each.reason} for each in loaded.problems
         ],

@@ -134,8 +134,7 @@ def _counted_here(app: App, problems: _Problems) -> dict[str, int]:
         problems.note(f"{app.paths.accounts}: {problem}")
     for warning in loaded.warnings:
         app.say(warning)
-    standings = Standings(app, loaded.accounts)
-    return _by_state(standings.row(account)["state"] for account in loaded.accounts)
+    return _by_state(row["state"] for row in Standings(app, loaded.accounts).rows())
 
 
 def _by_state(states: Iterable[str]) -> dict[str, int]:

@@ -118,11 +118,12 @@ class Rotations:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for waiting in tuple(self._unsaved.values()):
-            trouble = await self._trouble_saving(waiting.account)
+            account = self._latest(waiting).account
+            trouble = await self._trouble_saving(account)
             if trouble:
-                _tell(waiting.account, trouble)
+                _tell(account, trouble)
             else:
-                self._cache.drop_rotation(waiting.account.id)
+                self._cache.drop_rotation(account.id)
 
     async def _trouble_saving(self, account: Account) -> str:
         """Why the account's sign-in cannot be put into accounts.toml; empty when it is there.
@@ -150,12 +151,24 @@ class Rotations:
         self._unsaved[waiting.account.id] = waiting
         token = waiting.account.credential.refresh_token
         if token is not None:
-            await asyncio.to_thread(self._cache.put_rotation, waiting.in_file, token)
+            # At once, so that nobody finds there what another process could have got before.
+            self._cache.put_rotation(waiting.in_file, token)
+            await asyncio.to_thread(self._cache.flush)
+
+    def _latest(self, waiting: _Unsaved) -> _Unsaved:
+        """The same with what another process has got since, which could not write it either."""
+        token = self._cache.rotation(waiting.in_file)
+        if token is None or token == waiting.account.credential.refresh_token:
+            return waiting
+        latest = waiting._replace(account=waiting.account.renewed(token))
+        self.note(waiting.account, latest.account)
+        self._unsaved[latest.account.id] = latest
+        return latest
 
     async def _keep_saving(self, account_id: str) -> None:
         while account_id in self._unsaved:
             await asyncio.sleep(RETRY_EVERY)
-            waiting = self._unsaved[account_id]
+            waiting = self._latest(self._unsaved[account_id])
             trouble = await self._trouble_saving(waiting.account)
             newer = self._unsaved.get(account_id)
             if newer is None:

@@ -377,14 +377,17 @@ class Runtime:
             with contextlib.suppress(UserError):
                 loaded = await asyncio.to_thread(self._store.load)
                 if not loaded.is_emptied:
-                    read = (a for a in loaded.accounts if a.id == account_id)
-                    return next(map(self._rotations.newest, read), None)
+                    read = next((a for a in loaded.accounts if a.id == account_id), None)
+                    return None if read is None else await self._newest(read)
         return self.account(account_id)
 
+    async def _newest(self, in_file: Account) -> Account:
+        """An account of the file with its sign-in, whoever could not write that there."""
+        account, token = self._rotations.newest(in_file), self._cache.rotation(in_file)
+        return account if token is None else await self._save_rotation(account, token)
+
     async def _save_rotation(self, account: Account, refresh_token: Secret) -> Account:
-        renewed = replace(
-            account, credential=replace(account.credential, refresh_token=refresh_token)
-        )
+        renewed = account.renewed(refresh_token)
         if renewed.credential == account.credential:
             return account
         self.projects.carry_over(account, renewed)

@@ -4,16 +4,17 @@ The same walk ends every `accounts add` and is all of `accounts verify`. What it
 server learns from: tokens, projects, standings and marks in the state store.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from mcp_proxy.account import Account, Secret
 from mcp_proxy.engine.live_models import stored_models
 from mcp_proxy.engine.renewals import Renewals
-from mcp_proxy.errors import Failure, FailureKind
+from mcp_proxy.errors import Failure, FailureKind, UserError
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Ledger
@@ -38,6 +39,8 @@ from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.locks import account_lock
 from mcp_proxy.store.state import StateStore
 from mcp_proxy.store.tokens import CachedToken, TokenCache
+
+log = logging.getLogger(__name__)
 
 
 class Step(StrEnum):
@@ -112,11 +115,16 @@ class Verifier:
             reason = f"{account.provider} is not served by this version of mcproxy"
             failure = Failure(FailureKind.MISCONFIGURED, reason)
             return Verdict(account, Step.SIGN_IN, failure)
-        # A server may be about to refresh, too: a rotated token is given out only once.
-        with account_lock(self._state.directory, account.id):
-            account = self._reread(account)
-            with self.renewals.of(account):
-                renewed = self._renewed(account)
+        try:
+            # A server may be about to refresh, too: a rotated token is given out only once.
+            with account_lock(self._state.directory, account.id):
+                in_file = self._reread(account)
+                account = self._newest(in_file)
+                with self.renewals.of(account):
+                    renewed = self._renewed(account, in_file)
+        except UserError as trouble:
+            # Of the file or the lock: it says nothing about this account, nor about the others.
+            return Verdict(account, Step.SIGN_IN, Failure(FailureKind.NETWORK, str(trouble)))
         if isinstance(renewed, Failure):
             return Verdict(account, Step.SIGN_IN, renewed)
         return self.check(renewed.account, renewed.token, host=renewed.host)
@@ -201,20 +209,37 @@ class Verifier:
         accounts = self._store.load().accounts
         return next((each for each in accounts if each.id == account.id), account)
 
-    def _renewed(self, account: Account) -> Renewed | Failure:
+    def _newest(self, in_file: Account) -> Account:
+        """With the token that could not be written to the file yet, if there is one."""
+        token = self._tokens.rotation(in_file)
+        return in_file if token is None else in_file.renewed(token)
+
+    def _renewed(self, account: Account, in_file: Account) -> Renewed | Failure:
         """A rotated token exists only once: it is saved before anything is done with it."""
         renewed = self.renew(account)
         if isinstance(renewed, Failure):
             return renewed
-        if renewed.account != account:
-            self._save_rotation(renewed.account)
+        token = renewed.account.credential.refresh_token
+        if renewed.account != in_file and token is not None:
+            self._save_rotation(token, account, in_file)
         self.remember_token(renewed)
         return renewed
 
-    def _save_rotation(self, account: Account) -> None:
-        refresh_token = account.credential.refresh_token
-        if refresh_token is not None:
-            self._store.update_fields(account.id, {"refresh_token": refresh_token.value})
+    def _save_rotation(self, token: Secret, before: Account, in_file: Account) -> None:
+        """Into the file, or sealed to where a server looks for it, and writes it from."""
+        spent = {credential_id(before), credential_id(in_file)}
+        try:
+            self._store.save_rotation(
+                in_file.id, token, is_before=lambda other: credential_id(other) in spent
+            )
+        except (UserError, OSError) as trouble:
+            log.error("the new sign-in of %s is not saved: %s", in_file.id, trouble)  # noqa: TRY400
+            self._tokens.put_rotation(in_file, token)
+            if not self._tokens.flush():
+                where = self._state.directory
+                log.error("nor can it be kept in %s: %s has to sign in anew", where, in_file.id)  # noqa: TRY400
+        else:
+            self._tokens.drop_rotation(in_file.id)
 
     def _known_project(self, account: Account) -> str | None:
         row = self._state.get("projects", account.id)
@@ -264,8 +289,7 @@ class Verifier:
 
 def _renewed(account: Account, answer: TokenAnswer) -> Renewed:
     if answer.refresh_token is not None:
-        credential = replace(account.credential, refresh_token=answer.refresh_token)
-        account = replace(account, credential=credential)
+        account = account.renewed(answer.refresh_token)
     return Renewed(account, answer.access_token, answer.expires_in, answer.host)
 
 

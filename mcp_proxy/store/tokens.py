@@ -7,10 +7,11 @@ directory alone gives nothing away, and signing in anew makes old tokens unreada
 import base64
 import hashlib
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.store.state import StateStore
+from mcp_proxy.store.state import JsonObject, StateReader, StateStore
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -59,13 +60,16 @@ class TokenCache:
         self._state.flush()
 
     def put_rotation(self, in_file: Account, refresh_token: Secret) -> None:
-        """Keeps a refresh token that accounts.toml cannot take, on the disk when this returns.
+        """Keeps a refresh token that accounts.toml cannot take; it is on the disk after `flush`.
 
         `in_file`: the account as accounts.toml has it, with whose spent token it is sealed.
         """
         row = {"sealed": seal_token(in_file, refresh_token)}
         self._state.put(_TABLE, in_file.id + _ROTATED, row)
-        self._state.flush()
+
+    def flush(self) -> bool:
+        """Waits until what is kept is on the disk. False when it cannot be put there."""
+        return self._state.flush()
 
     def rotations(self) -> frozenset[str]:
         """The ids of accounts of which a refresh token is kept here."""
@@ -74,17 +78,27 @@ class TokenCache:
 
     def rotation(self, account: Account) -> Secret | None:
         """The token that replaces the account's; None when its owner has signed in anew since."""
-        row = self._state.get(_TABLE, account.id + _ROTATED)
-        try:
-            return None if row is None else open_token(account, row["sealed"])
-        except (KeyError, TypeError, ValueError):
-            return None
+        return _rotation(account, self._state.get(_TABLE, account.id + _ROTATED))
 
     def drop_rotation(self, account_id: str) -> None:
         self._state.delete(_TABLE, account_id + _ROTATED)
 
     def drop(self, account: Account) -> None:
         self._state.delete(_TABLE, account.id)
+
+
+def with_rotations(state: StateReader, accounts: Iterable[Account]) -> tuple[Account, ...]:
+    """Accounts of accounts.toml, with the refresh tokens that could not be written there."""
+    rows = state.items(_TABLE)
+    tokens = ((each, _rotation(each, rows.get(each.id + _ROTATED))) for each in accounts)
+    return tuple(each if token is None else each.renewed(token) for each, token in tokens)
+
+
+def _rotation(account: Account, row: JsonObject | None) -> Secret | None:
+    try:
+        return None if row is None else open_token(account, row["sealed"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def seal_token(account: Account, token: Secret) -> str:

@@ -20,6 +20,7 @@ from mcp_proxy.cli import run
 from mcp_proxy.policy.standing import Mark, mark_to_json
 from mcp_proxy.store.accounts import AccountStore, credential_id
 from mcp_proxy.store.state import StateReader, StateStore
+from mcp_proxy.store.tokens import TokenCache
 
 if TYPE_CHECKING:
     from harness import Home
@@ -151,6 +152,17 @@ def test_what_a_server_found_out_is_shown_with_the_link(cli: Cli, home: "Home") 
     assert (row["state"], row["url"]) == ("invalid", "https://g")
     assert "work: verify your account. See https://g Run: mcproxy accounts verify" in ran.stdout
     assert row["mend"] == "mcproxy accounts verify work"
+
+
+def test_a_mark_against_a_sign_in_that_could_not_be_saved_is_shown(cli: Cli, home: "Home") -> None:
+    home.add(WORK)
+    newest = WORK.renewed(Secret("1//not-in-the-file"))
+    with StateStore.open(home.paths.state) as state:
+        TokenCache(state).put_rotation(WORK, Secret("1//not-in-the-file"))
+        mark = Mark("invalid", "revoked", 1.0, credential_id(newest))
+        state.put("marks", "work", mark_to_json(mark))
+    (row,) = json.loads(cli("accounts", "list", "--json").stdout)["accounts"]
+    assert (row["state"], row["reason"]) == ("invalid", "revoked")
 
 
 def test_a_mark_against_an_older_sign_in_counts_for_nothing(cli: Cli, home: "Home") -> None:

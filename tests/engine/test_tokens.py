@@ -211,6 +211,43 @@ async def test_a_rotated_token_outlives_a_program_that_could_not_save_it(tmp_pat
         assert not runtime.tokens._cache.rotations()
 
 
+async def test_processes_that_cannot_save_a_rotated_token_go_on_from_each_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
+    async with DemoUpstream(ROTATING) as upstream, AsyncExitStack() as stack:
+        path = file_of(upstream, tmp_path / "accounts.toml").path
+        store = AccountStore(path, lock_timeout=0.01)
+        pair = [
+            await stack.enter_async_context(running(upstream, tmp_path / "state", store=store))
+            for _ in range(2)
+        ]
+        with unwritable(store):
+            for runtime in (*pair, *pair):
+                await runtime.tokens.renew(runtime.accounts[0])
+        assert upstream.identity.refreshes["ada"] == 4
+        await until(lambda: upstream.refresh_token("ada") in path.read_text())
+        await until(lambda: not any(each._rotations._unsaved for each in pair))
+        assert upstream.refresh_token("ada") in path.read_text()
+
+
+async def test_what_another_process_has_got_last_is_what_is_saved(tmp_path, monkeypatch):
+    """It may have ended since, as `accounts verify` does."""
+    monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
+    async with DemoUpstream(ROTATING) as upstream:
+        path = file_of(upstream, tmp_path / "accounts.toml").path
+        store = AccountStore(path, lock_timeout=0.01)
+        async with running(upstream, tmp_path / "state", store=store) as runtime:
+            with unwritable(store):
+                await runtime.tokens.renew(runtime.accounts[0])
+                [in_file] = store.load().accounts
+                with StateStore.open(tmp_path / "state") as others:
+                    TokenCache(others).put_rotation(in_file, Secret("1//of-another-process"))
+            await until(lambda: "1//of-another-process" in path.read_text())
+            await until(lambda: not runtime._rotations._unsaved)
+        assert "1//of-another-process" in path.read_text()
+
+
 def everything_in(directory: Path) -> str:
     return "".join(file.read_text("latin-1") for file in directory.iterdir() if file.is_file())
 

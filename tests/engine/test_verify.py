@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+from running import signed_in_anew
 
 from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoAccount, DemoUpstream, Fault, FaultKind, provider_settings
@@ -19,7 +20,7 @@ from mcp_proxy.providers import ProviderSettings, UpstreamCall
 from mcp_proxy.signin import local_apps
 from mcp_proxy.signin.http import Answer, send
 from mcp_proxy.store.accounts import AccountStore
-from mcp_proxy.store.locks import account_lock
+from mcp_proxy.store.locks import FileLock, account_lock
 from mcp_proxy.store.state import StateStore
 from mcp_proxy.store.tokens import TokenCache
 
@@ -97,6 +98,52 @@ async def test_a_rotated_token_is_saved_before_it_is_used(
     cached = TokenCache(bench.state).get(kept)
     assert cached is not None
     assert cached[0].value.startswith("ya29.demo-ann")
+
+
+async def test_a_rotated_token_that_cannot_be_saved_is_kept_for_the_next_to_come(
+    bench: Bench, upstream: DemoUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A used one that came again would withdraw everything, and the file has nothing else."""
+    bench.store = AccountStore(bench.store.path, lock_timeout=0.0)
+    bench.verifier = Verifier(bench.store, bench.state, bench.provider_settings, send=bench.send)
+    tokens = TokenCache(bench.state)
+    with FileLock(bench.store.path.with_name("accounts.toml.lock"), timeout=0.0):
+        for _ in range(2):
+            assert (await bench.verify()).ok
+            assert "the new sign-in of ann is not saved" in caplog.text
+            assert tokens.rotation(bench.account) == Secret(upstream.refresh_token("ann"))
+    assert bench.store.load().accounts == (bench.account,)
+    assert (await bench.verify()).ok
+    (kept,) = bench.store.load().accounts
+    assert kept.credential.refresh_token == Secret(upstream.refresh_token("ann"))
+    assert not tokens.rotations()
+
+
+async def test_a_new_sign_in_is_left_alone_by_a_rotation_of_the_one_before(
+    bench: Bench, upstream: DemoUpstream
+) -> None:
+    new = signed_in_anew(upstream, "ann")
+
+    def send_late(call: UpstreamCall) -> Answer:
+        answer = bench.send(call)
+        if bench.sent == ["token"]:
+            bench.store.replace(new)
+        return answer
+
+    bench.verifier = Verifier(bench.store, bench.state, bench.provider_settings, send=send_late)
+    await bench.verify()
+    assert bench.store.load().accounts == (new,)
+
+
+async def test_a_file_that_is_broken_meanwhile_is_a_verdict_like_any_other(bench: Bench) -> None:
+    """Of several accounts that are tried, none keeps the others from being told of."""
+    bench.store.path.write_text("[[accounts]")
+    verdict = await bench.verify()
+    assert verdict.failed_at is Step.SIGN_IN
+    assert verdict.failure is not None
+    assert "line 1" in verdict.failure.detail
+    bench.verifier.record(verdict)
+    assert bench.state.get("marks", "ann") is None
 
 
 async def test_the_file_as_it_is_now_counts_not_the_one_read_before(bench: Bench) -> None:
