@@ -209,7 +209,9 @@ async def test_a_refresh_brings_nobody_back_whom_only_its_provider_can_let_in(tm
         marked = (await rig.call("GET", "/account-limits")).json["accounts"]
         assert marked[0]["state"] == "invalid"
         assert (await rig.call("POST", "/refresh-token")).status == 200
-        assert (await rig.call("GET", "/account-limits")).json["accounts"] == marked
+        [found] = (await rig.call("GET", "/account-limits")).json["accounts"]
+        del found["models"], marked[0]["models"]  # whose figures grow older
+        assert found == marked[0]
 
 
 async def test_tokens_are_counted_without_asking_anybody(tmp_path):

@@ -13,13 +13,14 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.store.accounts import AccountStore
 
 PROCESSES = 8
-CHANGES = 25
+CHANGES = 15
 
 COUNT_UP = """
 import sys
 from pathlib import Path
 from mcp_proxy.store.accounts import AccountStore
-store, name = AccountStore(Path(sys.argv[1])), sys.argv[2]
+# A busy machine may let one of them wait for very long.
+store, name = AccountStore(Path(sys.argv[1]), lock_timeout=50.0), sys.argv[2]
 for number in range(int(sys.argv[3])):
     with store._editing() as entries:
         entries[0]["shared"] += 1
