@@ -7,6 +7,7 @@ kernel frees a lock when its process ends, however it ends, so there is no stale
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,19 +31,10 @@ class FileLock:
     def __enter__(self) -> Self:
         """UserError when the lock cannot be had."""
         try:
-            fd = _open(self._path)
+            self._fd = self._locked()
         except OSError as cause:
-            if not self._required:
-                return self
-            raise UserError(f"{self._path}: cannot be locked: {cause.strerror}") from cause
-        try:
-            self._wait(fd)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
+            if self._required:
+                raise UserError(f"{self._path}: cannot be locked: {cause.strerror}") from cause
         return self
 
     def __exit__(
@@ -54,6 +46,17 @@ class FileLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _locked(self) -> int:
+        """The lock file, held. OSError where there can be none, or its file system has no locks."""
+        fd = _open(self._path)
+        try:
+            self._wait(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        _name_holder(fd)
+        return fd
 
     def _wait(self, fd: int) -> None:
         """UserError when somebody else holds the lock for longer than the time-out."""
@@ -92,3 +95,10 @@ def _taken(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _name_holder(fd: int) -> None:
+    """For those who wait in vain. A full disk takes no name, and the lock is held all the same."""
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)

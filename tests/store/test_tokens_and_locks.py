@@ -1,8 +1,11 @@
 """Access tokens at rest, and the lock around getting one."""
 
+import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,4 +106,23 @@ def test_an_account_is_refreshed_even_where_no_lock_can_be_made() -> None:
     with account_lock(Path("/proc/mcproxy"), "work"):
         pass
     with pytest.raises(UserError, match="cannot be locked"), FileLock(Path("/proc/mcproxy/x.lock")):
+        pass
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files can be made, and nothing written to them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_lock_is_held_on_a_full_disk_too(directory: Path) -> None:
+    with full_disk(), account_lock(directory, "work"):  # noqa: SIM117 - the lock is taken twice
+        with pytest.raises(UserError, match="still locked by process unknown"):
+            account_lock(directory, "work", timeout=0.02).__enter__()
+    with full_disk(), FileLock(directory / "state.lock"):
         pass
