@@ -49,6 +49,7 @@ def add_accounts(app: App, wish: Wish) -> Addition:
     wish = settled(wish, loaded)
     if wish.provider is not None:
         agree_to_risk(app, wish.provider, accepted=wish.accept_risk)
+    app.account_store().require_changeable()  # before a sign-in that could not be kept
     if wish.source is not None:
         return _imported(app, wish)
     draft = drafted(wish, loaded)

@@ -162,7 +162,7 @@ def _is_replaceable(label: str | None, name: str | None) -> bool:
 
 
 def account_of(loaded: Loaded, account_id: str | None) -> Account | None:
-    """The entry of that id; an account of the environment is none."""
+    """The entry of that id, without its sign-in, too; an account of the environment is none."""
     return next((each for each in _written(loaded) if each.id == account_id), None)
 
 
@@ -189,7 +189,9 @@ def _same_login(loaded: Loaded, signed: Account) -> Account | None:
 
 
 def _written(loaded: Loaded) -> list[Account]:
-    return [each for each in loaded.accounts if not each.transient]
+    """The entries that a sign-in can be for; one that lacks nothing else waits for it."""
+    unsigned = (each.unsigned for each in loaded.problems if each.unsigned is not None)
+    return [*(each for each in loaded.accounts if not each.transient), *unsigned]
 
 
 _LOCAL_SERVERS = {11434: "ollama", 1234: "lmstudio"}

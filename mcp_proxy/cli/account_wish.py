@@ -77,6 +77,8 @@ def settled(wish: Wish, loaded: Loaded) -> Wish:
     if wish.file is not None and wish.source is None:
         raise UserError("--file goes with --from", exit_code=USAGE)
     existing = account_of(loaded, wish.id)
+    if existing is None and wish.id is not None:
+        _refuse_wrong_entry(loaded, wish.id)
     wish = replace(wish, provider=_provider(wish, existing))
     wish.given()
     if wish.provider is not None:
@@ -84,6 +86,16 @@ def settled(wish: Wish, loaded: Loaded) -> Wish:
     if wish.provider is not None and wish.source is None:
         _require(wish, provider(wish.provider).sign_in, existing)
     return wish
+
+
+def _refuse_wrong_entry(loaded: Loaded, account_id: str) -> None:
+    """A sign-in would not mend it, and could not be written down beside it."""
+    for problem in loaded.problems:
+        if problem.id == account_id:
+            raise UserError(
+                f"{problem}. Mend this entry of accounts.toml, or run: mcproxy accounts remove"
+                f" {account_id}"
+            )
 
 
 def _provider(wish: Wish, existing: Account | None) -> str | None:

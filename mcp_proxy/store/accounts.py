@@ -22,7 +22,13 @@ from mcp_proxy.store.atomic import (
     replace_file,
     tighten,
 )
-from mcp_proxy.store.entries import FIELD_NAMES, WrongEntry, entry_fields, read_entry
+from mcp_proxy.store.entries import (
+    FIELD_NAMES,
+    NotSignedIn,
+    WrongEntry,
+    entry_fields,
+    read_entry,
+)
 from mcp_proxy.store.environment import NOTHING_SET, Environment
 from mcp_proxy.store.locks import FileLock
 from mcp_proxy.store.toml_text import MalformedToml, TomlTable, parse_toml
@@ -42,6 +48,8 @@ class Problem:
     where: str
     reason: str
     id: str | None = None
+    unsigned: Account | None = None
+    """The account, where nothing is missing but its sign-in."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
@@ -127,7 +135,8 @@ class AccountStore:
             try:
                 account = read_entry(entry, taken=accounts)
             except WrongEntry as wrong:
-                problems.append(Problem(place, str(wrong), _entry_id(entry)))
+                unsigned = wrong.account if isinstance(wrong, NotSignedIn) else None
+                problems.append(Problem(place, str(wrong), _entry_id(entry), unsigned))
             else:
                 accounts[account.id] = account
         taken = {*accounts, *(problem.id for problem in problems)}
@@ -139,6 +148,11 @@ class AccountStore:
             is_emptied=found == b"",
             is_missing=found is None,
         )
+
+    def require_changeable(self) -> None:
+        """UserError when a change would be refused now: the file or its place is not usable."""
+        with self._editing():
+            pass
 
     def add(self, account: Account) -> None:
         """Append an entry. IdTaken when there is one of that id."""

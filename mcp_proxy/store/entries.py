@@ -48,6 +48,14 @@ class WrongEntry(ValueError):
     """The entry cannot be used; `str()` names the field and the reason."""
 
 
+class NotSignedIn(WrongEntry):
+    """Nothing is wrong with the entry but that it has no credential; `account` is the rest."""
+
+    def __init__(self, missing: str, account: Account) -> None:
+        super().__init__(f"{missing} is missing")
+        self.account = account
+
+
 def is_account_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
@@ -62,8 +70,11 @@ def read_entry(entry: object, *, taken: Container[str] = ()) -> Account:
     known = {name: _read(name, entry[name]) for name in _FIELDS if name in entry}
     if known["id"] in taken:
         raise WrongEntry("id is used twice; the first entry counts")
-    _require_credential(known)
-    return _account(known, {key: value for key, value in entry.items() if key not in _FIELDS})
+    account = _account(known, {key: value for key, value in entry.items() if key not in _FIELDS})
+    needed = _NEEDS.get(account.provider)
+    if needed and needed not in known and "source" not in known:
+        raise NotSignedIn(needed, account)
+    return account
 
 
 def entry_fields(account: Account) -> dict[str, Any]:
@@ -106,12 +117,6 @@ def _read(name: str, value: object) -> Any:
         return _FIELDS[name](value)
     except WrongValue as reason:
         raise WrongEntry(f"{name} {reason}") from reason
-
-
-def _require_credential(known: Mapping[str, Any]) -> None:
-    needed = _NEEDS.get(known["provider"])
-    if needed and needed not in known and "source" not in known:
-        raise WrongEntry(f"{needed} is missing")
 
 
 def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:

@@ -105,6 +105,17 @@ async def test_a_key_may_stand_on_the_command_line(
     assert "claude-" in ran.stdout
 
 
+async def test_a_key_that_could_not_be_kept_goes_nowhere(
+    cli: Cli, near: Home, places: DemoPlaces
+) -> None:
+    near.paths.accounts.touch(0o600)
+    add = ("accounts", "add", "--provider", "anthropic", "--api-key", "-")
+    ran = await cli.beside(*add, stdin=key_of(places, "anthropic"))
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "Nothing was changed" in ran.stderr
+    assert not places.requests
+
+
 async def test_a_key_that_is_refused_is_not_kept_and_replaces_none(
     cli: Cli, near: Home, places: DemoPlaces
 ) -> None:

@@ -157,6 +157,56 @@ async def test_signing_in_again_changes_the_sign_in_and_nothing_else(
     assert (again.code, len(stored(home))) == (0, 1)
 
 
+UNSIGNED = """\
+version = 1
+[[accounts]]
+id = "work"
+provider = "antigravity"
+email = "ann@example.com"
+soft_limit = 0.4
+colour = "blue"
+"""
+
+
+def write_accounts(home: "Home", text: str) -> None:
+    home.paths.accounts.write_text(text)
+    home.paths.accounts.chmod(0o600)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--id", "work")], ids=["by address", "by id"])
+async def test_an_entry_that_lacks_only_its_sign_in_is_given_one(
+    signing: "Cli", home: "Home", arguments: tuple[str, ...]
+) -> None:
+    write_accounts(home, UNSIGNED)
+    ran = await signing.beside(*ADD, *arguments, "--json")
+    assert (ran.code, json.loads(ran.stdout)["action"]) == (0, "updated")
+    (kept,) = stored(home)
+    assert (kept.id, kept.soft_limit, kept.extras) == ("work", 0.4, {"colour": "blue"})
+    assert kept.credential.refresh_token is not None
+
+
+HOPELESS = {
+    UNSIGNED.replace("0.4", '"0.4"'): (
+        "account 'work' (line 2): soft_limit must be a number. Mend this entry of accounts.toml,"
+        " or run: mcproxy accounts remove work"
+    ),
+    UNSIGNED.replace("antigravity", "codex"): "work is an account of codex; choose another --id",
+    "": "is empty, as a full disk or a power cut may leave it. Put back what was in it",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), HOPELESS.items())
+async def test_nobody_signs_in_where_the_sign_in_could_not_be_kept(
+    signing: "Cli", home: "Home", text: str, reason: str
+) -> None:
+    write_accounts(home, text)
+    ran = await signing.beside(*ADD, "--id", "work")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert reason in ran.stderr
+    assert not home.paths.state.exists()  # made when a sign-in begins
+    assert home.paths.accounts.read_text() == text
+
+
 async def test_the_wrong_person_does_not_replace_an_account(
     signing: "Cli", home: "Home", upstream: DemoUpstream
 ) -> None:
