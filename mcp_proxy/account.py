@@ -54,6 +54,8 @@ class Account:
     credential: Credential = Credential()
     label: str | None = None
     """E-mail address or free text, for people."""
+    email: str | None = None
+    """The address, where the label is another name than that."""
     enabled: bool = True
     added_at: datetime | None = None
     project: str | None = None

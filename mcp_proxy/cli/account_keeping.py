@@ -88,11 +88,11 @@ def _kept(
         store.add(account)
         return Kept(account, is_new=True)
     _same_person(existing, signed_in)
-    account = replace(with_sign_in(existing, signed_in), **given)
-    if not _is_replaceable(existing.label, signed_in.label):
-        account = replace(account, label=existing.label)
+    label, email = _names(existing, signed_in.label)
+    account = replace(with_sign_in(existing, signed_in), label=label, email=email, **given)
     entry = entry_fields(account)
-    names = () if account.label == existing.label else ("email", "label")
+    is_renamed = (label, email) != (existing.label, existing.email)
+    names = ("email", "label") if is_renamed else ()
     changed = (*_OF_SIGN_IN, *names, *given)
     store.update_fields(existing.id, {name: entry.get(name) for name in changed})
     return Kept(account, is_new=False)
@@ -137,13 +137,32 @@ def _same_person(existing: Account, signed_in: SignedIn) -> None:
 
 def _two_owners(existing: Account, signed_in: SignedIn) -> tuple[str, str] | None:
     """Whose the account is and who has signed in; None when nothing says that these are two."""
-    label, name = existing.label, signed_in.label
-    if label and name and label != name and _is_replaceable(label, name):
-        return label, name
+    owner, name = existing.email or existing.label, signed_in.label
+    if owner and name and not _is_called(existing, name) and _is_replaceable(owner, name):
+        return owner, name
     space, other = existing.workspace, signed_in.workspace
     if space and other and space != other:
         return f"workspace {space}", f"workspace {other}"
     return None
+
+
+def _is_called(account: Account, name: str) -> bool:
+    """Nobody tells addresses or logins apart by their capitals."""
+    names = (account.label, account.email)
+    return name.casefold() in (each.casefold() for each in names if each)
+
+
+def _names(existing: Account, name: str | None) -> tuple[str | None, str | None]:
+    """Label and address from now on: what somebody chose, or spells in a way of their own, stays.
+
+    `name`: who has signed in.
+    """
+    label, email = existing.label, existing.email
+    if name is None or _is_called(existing, name):
+        return label, email
+    if email is not None and "@" in name:
+        return label, name
+    return (name if _is_replaceable(label, name) else label), email
 
 
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -182,7 +201,7 @@ def _same_login(loaded: Loaded, signed: Account) -> Account | None:
             continue
         if all(getattr(each, field) == getattr(signed, field) for field in fields) and (
             credential_id(each) == credential_id(signed)
-            or (signed.label is not None and each.label == signed.label)
+            or (signed.label is not None and _is_called(each, signed.label))
         ):
             return each
     return None

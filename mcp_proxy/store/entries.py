@@ -85,11 +85,12 @@ def entry_fields(account: Account) -> dict[str, Any]:
     if account.transient:
         raise ValueError(f"{account.id} is of this process only and is never written")
     credential = account.credential
-    label = "email" if account.label and "@" in account.label else "label"
+    is_address = account.email is None and account.label is not None and "@" in account.label
     fields: dict[str, Any] = {
         "id": account.id,
         "provider": account.provider,
-        label: account.label,
+        "email": account.label if is_address else account.email,
+        "label": None if is_address else account.label,
         "enabled": account.enabled,
         "added_at": account.added_at,
         "source": credential.source,
@@ -120,6 +121,7 @@ def _read(name: str, value: object) -> Any:
 
 
 def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:
+    label, email = known.get("label"), known.get("email")
     has_own = "api_key" in known or "refresh_token" in known
     usual_source = None if has_own else USUAL_SOURCE.get(known["provider"])
     return Account(
@@ -133,7 +135,8 @@ def _account(known: Mapping[str, Any], extras: Mapping[str, Any]) -> Account:
             source=known.get("source", usual_source),
             file=known.get("credentials_file"),
         ),
-        label=known.get("label") or known.get("email"),
+        label=label or email,
+        email=(email or None) if label else None,
         enabled=known.get("enabled", True),
         added_at=known.get("added_at"),
         project=known.get("project"),

@@ -185,6 +185,31 @@ async def test_an_entry_that_lacks_only_its_sign_in_is_given_one(
     assert kept.credential.refresh_token is not None
 
 
+OTHER_NAMES = {
+    "other capitals": 'email = "Ann@Example.com"',
+    "a label, too": 'label = "my work account"\nemail = "ann@example.com"',
+}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--id", "work")], ids=["by address", "by id"])
+@pytest.mark.parametrize("names", OTHER_NAMES.values(), ids=OTHER_NAMES)
+async def test_whoever_signs_in_again_is_known_by_the_address(
+    signing: "Cli", home: "Home", names: str, arguments: tuple[str, ...]
+) -> None:
+    write_accounts(home, UNSIGNED.replace('email = "ann@example.com"', names))
+    ran = await signing.beside(*ADD, *arguments, "--json")
+    assert (ran.code, json.loads(ran.stdout)["action"]) == (0, "updated")
+    assert len(stored(home)) == 1
+    assert names in home.paths.accounts.read_text()  # as its owner wrote it
+
+
+async def test_a_label_hides_nobody_from_being_asked(signing: "Cli", home: "Home") -> None:
+    write_accounts(home, UNSIGNED + 'label = "my work account"\n')
+    ran = await signing.beside(*ADD, "--id", "work", env={"DEMO_LOGIN": "&login_hint=ben"})
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "belongs to ann@example.com, but ben@example.com has signed in" in ran.stderr
+
+
 HOPELESS = {
     UNSIGNED.replace("0.4", '"0.4"'): (
         "account 'work' (line 2): soft_limit must be a number. Mend this entry of accounts.toml,"

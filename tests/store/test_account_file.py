@@ -321,6 +321,14 @@ y = 2
     assert not second.enabled
 
 
+def test_a_label_and_an_address_are_kept_side_by_side(store: AccountStore, file: Path) -> None:
+    store.add(account("a", label="work", email="me@example.com"))
+    (loaded,) = store.load().accounts
+    assert (loaded.label, loaded.email) == ("work", "me@example.com")
+    store.replace(loaded)
+    assert 'email = "me@example.com"\nlabel = "work"\n' in file.read_text()
+
+
 def test_a_change_touches_only_the_fields_it_is_about(store: AccountStore, file: Path) -> None:
     store.add(account("a", project="p", label="me@example.com"))
     stale = AccountStore(file)
