@@ -8,6 +8,7 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoUpstream, demo_accounts, demo_settings
 from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
 from mcp_proxy.engine.runtime import Runtime
+from mcp_proxy.engine.watched_files import WatchedFiles
 from mcp_proxy.store.accounts import AccountStore
 from mcp_proxy.store.settings import Settings
 from mcp_proxy.store.state import StateStore
@@ -43,7 +44,7 @@ async def running(
         StateStore.open(state),
         store=store,
         reload_settings=reload_settings,
-        watched=watched,
+        watched=WatchedFiles(watched),
         **({"clock": clock} if clock else {}),
     )
     if store is not None:

@@ -7,7 +7,7 @@ import signal
 import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,6 +19,7 @@ from mcp_proxy.account import Account, Credential, Secret
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_accounts
 from mcp_proxy.demo.identity import CLIENT_ID, CLIENT_SECRET
 from mcp_proxy.demo.signatures import is_genuine
+from mcp_proxy.store.locks import FileLock
 
 
 @dataclass(slots=True)
@@ -228,6 +229,25 @@ async def test_edits_of_both_files_count_within_two_seconds(cli, home, http):
             assert (await ask(http, server.url))[0] == 200, "the old state is kept"
     assert grace.credential.refresh_token.value not in "".join(server.log)
     assert ada.credential.refresh_token.value not in "".join(server.log)
+
+
+async def test_edits_of_both_files_while_the_server_starts_count_too(cli, home, http):
+    lock = home.paths.state / "state.lock"
+
+    def waits_for_state() -> bool:
+        started = psutil.Process().children()
+        return any(file.path == str(lock) for each in started for file in each.open_files())
+
+    async with DemoUpstream(TWO) as upstream, AsyncExitStack() as kept:
+        configured(home, upstream)
+        home.paths.accounts.unlink()
+        with FileLock(lock):
+            starting = asyncio.create_task(kept.enter_async_context(serving(cli)))
+            # It has read both files by then, and is far from ready.
+            await until(waits_for_state, within=10)
+            home.configure(home.paths.config.read_text() + '[aliases]\nquick = "gemini-3-flash"\n')
+            home.add(*demo_accounts(upstream))
+        await answered(http, (await starting).url, model="quick")
 
 
 async def test_what_was_learnt_two_seconds_ago_survives_a_kill(cli, home, http):

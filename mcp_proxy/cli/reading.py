@@ -186,15 +186,17 @@ class Upstreams:
 
     async def _opened(self) -> "Runtime":
         from mcp_proxy.engine.runtime import Runtime
+        from mcp_proxy.engine.watched_files import WatchedFiles
 
         app, store = self._app, self._app.account_store()
+        watched = WatchedFiles((app.paths.accounts, app.paths.config))
         runtime = Runtime(
             (),
             app.settings(),
             app.state(),
             store=store,
             reload_settings=app.settings,
-            watched=(app.paths.accounts, app.paths.config),
+            watched=watched,
         )
         runtime.take(store.load())
         await runtime.start()

@@ -32,6 +32,7 @@ from mcp_proxy.store.settings import (
 if TYPE_CHECKING:
     # Imported where they are used, as is asyncio: `--help` need not load the server.
     from mcp_proxy.engine.runtime import Runtime
+    from mcp_proxy.engine.watched_files import WatchedFiles
     from mcp_proxy.server.app import Server
     from mcp_proxy.server.notify import Notifier
 
@@ -87,6 +88,9 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
     if no_soft_limit:
         flags["soft_limit"] = None
 
+    from mcp_proxy.engine.watched_files import WatchedFiles
+
+    watched = WatchedFiles((app.paths.accounts, app.paths.config))
     sockets = inherited_sockets(os.environ, pid=_child_of_manager())
     settings = app.settings(flags)
     if sockets:
@@ -109,7 +113,7 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
     with _told_in(form):
         if settings.server.workers > 1 and WORKER not in os.environ:
             sys.exit(_supervise(settings.server, sockets))
-        sys.exit(_run(lambda: _serve(app, settings, reload, sockets, form, demo=demo)))
+        sys.exit(_run(lambda: _serve(app, settings, reload, watched, sockets, form, demo=demo)))
 
 
 @contextlib.contextmanager
@@ -205,6 +209,7 @@ async def _serve(
     app: App,
     settings: Settings,
     reload: Callable[[], Settings],
+    watched: "WatchedFiles",
     sockets: Sequence[socket.socket],
     form: Form,
     *,
@@ -216,7 +221,7 @@ async def _serve(
         from mcp_proxy.cli.until_stopped import until_stopped
         from mcp_proxy.server.app import Server
 
-    async with _sources(app, settings, reload, demo=demo) as runtime:
+    async with _sources(app, settings, reload, watched, demo=demo) as runtime:
         server = Server(
             runtime,
             host=settings.server.host,
@@ -243,7 +248,12 @@ async def _serve(
 
 @asynccontextmanager
 async def _sources(
-    app: App, settings: Settings, reload: Callable[[], Settings], *, demo: bool
+    app: App,
+    settings: Settings,
+    reload: Callable[[], Settings],
+    watched: "WatchedFiles",
+    *,
+    demo: bool,
 ) -> AsyncIterator["Runtime"]:
     """The runtime on the user's accounts, or on the embedded upstream and its own."""
     from mcp_proxy.engine.runtime import Runtime
@@ -263,7 +273,7 @@ async def _sources(
         StateStore.open(app.paths.state, is_shared=WORKER in os.environ),
         store=store,
         reload_settings=reload,
-        watched=(app.paths.accounts, app.paths.config),
+        watched=watched,
     )
     runtime.take(loaded)
     yield runtime

@@ -75,12 +75,13 @@ class Runtime:
         *,
         store: AccountStore | None = None,
         reload_settings: Callable[[], Settings] | None = None,
-        watched: Sequence[Path] = (),
+        watched: WatchedFiles | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`store`: where accounts come from and rotated tokens go; None: they live in memory only.
 
-        `reload_settings` is called when one of the `watched` files changes.
+        `reload_settings` is called when one of the `watched` files changes. Whoever makes those
+        does so before reading the files, and no edit is missed.
         """
         self.clock = clock
         self.settings = settings
@@ -92,7 +93,7 @@ class Runtime:
         """Called when config.toml was reloaded."""
         self._store = store
         self._reload_settings = reload_settings
-        self._watched = WatchedFiles(watched)
+        self._watched = watched or WatchedFiles(())
         self.models = LiveModels(state)
         self.models.forget_other_servers(self.accounts)
         self._watcher: asyncio.Task[None] | None = None

@@ -14,6 +14,7 @@ from mcp_proxy.conversation import Conversation, Media, Message, Text
 from mcp_proxy.demo import DemoUpstream, Fault, FaultKind, demo_settings
 from mcp_proxy.engine import runtime as runtime_module
 from mcp_proxy.engine.runtime import Runtime, session_key
+from mcp_proxy.engine.watched_files import WatchedFiles
 from mcp_proxy.errors import Failure, FailureKind, UnknownModel
 from mcp_proxy.server.app import Server
 from mcp_proxy.store.paths import Paths
@@ -177,7 +178,7 @@ async def test_settings_count_as_soon_as_the_file_has_them(tmp_path, caplog):
             StateStore.open(paths.state),
             store=store,
             reload_settings=load,
-            watched=[file],
+            watched=WatchedFiles([file]),
         )
         runtime.take(store.load())
         async with Server(runtime, host="127.0.0.1", port=0):
