@@ -46,6 +46,8 @@ class Onboarding(NamedTuple):
 
     done: bool
     project: str | None
+    refusal: Failure | None = None
+    """Why there is none, where Google says so."""
 
 
 _USUAL_LIFE: Final = 3600.0
@@ -110,9 +112,20 @@ def read_code_assist(body: bytes) -> CodeAssist:
 
 
 def read_onboarding(body: bytes) -> Onboarding:
-    """Whether the project is there yet (2.4). ValueError for anything else."""
+    """Whether the project is there yet, or will never be (2.4). ValueError for anything else."""
     answer = object_of(body)
-    return Onboarding(answer.get("done") is True, _project_of(part(answer, "response")))
+    refusal = _of_operation(body, part(answer, "error")) if answer.get("error") else None
+    return Onboarding(answer.get("done") is True, _project_of(part(answer, "response")), refusal)
+
+
+_PASSING_CODES: Final = frozenset({1, 2, 4, 8, 10, 13, 14})
+"""CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE."""
+
+
+def _of_operation(body: bytes, error: JsonObject) -> Failure:
+    """An operation that ended with an error; its `code` is gRPC's, not a status of HTTP."""
+    is_passing = error.get("code") in _PASSING_CODES
+    return read_google_failure(500 if is_passing else 403, {}, body, now=0.0)
 
 
 def read_email(body: bytes) -> str | None:

@@ -33,7 +33,10 @@ def discover_project(
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> Discovered | Failure:
-    """The account's project, made on the way if need be; None in it when Google gives none."""
+    """The account's project, made on the way if need be; None in it when Google gives none.
+
+    Where Google says why, that is the failure.
+    """
     known = _load(account, token, settings, send)
     if isinstance(known, Failure):
         return known
@@ -46,6 +49,8 @@ def discover_project(
         # Some answers say "done" and leave the project to the next look.
         again = _load(account, token, settings, send)
         known = known if isinstance(again, Failure) else again
+        if known.project is None and made.refusal is not None:
+            return made.refusal
     return Discovered(made.project or known.project, known.tier)
 
 

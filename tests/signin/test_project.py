@@ -55,6 +55,31 @@ def test_a_project_that_shows_only_at_the_next_look_is_found(google: Script) -> 
     assert discover(google) == Discovered("p-3", "free")
 
 
+REFUSED = {"code": 7, "message": "account not eligible: age"}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(7, FailureKind.MISCONFIGURED), (9, FailureKind.MISCONFIGURED), (13, FailureKind.UPSTREAM)],
+)
+def test_why_no_project_is_made_is_told_in_googles_words(
+    google: Script, code: int, kind: FailureKind
+) -> None:
+    google.says(LOAD, (200, NEW))
+    google.says(
+        ONBOARD, (200, {"done": False}), (200, {"done": True, "error": {**REFUSED, "code": code}})
+    )
+    found = discover(google)
+    assert isinstance(found, Failure)
+    assert (found.kind, found.detail) == (kind, REFUSED["message"])
+
+
+def test_a_project_that_is_there_counts_more_than_a_refusal_to_make_it(google: Script) -> None:
+    google.says(LOAD, (200, NEW), (200, {"cloudaicompanionProject": "p-4"}))
+    google.says(ONBOARD, (200, {"done": True, "error": REFUSED}))
+    assert discover(google) == Discovered("p-4", "unknown")
+
+
 def test_patience_ends_within_a_minute_without_a_project(google: Script) -> None:
     google.says(LOAD, (200, NEW))
     google.says(ONBOARD, (200, {"done": False}))
