@@ -24,6 +24,7 @@ class Place(NamedTuple):
 
     url: str
     key: str
+    """As `http.client` takes it: with a character for each byte of its UTF-8."""
 
     def connected(self, within: float) -> "HTTPConnection":
         """Not connected yet, in truth; `within` bounds each wait on it."""
@@ -35,7 +36,7 @@ class Place(NamedTuple):
 
 def place_of(url: str, settings: ServerSettings) -> Place:
     keys = settings.api_keys
-    return Place(url, keys[0].value if keys else NO_KEY)
+    return Place(url, keys[0].value.encode().decode("latin-1") if keys else NO_KEY)
 
 
 def models_of(place: Place, within: float) -> list[str]:

@@ -6,7 +6,8 @@ rebinding its own name to 127.0.0.1 even read the answers. Its Host or Origin gi
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field
 from functools import lru_cache
 from hashlib import sha256
@@ -60,7 +61,8 @@ class Door:
 
     @classmethod
     def of(cls, bound_host: str, keys: tuple[Secret, ...], cors: Cors) -> "Door":
-        return cls(bound_host, keys, cors, tuple(_digest(key.value) for key in keys))
+        forms = (form for key in keys for form in _sent_forms(key.value))
+        return cls(bound_host, keys, cors, tuple(map(_digest, forms)))
 
     @property
     def on_loopback(self) -> bool:
@@ -100,7 +102,8 @@ class Door:
             headers.get("x-goog-api-key"),
             query_key,
         ]
-        given = [_digest(key) for key in offered if key]
+        # Header values may hold bytes that are not UTF-8; they must compare, not crash.
+        given = [_digest(key.encode("utf-8", "surrogateescape")) for key in offered if key]
         # Every pair is compared, so that the time taken tells nothing about which one matched.
         matches = [hmac.compare_digest(a, b) for a in given for b in self._digests]
         if not any(matches):
@@ -137,9 +140,16 @@ def _bearer(value: str | None) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _digest(key: str) -> bytes:
-    # Header values may hold bytes that are not UTF-8; they must compare, not crash.
-    return sha256(key.encode("utf-8", "surrogateescape")).digest()
+def _sent_forms(key: str) -> Iterator[bytes]:
+    """Clients write letters beyond ASCII as UTF-8, or in the one byte that HTTP once meant."""
+    yield key.encode()
+    if not key.isascii():
+        with suppress(UnicodeEncodeError):
+            yield key.encode("latin-1")
+
+
+def _digest(key: bytes) -> bytes:
+    return sha256(key).digest()
 
 
 def _forbidden(message: str) -> ProxyError:

@@ -104,14 +104,17 @@ def _host(value: object) -> str:
 
 
 def _keys(value: object) -> tuple[Secret, ...]:
-    return checks.list_of(checks.secret)(value)
+    """A variable has one, which `KEYS` makes a tuple of; in config.toml there is a list."""
+    if isinstance(value, tuple):
+        return tuple(map(checks.client_key, value))
+    return checks.list_of(checks.client_key)(value)
 
 
 TEXT = Kind(checks.filled_text)
 HOST = Kind(_host)
 SWITCH = Kind(checks.switch, lambda text: _SWITCH_WORDS.get(text.strip().lower(), text))
 TEXTS = Kind(checks.list_of(checks.filled_text), _comma_list)
-KEYS = Kind(_keys, lambda text: [text])
+KEYS = Kind(_keys, lambda text: (text,))
 SOFT_LIMIT = Kind(
     _soft_limit, lambda text: "off" if text.strip().lower() == "off" else _number_in(text)
 )

@@ -107,6 +107,23 @@ def test_the_key_is_taken_in_every_spelling(named, query):
     door(keys=["another-key-as-long", KEY]).check_key(headers(**named), query)
 
 
+def received(value):
+    """Bytes of a header as the server reads them."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("key", ["my key with spaces", "schlüssel"])
+def test_a_key_of_several_words_or_other_letters_is_taken(key, encoding):
+    guarded = door(keys=[key])
+    sent = received(key.encode(encoding))
+    guarded.check_key(headers(**{"x-api-key": sent}), None)
+    guarded.check_key(headers(Authorization=f"Bearer {sent}"), None)
+    guarded.check_key(headers(), key)
+    with pytest.raises(ProxyError):
+        guarded.check_key(headers(Authorization=f"Bearer {sent[:-1]}"), None)
+
+
 @pytest.mark.parametrize(
     "named",
     [

@@ -230,6 +230,29 @@ def test_a_wrong_variable_and_a_wrong_flag_are_named_as_such(paths: Paths) -> No
     assert (variable.value.exit_code, flag.value.exit_code) == (78, 2)
 
 
+@pytest.mark.parametrize("key", ["x", "my key with spaces", "schlüssel"])
+def test_a_key_is_whatever_a_client_can_send(paths: Paths, key: str) -> None:
+    of_variable = load_settings(paths, {}, {"PROXY_API_KEY": f" {key} "})
+    of_file = load_settings(configured(paths, f'[server]\napi_keys = ["{key}"]\n'), {}, {})
+    assert of_variable.server.api_keys == of_file.server.api_keys == (Secret(key),)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    {
+        " ": "must not be empty",
+        "two\nlines": "must be one line of text",
+        "\udcff": "must be",
+    }.items(),
+)
+def test_a_key_that_cannot_be_sent_is_refused_by_its_name(
+    paths: Paths, key: str, reason: str
+) -> None:
+    with pytest.raises(UserError, match=f"^PROXY_API_KEY {reason}") as caught:
+        load_settings(paths, {}, {"PROXY_API_KEY": key})
+    assert caught.value.exit_code == 78
+
+
 @pytest.mark.parametrize("text", ["app:*", "express", "2"])
 def test_a_debug_of_another_program_is_a_warning_and_counts_for_nothing(
     paths: Paths, text: str
