@@ -29,14 +29,19 @@ class Cors:
 
     origins: frozenset[str] = frozenset()
     methods: str = "GET, POST, OPTIONS"
-    headers: str = "*"
+    headers: str = "*, Authorization"
     max_age: int = 600
 
     def headers_for(self, origin: str | None) -> dict[str, str]:
         """Response headers for a request from `origin`; empty when it is not allowed."""
         if origin is None or origin not in self.origins:
             return {}
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            # Ids, waits and who answered: a page sees few headers that are not named to it.
+            "Access-Control-Expose-Headers": "*",
+            "Vary": "Origin",
+        }
 
     def preflight_for(self, origin: str | None) -> dict[str, str]:
         allowed = self.headers_for(origin)

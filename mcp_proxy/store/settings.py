@@ -76,8 +76,9 @@ class ServerSettings:
         "GET, POST, OPTIONS", TEXT, "what a preflight is told", env="CORS_ALLOW_METHODS"
     )
     cors_allow_headers: str = setting(
-        "*", TEXT, "what a preflight is told", env="CORS_ALLOW_HEADERS"
+        "*, Authorization", TEXT, "what a preflight is told", env="CORS_ALLOW_HEADERS"
     )
+    """To browsers a * means every header but Authorization, in which clients send the key."""
     cors_max_age: int = setting(
         600, whole(0, 86_400), "how long a preflight holds, in seconds", env="CORS_MAX_AGE"
     )

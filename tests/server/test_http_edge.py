@@ -122,10 +122,13 @@ async def test_cors_is_off_until_an_origin_is_named(tmp_path):
         assert answer.status == 204
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
         assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        # By itself the * would not let a key pass that is sent as a bearer.
+        assert answer.headers["Access-Control-Allow-Headers"] == "*, Authorization"
         for stream in (True, False):
             said = await rig.post("/v1/messages", message_body(stream=stream), page)
             assert said.status == 200
             assert said.headers["Access-Control-Allow-Origin"] == "https://app.example"
+            assert said.headers["Access-Control-Expose-Headers"] == "*"
         failed = await rig.call("POST", "/v1/messages", b"{", page)
         assert failed.headers["Access-Control-Allow-Origin"] == "https://app.example"
         other = await rig.call("OPTIONS", "/v1/messages", None, {"Origin": "https://evil.com"})
