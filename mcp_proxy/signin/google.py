@@ -149,7 +149,7 @@ def _grant(answer: Mapping[str, Any]) -> Grant:
 def _client_in(file: Path) -> OAuthClient:
     """Google's own JSON file, for a desktop or a web client."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
         client = content.get("installed") or content["web"]
         return OAuthClient(_word(client["client_id"]), Secret(_word(client["client_secret"])))
     except OSError as cause:

@@ -188,6 +188,8 @@ def test_googles_own_file_is_read(tmp_path: Path, kind: str) -> None:
     configured = ProviderSettings(client_id="c", client_secret=Secret("d"))
     assert oauth_client(configured, file) == OAuthClient("a", Secret("b"))
     assert oauth_client(configured) == OAuthClient("c", Secret("d"))
+    file.write_text(file.read_text(), encoding="utf-8-sig")  # as some editors save it
+    assert oauth_client(configured, file) == OAuthClient("a", Secret("b"))
 
 
 WRONG_FILES = [
