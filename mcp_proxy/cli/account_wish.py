@@ -17,7 +17,7 @@ from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
 from mcp_proxy.providers import KNOWN_PROVIDERS, SignIn, provider
 from mcp_proxy.store import checks
-from mcp_proxy.store.accounts import Loaded
+from mcp_proxy.store.accounts import Loaded, WrongAccount
 from mcp_proxy.store.addresses import checked_url
 from mcp_proxy.store.checks import WrongValue
 from mcp_proxy.store.entries import is_account_id
@@ -77,8 +77,9 @@ def settled(wish: Wish, loaded: Loaded) -> Wish:
     if wish.file is not None and wish.source is None:
         raise UserError("--file goes with --from", exit_code=USAGE)
     existing = account_of(loaded, wish.id)
-    if existing is None and wish.id is not None:
-        _refuse_wrong_entry(loaded, wish.id)
+    wrong = loaded.problem_of(wish.id) if existing is None and wish.id is not None else None
+    if wrong is not None:
+        raise WrongAccount(wrong)  # no sign-in would mend it, or could be kept beside it
     wish = replace(wish, provider=_provider(wish, existing))
     wish.given()
     if wish.provider is not None:
@@ -86,16 +87,6 @@ def settled(wish: Wish, loaded: Loaded) -> Wish:
     if wish.provider is not None and wish.source is None:
         _require(wish, provider(wish.provider).sign_in, existing)
     return wish
-
-
-def _refuse_wrong_entry(loaded: Loaded, account_id: str) -> None:
-    """A sign-in would not mend it, and could not be written down beside it."""
-    for problem in loaded.problems:
-        if problem.id == account_id:
-            raise UserError(
-                f"{problem}. Mend this entry of accounts.toml, or run: mcproxy accounts remove"
-                f" {account_id}"
-            )
 
 
 def _provider(wish: Wish, existing: Account | None) -> str | None:

@@ -17,7 +17,7 @@ from mcp_proxy.cli.render import console, counted
 from mcp_proxy.cli.running_server import NoServer, running_server
 from mcp_proxy.errors import UnknownModel, UserError
 from mcp_proxy.providers import KNOWN_PROVIDERS
-from mcp_proxy.store.accounts import UnknownAccount
+from mcp_proxy.store.accounts import UnknownAccount, WrongAccount
 
 if TYPE_CHECKING:
     from mcp_proxy.engine.runtime import Runtime
@@ -63,7 +63,7 @@ class Figures:
         self._open.close()
 
     def limits(self, ids: Sequence[str], *, max_age: float = 0.0) -> Reading:
-        """The limits of these accounts, or of all. UnknownAccount for an id that is none.
+        """The limits of these accounts, or of all. UserError for an id that is none.
 
         `max_age`: how old, in seconds, figures may be that this process itself has read.
         """
@@ -78,7 +78,7 @@ class Figures:
         """The same from the server alone. NoServer when there is none."""
         report = self._server.account_limits()
         rows = report["accounts"]
-        check_ids(ids, [row["id"] for row in rows])
+        check_ids(self._app, ids, [row["id"] for row in rows])
         chosen = [row for row in rows if not ids or row["id"] in ids]
         return Reading({**report, "accounts": chosen}, is_served=True)
 
@@ -136,10 +136,10 @@ class Upstreams:
         self._open.close()
 
     def limits(self, ids: Sequence[str], *, max_age: float) -> Reading:
-        """Asks for every enabled account among those; UnknownAccount before anybody is asked."""
+        """Asks for every enabled account among those; UserError before anybody is asked."""
         from mcp_proxy.engine.report import limits_report
 
-        check_ids(ids, [account.id for account in self._runtime.accounts])
+        check_ids(self._app, ids, [account.id for account in self._runtime.accounts])
         chosen = [a for a in self._runtime.accounts if not ids or a.id in ids]
         asked = _askable(chosen)
         with self._progress(asked):
@@ -231,11 +231,12 @@ class Upstreams:
         return err.status(f"asking for {counted(len(accounts), 'account')} ...", spinner=spinner)
 
 
-def check_ids(ids: Iterable[str], known: Sequence[str]) -> None:
-    """UnknownAccount, with the nearest that there is, for the first that is not known."""
+def check_ids(app: App, ids: Iterable[str], known: Sequence[str]) -> None:
+    """WrongAccount, or UnknownAccount with the nearest that there is, for the first not known."""
     for each in ids:
         if each not in known:
-            raise UnknownAccount(each, known)
+            problem = app.account_store().load().problem_of(each)
+            raise WrongAccount(problem) if problem else UnknownAccount(each, known)
 
 
 def _askable(accounts: Iterable[Account]) -> list[Account]:

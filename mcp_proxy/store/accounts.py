@@ -67,6 +67,10 @@ class Loaded:
     is_missing: bool = False
     """There is no file, or none at this moment."""
 
+    def problem_of(self, account_id: str) -> Problem | None:
+        """What is wrong with the entry of that id."""
+        return next((each for each in self.problems if each.id == account_id), None)
+
     def lacks(self, account_id: str) -> bool:
         """Whether the account is surely gone: neither its entry wrong nor the file put aside."""
         ids = {*(each.id for each in self.accounts), *(each.id for each in self.problems)}
@@ -79,6 +83,17 @@ class IdTaken(UserError):
 
     def __init__(self, account_id: str) -> None:
         super().__init__(f"there is already an account {account_id!r}")
+
+
+class WrongAccount(UserError):
+    """There is an entry of this id, and it cannot be used as it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        mend = f"Mend this entry of accounts.toml, or run: mcproxy accounts remove {problem.id}"
+        if problem.unsigned is not None:
+            provider = problem.unsigned.provider
+            mend = f"Run: mcproxy accounts add --provider {provider} --id {problem.id}"
+        super().__init__(f"{problem}. {mend}")
 
 
 class UnknownAccount(UserError):

@@ -97,6 +97,23 @@ async def test_an_unknown_account_fails_with_the_nearest_name(
     assert by_server or not upstream.requests
 
 
+@pytest.mark.parametrize("by_server", [True, False])
+async def test_an_account_with_a_wrong_entry_fails_with_what_is_wrong(
+    cli: Cli, signed_in: Home, serving: Serving, by_server: bool
+) -> None:
+    with signed_in.paths.accounts.open("a") as file:
+        file.write('\n[[accounts]]\nid = "broken"\nprovider = "zai"\napi_key = 5\n')
+        file.write('\n[[accounts]]\nid = "bare"\nprovider = "zai"\n')
+    async with serving() as server:
+        env = port_of(server.url) if by_server else {}
+        wrong = await cli.beside("limits", "broken", env=env)
+        bare = await cli.beside("limits", "bare", env=env)
+    assert (wrong.code, bare.code) == (1, 1)
+    assert "api_key must be text. Mend this entry" in wrong.stderr
+    assert "is missing. Run: mcproxy accounts add --provider zai --id bare" in bare.stderr
+    assert "there is no account" not in wrong.stderr + bare.stderr
+
+
 async def test_a_server_with_another_key_is_passed_over_and_named(
     cli: Cli, signed_in: Home, serving: Serving
 ) -> None:
