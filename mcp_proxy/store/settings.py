@@ -281,15 +281,16 @@ def _chosen(
     document: TomlTable,
     file: Path,
 ) -> Any:
+    in_file = _at(document, row.path, _ABSENT)
+    if in_file is not _ABSENT:
+        # Also where it does not count: a flag makes no wrong file right.
+        in_file = _checked(row, in_file, f"{file}: {row.path}", CONFIG_EXIT)
     if row.flag and row.flag in flags:
         name = f"--{row.flag.replace('_', '-')}"
         return _checked(row, flags[row.flag], name, USAGE_EXIT)
     if row.env and env.get(row.env):
         return _checked(row, row.kind.from_text(env[row.env]), row.env, CONFIG_EXIT)
-    value = _at(document, row.path, _ABSENT)
-    if value is _ABSENT:
-        return row.default
-    return _checked(row, value, f"{file}: {row.path}", CONFIG_EXIT)
+    return row.default if in_file is _ABSENT else in_file
 
 
 def _checked(row: Setting, value: object, name: str, exit_code: int) -> Any:

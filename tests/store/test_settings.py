@@ -222,6 +222,14 @@ def test_what_is_wrong_in_the_file_names_file_and_field(
     assert caught.value.exit_code == 78
 
 
+def test_a_wrong_file_stays_wrong_where_something_else_counts(paths: Paths) -> None:
+    configured(paths, '[server]\nport = "x"\n')
+    for flags, env in (({"port": 9000}, {}), ({}, {"PORT": "9000"})):
+        with pytest.raises(UserError, match=r"server\.port must be a whole number") as caught:
+            load_settings(paths, flags, env)
+        assert caught.value.exit_code == 78
+
+
 def test_a_wrong_variable_and_a_wrong_flag_are_named_as_such(paths: Paths) -> None:
     with pytest.raises(UserError, match=r"^PORT must be a whole number") as variable:
         load_settings(paths, {}, {"PORT": "http"})
