@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import psutil
@@ -231,23 +232,37 @@ async def test_edits_of_both_files_count_within_two_seconds(cli, home, http):
     assert ada.credential.refresh_token.value not in "".join(server.log)
 
 
+def starting_servers(lock: Path) -> list[psutil.Process]:
+    """Servers, or workers of one, that wait for the state: far from ready."""
+    started = psutil.Process().children(recursive=True)
+    return [p for p in started if any(file.path == str(lock) for file in p.open_files())]
+
+
 async def test_edits_of_both_files_while_the_server_starts_count_too(cli, home, http):
     lock = home.paths.state / "state.lock"
-
-    def waits_for_state() -> bool:
-        started = psutil.Process().children()
-        return any(file.path == str(lock) for each in started for file in each.open_files())
-
     async with DemoUpstream(TWO) as upstream, AsyncExitStack() as kept:
         configured(home, upstream)
         home.paths.accounts.unlink()
         with FileLock(lock):
             starting = asyncio.create_task(kept.enter_async_context(serving(cli)))
-            # It has read both files by then, and is far from ready.
-            await until(waits_for_state, within=10)
+            await until(lambda: starting_servers(lock), within=10)  # it has read both files
             home.configure(home.paths.config.read_text() + '[aliases]\nquick = "gemini-3-flash"\n')
             home.add(*demo_accounts(upstream))
         await answered(http, (await starting).url, model="quick")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_start_takes_signals_as_a_server_that_is_ready_does(cli, home, workers):
+    lock = home.paths.state / "state.lock"
+    command = cli.command("serve", "--port", "0", "--workers", str(workers))
+    with FileLock(lock):
+        server = await asyncio.create_subprocess_exec(*command, cwd=home.root, stderr=PIPE)
+        await until(lambda: len(starting_servers(lock)) == workers, within=10)
+        server.send_signal(signal.SIGHUP)
+        server.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            _, told = await server.communicate()
+    assert (server.returncode, told) == (0, b"")
 
 
 async def test_what_was_learnt_two_seconds_ago_survives_a_kill(cli, home, http):

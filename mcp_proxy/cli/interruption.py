@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +24,20 @@ def take_signals() -> None:
         # Whoever has started us may want one of them ignored, as nohup does.
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _as_ctrl_c)
+
+
+def take_signals_of_start() -> None:
+    """Until a server is ready to take them itself: SIGTERM ends it as well as it does later.
+
+    SIGHUP would have it read again what it is about to read.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _as_ctrl_c(number: int, frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ import click
 
 from mcp_proxy.cli.choices import OneOf
 from mcp_proxy.cli.context import App, pass_app
+from mcp_proxy.cli.interruption import take_signals_of_start
 from mcp_proxy.cli.log_lines import Form, form_of, say_ready, set_up_logging
 from mcp_proxy.errors import UserError
 from mcp_proxy.loopback import is_loopback
@@ -82,6 +83,7 @@ Examples:
 @pass_app
 def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> None:
     """Run the server in the foreground."""
+    take_signals_of_start()
     if no_soft_limit and options["soft_limit"] is not None:
         raise UserError("--soft-limit and --no-soft-limit exclude each other", exit_code=2)
     flags = {name: value for name, value in options.items() if value is not None}

@@ -39,7 +39,7 @@ class Supervisor:
 
         `sockets` listen already, and are for the workers to use; without them each opens the port.
         """
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._forward)
         with ExitStack() as kept:
             if not sockets:
@@ -47,6 +47,8 @@ class Supervisor:
                 port = place.getsockname()[1]
             chorus = kept.enter_context(Chorus(self._manager, self._count))
             self._start(port, [each.fileno() for each in sockets], chorus)
+            # Not before: it is ignored until then, by the workers, too, who inherit that.
+            signal.signal(signal.SIGHUP, self._forward)
             while len(self._alive()) == self._count:
                 chorus.listen(CHECK_EVERY, self._alive())
             # One has ended. A second signal would cut off what the others still have under way.
@@ -67,6 +69,9 @@ class Supervisor:
                 command, env=environment, process_group=0, pass_fds=descriptors
             )
             self._workers.append(worker)
+            if self._told:  # while it was made: nobody has sent it on to this one
+                worker.terminate()
+                return
 
     def _alive(self) -> frozenset[int]:
         numbered = enumerate(self._workers)
