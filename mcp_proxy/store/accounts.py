@@ -5,6 +5,7 @@ and puts the whole in place at once. Knows nothing of providers beyond their nam
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -165,9 +166,17 @@ class AccountStore:
         )
 
     def require_changeable(self) -> None:
-        """UserError when a change would be refused now: the file or its place is not usable."""
-        with self._editing():
-            pass
+        """UserError when a change would be refused now: the file or its place is not usable.
+
+        Nothing is made for that where there is nothing yet.
+        """
+        if os.path.lexists(self.path):
+            with self._editing():
+                pass
+            return
+        place = next(each for each in self.path.parents if each.exists())
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise UserError(f"{self.path}: cannot be written: {place} is not a writable directory")
 
     def add(self, account: Account) -> None:
         """Append an entry. IdTaken when there is one of that id."""

@@ -116,6 +116,13 @@ async def test_a_key_that_could_not_be_kept_goes_nowhere(
     assert not places.requests
 
 
+async def test_without_a_terminal_and_a_key_nothing_is_made(cli: Cli, home: Home) -> None:
+    ran = await cli.beside("accounts", "add", "--provider", "zai")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "--api-key" in ran.stderr
+    assert not home.paths.accounts.parent.exists()
+
+
 async def test_a_key_that_is_refused_is_not_kept_and_replaces_none(
     cli: Cli, near: Home, places: DemoPlaces
 ) -> None:
