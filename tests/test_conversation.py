@@ -29,6 +29,7 @@ EVERYTHING = Conversation(
     wants_array=True,
     wants_usage=False,
     session="session",
+    cache_key="key",
     extras={"metadata": {}},
     ignored=("metadata",),
 )

@@ -168,12 +168,9 @@ class AccountStore:
     def require_changeable(self) -> None:
         """UserError when a change would be refused now: the file or its place is not usable.
 
-        Nothing is made for that where there is nothing yet.
+        Only looks: nothing is made or written for that.
         """
-        if os.path.lexists(self.path):
-            with self._editing():
-                pass
-            return
+        self._changeable()
         place = next(each for each in self.path.parents if each.exists())
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
             raise UserError(f"{self.path}: cannot be written: {place} is not a writable directory")
@@ -238,17 +235,21 @@ class AccountStore:
         """The entries as they are now; what the block leaves in the list becomes the file."""
         with self._lock(self._lock_timeout):
             _remove_leftovers(self.path)
-            content, _ = self._content()
-            if content == b"":
-                raise UserError(
-                    f"{self._empty}. Put back what was in it, or delete it to begin anew. Nothing"
-                    " was changed"
-                )
-            document = self._parsed(content or b"")
+            document = self._changeable()
             before = deepcopy(document)
             yield document["accounts"]
             if document != before:
                 self._write(document)
+
+    def _changeable(self) -> TomlTable:
+        """What is in the file. UserError when nobody knows what to make of it."""
+        content, _ = self._content()
+        if content == b"":
+            raise UserError(
+                f"{self._empty}. Put back what was in it, or delete it to begin anew. Nothing was"
+                " changed"
+            )
+        return self._parsed(content or b"")
 
     def _lock(self, timeout: float) -> FileLock:
         return FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=timeout)
