@@ -92,6 +92,7 @@ def serve(app: App, /, *, demo: bool, no_soft_limit: bool, **options: Any) -> No
 
     from mcp_proxy.engine.watched_files import WatchedFiles
 
+    # Before either is read, so that an edit in the middle of the start counts.
     watched = WatchedFiles((app.paths.accounts, app.paths.config))
     sockets = inherited_sockets(os.environ, pid=_child_of_manager())
     settings = app.settings(flags)

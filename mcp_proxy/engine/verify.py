@@ -226,20 +226,24 @@ class Verifier:
         return renewed
 
     def _save_rotation(self, token: Secret, before: Account, in_file: Account) -> None:
-        """Into the file, or sealed to where a server looks for it, and writes it from."""
+        """Into the file, in place of the token that was spent."""
         spent = {credential_id(before), credential_id(in_file)}
         try:
             self._store.save_rotation(
                 in_file.id, token, is_before=lambda other: credential_id(other) in spent
             )
-        except (UserError, OSError) as trouble:
-            log.error("the new sign-in of %s is not saved: %s", in_file.id, trouble)  # noqa: TRY400
-            self._tokens.put_rotation(in_file, token)
-            if not self._tokens.flush():
-                where = self._state.directory
-                log.error("nor can it be kept in %s: %s has to sign in anew", where, in_file.id)  # noqa: TRY400
+        except (UserError, OSError) as cause:
+            self._keep_rotation(token, in_file, trouble=str(cause))
         else:
             self._tokens.drop_rotation(in_file.id)
+
+    def _keep_rotation(self, token: Secret, in_file: Account, *, trouble: str) -> None:
+        """Sealed, to where a server looks for it, and writes it from."""
+        log.error("the new sign-in of %s is not saved: %s", in_file.id, trouble)
+        self._tokens.put_rotation(in_file, token)
+        if not self._tokens.flush():
+            where = self._state.directory
+            log.error("nor can it be kept in %s: %s has to sign in anew", where, in_file.id)
 
     def _known_project(self, account: Account) -> str | None:
         row = self._state.get("projects", account.id)

@@ -8,7 +8,7 @@ told which rows changed. Rules (cloudcode.md 6.4, 6.8, 7.4; faults.md 3.2):
    rest: it is then tried after the others, but never waited for. So is one whose upstream has
    said that it lacks the model.
 3. One burst of 429s is one strike, and so are those to calls that were under way at it.
-4. No hint is believed for longer than six hours; then one request may find out.
+4. No hint is believed for longer than six hours; then whoever asks finds out.
 5. A success, or a fresh figure above zero, ends a cooldown at once.
 """
 

@@ -170,6 +170,11 @@ async def test_a_rotated_token_is_saved_as_soon_as_the_file_can_be_written(tmp_p
             await until(lambda: upstream.refresh_token("ada") in store.path.read_text())
 
 
+def hasty_store(upstream: DemoUpstream, directory: Path) -> AccountStore:
+    """One that does not wait for who holds the lock."""
+    return AccountStore(file_of(upstream, directory / "accounts.toml").path, lock_timeout=0.01)
+
+
 def unwritable(store: AccountStore) -> FileLock:
     """While it is held the file can be read and not be written, as on a disk that is full."""
     return FileLock(store.path.with_name("accounts.toml.lock"), timeout=0.0)
@@ -179,8 +184,8 @@ async def test_a_rotated_token_that_cannot_be_saved_is_used_all_the_same(tmp_pat
     """A used one that came again would withdraw everything, and the file has nothing else."""
     monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream:
-        path = file_of(upstream, tmp_path / "accounts.toml").path
-        store = AccountStore(path, lock_timeout=0.01)
+        store = hasty_store(upstream, tmp_path)
+        path = store.path
         async with running(upstream, tmp_path / "state", store=store) as runtime:
             before = path.read_text()
             with unwritable(store):
@@ -196,8 +201,8 @@ async def test_a_rotated_token_that_cannot_be_saved_is_used_all_the_same(tmp_pat
 
 async def test_a_rotated_token_outlives_a_program_that_could_not_save_it(tmp_path):
     async with DemoUpstream(ROTATING) as upstream:
-        path = file_of(upstream, tmp_path / "accounts.toml").path
-        store = AccountStore(path, lock_timeout=0.01)
+        store = hasty_store(upstream, tmp_path)
+        path = store.path
         with unwritable(store):
             async with running(upstream, tmp_path / "state", store=store) as runtime:
                 await runtime.tokens.fresh(runtime.accounts[0])
@@ -216,8 +221,8 @@ async def test_processes_that_cannot_save_a_rotated_token_go_on_from_each_others
 ):
     monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream, AsyncExitStack() as stack:
-        path = file_of(upstream, tmp_path / "accounts.toml").path
-        store = AccountStore(path, lock_timeout=0.01)
+        store = hasty_store(upstream, tmp_path)
+        path = store.path
         pair = [
             await stack.enter_async_context(running(upstream, tmp_path / "state", store=store))
             for _ in range(2)
@@ -235,8 +240,8 @@ async def test_what_another_process_has_got_last_is_what_is_saved(tmp_path, monk
     """It may have ended since, as `accounts verify` does."""
     monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream:
-        path = file_of(upstream, tmp_path / "accounts.toml").path
-        store = AccountStore(path, lock_timeout=0.01)
+        store = hasty_store(upstream, tmp_path)
+        path = store.path
         async with running(upstream, tmp_path / "state", store=store) as runtime:
             with unwritable(store):
                 await runtime.tokens.renew(runtime.accounts[0])
@@ -255,8 +260,8 @@ def everything_in(directory: Path) -> str:
 async def test_a_new_sign_in_beats_one_that_could_not_be_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(rotations, "RETRY_EVERY", 0.05)
     async with DemoUpstream(ROTATING) as upstream:
-        path = file_of(upstream, tmp_path / "accounts.toml").path
-        store = AccountStore(path, lock_timeout=0.01)
+        store = hasty_store(upstream, tmp_path)
+        path = store.path
         async with running(upstream, tmp_path / "state", store=store) as runtime:
             with unwritable(store):
                 await runtime.tokens.fresh(runtime.accounts[0])
@@ -286,8 +291,8 @@ async def test_nothing_is_kept_of_an_account_that_goes_while_its_token_is_renewe
 
 async def test_a_rotated_token_outlives_a_slip_in_the_entry_of_its_account(tmp_path):
     async with DemoUpstream(ROTATING) as upstream:
-        path = file_of(upstream, tmp_path / "accounts.toml").path
-        store = AccountStore(path, lock_timeout=0.01)
+        store = hasty_store(upstream, tmp_path)
+        path = store.path
         async with running(upstream, tmp_path / "state", store=store) as runtime:
             with unwritable(store):
                 await runtime.tokens.fresh(runtime.accounts[0])
