@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from multidict import CIMultiDict
+from yarl import URL
 
 from mcp_proxy import trust
 from mcp_proxy.errors import Failure, FailureKind
@@ -179,10 +181,21 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request without headers of the library's own: calls carry all that they mean to send."""
+    """A request with the headers that its call carries and no others, and bytes for a body."""
+
+    def update_headers(self, headers: Any) -> None:
+        """Takes them as they are, behind the name of the host."""
+        self.headers = CIMultiDict({"Host": self.url.host_port_subcomponent, **headers})
 
     def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
         """Adds none."""
+
+    def update_body_from_data(self, body: bytes, _stacklevel: int = 3) -> None:
+        """Takes it as what it is; the library would look for its kind."""
+        if body or self.method not in self.GET_METHODS:
+            self.headers["Content-Length"] = str(len(body))
+        if body:
+            self._body = aiohttp.BytesPayload(body)
 
 
 class Transport:
@@ -191,22 +204,15 @@ class Transport:
     def __init__(self, *, stall: float) -> None:
         """`stall`: seconds of silence after which an upstream counts as hung."""
         self._timeout = _patience(stall)
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: _Connector | None = None
         self._proxies: dict[str, str] = {}
         self._proxy_of_host: dict[str, str | None] = {}
 
     async def __aenter__(self) -> "Transport":
         self._proxies = getproxies()
-        self._session = aiohttp.ClientSession(
-            # Concurrency is bounded per account, where limits are; a pool limit would deadlock
-            # slow streams against each other.
-            request_class=_Request,
-            connector=_Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=50),
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=64 * 1024,
-            max_field_size=64 * 1024,
-        )
+        # Concurrency is bounded per account, where limits are; a pool limit would deadlock slow
+        # streams against each other.
+        self._connector = _Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=50)
         return self
 
     async def __aexit__(
@@ -215,51 +221,48 @@ class Transport:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._connector is not None:
+            await self._connector.close()
 
     def set_stall(self, seconds: float) -> None:
         """Counts for calls from now on."""
         self._timeout = _patience(seconds)
 
-    async def send(
-        self, call: UpstreamCall, *, timeout: float | None = None, silence: float | None = None
-    ) -> UpstreamAnswer:
+    async def send(self, call: UpstreamCall, *, silence: float | None = None) -> UpstreamAnswer:
         """The answer once its headers are there, whatever its status. Raises UpstreamBroke.
 
-        `timeout`: seconds in all. `silence`: seconds without a byte, when not the usual.
+        `silence`: seconds without a byte, when not the usual.
         """
-        if self._session is None:
+        if self._connector is None:
             raise RuntimeError("the transport is not open")
-        # An absent argument and None differ: None would switch the session's time-out off.
-        limit = self._timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
-        if silence is not None:
-            limit = _patience(silence)
         proxy = call.proxy or self._proxy_for(call.url)
         is_plain = proxy is None and call.url.startswith("http:")
         try:
-            response = await self._session.request(
+            request = _Request(
                 call.method,
-                call.url,
-                data=aiohttp.BytesPayload(call.body),  # else the library would look for its kind
+                _url(call.url),
                 headers=call.headers,
-                allow_redirects=False,
-                proxy=proxy,
+                data=call.body,
+                proxy=None if proxy is None else URL(proxy),
                 ssl=True if is_plain else trust.authorities(),
-                timeout=limit,
             )
+            limit = self._timeout if silence is None else _patience(silence)
+            return UpstreamAnswer(await _response(request, self._connector, limit))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as cause:
-            raise UpstreamBroke(_failure_of(cause, urlsplit(call.url).hostname or "")) from cause
-        return UpstreamAnswer(response)
+            raise UpstreamBroke(_failure_of(cause, _host(call))) from cause
 
     @asynccontextmanager
     async def opened(self, call: UpstreamCall, *, timeout: float) -> AsyncIterator[UpstreamAnswer]:
         """`send` for short calls: `timeout` seconds in all, and the connection is given back."""
-        answer = await self.send(call, timeout=timeout)
         try:
-            yield answer
-        finally:
-            answer.finish()
+            async with asyncio.timeout(timeout):
+                answer = await self.send(call)
+                try:
+                    yield answer
+                finally:
+                    answer.finish()
+        except TimeoutError as cause:
+            raise UpstreamBroke(_failure_of(cause, _host(call))) from cause
 
     def _proxy_for(self, url: str) -> str | None:
         if not self._proxies:
@@ -272,6 +275,46 @@ class Transport:
             proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
             self._proxy_of_host[host] = None if proxy_bypass(host) else proxy
         return self._proxy_of_host[host]
+
+
+async def _response(
+    request: _Request, connector: _Connector, patience: aiohttp.ClientTimeout
+) -> aiohttp.ClientResponse:
+    """What the library's session does for a request, without all that no call here wants.
+
+    Redirects, cookies, authentication, traces, middlewares, attempts of its own: looking for them
+    is a sixteenth of the instructions of a small request.
+    """
+    try:
+        connection = await connector.connect(request, traces=[], timeout=patience)
+    except TimeoutError as cause:
+        raise aiohttp.ConnectionTimeoutError("no connection in time") from cause
+    protocol, response = connection.protocol, None
+    if protocol is None:
+        raise aiohttp.ServerDisconnectedError
+    try:
+        protocol.set_response_params(
+            read_until_eof=True,
+            read_timeout=patience.sock_read,
+            max_line_size=64 * 1024,
+            max_field_size=64 * 1024,
+        )
+        response = await request.send(connection)
+        return await response.start(connection)
+    except BaseException:
+        if response is not None:
+            response.close()
+        connection.close()
+        raise
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> URL:
+    return URL(text)
+
+
+def _host(call: UpstreamCall) -> str:
+    return urlsplit(call.url).hostname or ""
 
 
 def _patience(stall: float) -> aiohttp.ClientTimeout:
