@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -112,7 +112,7 @@ class Runtime:
         self.hosts = HostOrder()
         self.loop_guard = LoopGuard(state.directory)
         self.gates = Gates(limit=settings.limits.concurrency)
-        self.seals = StoredSeals(lambda key: state.get("seals", key))
+        self.seals = StoredSeals(partial(state.get, "seals"))
         self.media = MediaFetcher()
         self.estimates = TokenEstimates(
             state.get("calibration", "ratios") or {}, lambda name: self.names.stages(name)[0].model

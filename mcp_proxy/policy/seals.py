@@ -13,6 +13,7 @@ Knows nothing of storage: rows go out through `SealCollector.found` and come in 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from operator import is_
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -48,6 +49,10 @@ _MOST_ALIKE: Final = 32
 
 _SHORTEST_UNIQUE: Final = 16
 """Characters of an id that was made not to be made again; `call_1` comes in every conversation."""
+
+
+_KEYS_KEPT: Final = 4096
+"""Calls whose keys are at hand: each turn asks for those of its whole history again."""
 
 
 class CallSeal(NamedTuple):
@@ -174,7 +179,10 @@ def _open_loop(messages: Sequence[Message]) -> int:
 
 
 def _has_results(message: Message) -> bool:
-    return any(type(part) is ToolResult for part in message.parts)
+    for part in message.parts:  # noqa: SIM110 - once per turn of a history; `any` takes twice as long
+        if type(part) is ToolResult:
+            return True
+    return False
 
 
 class _Settling:
@@ -203,11 +211,13 @@ class _Settling:
 
     def message(self, message: Message, *, restores: bool) -> Message:
         """An assistant's message; the same object when it may stay as it is."""
-        parts = list(message.parts)
+        parts: Sequence[Part] = message.parts
         if not self.is_plain(message.parts):
             parts = self._fitting(message.parts)
         if restores:
-            self._restore_thinking(parts)
+            parts = self._with_thinking(parts)
+        if parts is message.parts:
+            return message
         if len(parts) == len(message.parts) and all(map(is_, parts, message.parts)):
             return message
         return Message(message.role, tuple(parts))
@@ -275,13 +285,25 @@ class _Settling:
             return False
         return (seal.origin or self._lookup.origin_of(seal.value)) == self._origin
 
-    def _restore_thinking(self, parts: list[Part]) -> None:
-        """Puts back what preceded the calls, for clients that could not carry it."""
-        if any(isinstance(part, Thinking) for part in parts):
-            return
-        calls = [(at, part) for at, part in enumerate(parts) if isinstance(part, ToolCall)]
-        for number, (at, call) in reversed(list(enumerate(calls))):
-            known = self._known(call)
+    def _with_thinking(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """With what preceded the calls put back, for clients that could not carry it."""
+        calls: list[tuple[int, CallSeal | None]] = []
+        found = False
+        for at, part in enumerate(parts):
+            if type(part) is Thinking:
+                return parts
+            if type(part) is ToolCall:
+                known = self._known(part)
+                found = found or known is not None
+                calls.append((at, known))
+        return self._with_thoughts(parts, calls) if found else parts
+
+    def _with_thoughts(
+        self, parts: Sequence[Part], calls: Sequence[tuple[int, CallSeal | None]]
+    ) -> Sequence[Part]:
+        """The parts with the thoughts of these calls, that stand at these places."""
+        restored = list(parts)
+        for number, (at, known) in reversed(list(enumerate(calls))):
             if known is None:
                 continue
             # What preceded the first call preceded everything else, too.
@@ -289,7 +311,8 @@ class _Settling:
             thoughts = known.thoughts[first:]
             if thoughts:
                 self._restored += 1
-                parts[place:place] = thoughts
+                restored[place:place] = thoughts
+        return restored
 
 
 class SealCollector:
@@ -396,7 +419,9 @@ class StoredSeals:
 
     def of_call(self, origin: str, identity: str, call: ToolCall) -> CallSeal | None:
         row = self.get(_call_key(origin, identity, call.id)) or self._of_id(origin, call.id)
-        made = _made(row["calls"], call) if row is not None else None
+        if row is None:
+            return None
+        made = _made(row["calls"], call)
         if made is None or not made["signature"]:
             return None
         thoughts = tuple(
@@ -447,10 +472,12 @@ def _signature_key(signature: str) -> str:
     return "sig:" + hashlib.sha256(signature.encode()).hexdigest()
 
 
+@lru_cache(maxsize=_KEYS_KEPT)
 def _call_key(origin: str, identity: str, call_id: str) -> str:
     return "call:" + _digest(origin, identity, call_id)
 
 
+@lru_cache(maxsize=_KEYS_KEPT)
 def _id_key(origin: str, call_id: str) -> str:
     return "id:" + _digest(origin, call_id)
 
