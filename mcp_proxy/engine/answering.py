@@ -221,14 +221,12 @@ class Answering:
         together = _decoded_together(records) if len(records) > 1 else None
         at = 0
         try:
-            for at, data in enumerate(records):
-                try:
-                    record = decode(data) if together is None else together[at]
-                except orjson.JSONDecodeError as cause:
-                    if data == DONE:
+            for at, record in enumerate(together or records):  # noqa: B007 - for what comes last
+                if type(record) is bytes:
+                    if record == DONE:
                         self._done(events)
                         continue
-                    raise UpstreamBroke(_broken_json(cause)) from cause
+                    record = _decoded(record)
                 if type(record) is not dict:
                     raise UpstreamBroke(_upstream("a stream record is not a JSON object"))
                 inner = record.get(envelope)
@@ -295,6 +293,13 @@ class Answering:
         """An error object inside a 200: its own code or type says which status it would have."""
         self.told = True
         return self._place.read_failure(HTTPStatus.OK, {}, encode(record), now=self._clock())
+
+
+def _decoded(record: bytes) -> Any:
+    try:
+        return decode(record)
+    except orjson.JSONDecodeError as cause:
+        raise UpstreamBroke(_broken_json(cause)) from cause
 
 
 def _decoded_together(records: list[bytes]) -> list[Any] | None:

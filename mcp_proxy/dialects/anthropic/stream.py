@@ -70,13 +70,24 @@ class MessageStream:
     def render(self, events: Sequence[Event]) -> bytes:
         """Bytes of a batch of events; may be empty. Never called after `Finished`."""
         out: list[bytes] = []
+        texts: list[bytes] = []
         for event in events:
             if type(event) is TextDelta or type(event) is ThinkingDelta:
                 if self._delta_head is not None:
-                    out += self._delta_head, encode(event.text), _DELTA_TAIL
+                    texts.append(encode(event.text))
             else:
+                if texts:
+                    out.append(self._deltas(texts))
+                    texts.clear()
                 out.append(self._RENDER[type(event)](self, event))
+        if texts:
+            out.append(self._deltas(texts))
         return b"".join(out)
+
+    def _deltas(self, texts: Sequence[bytes]) -> bytes:
+        """Those of the open block, around these JSON texts."""
+        head = self._delta_head or b""
+        return head + (_DELTA_TAIL + head).join(texts) + _DELTA_TAIL
 
     def fail(self, error: ProxyError, request_id: str) -> bytes:
         """The in-stream error, in place of message_delta and message_stop."""
