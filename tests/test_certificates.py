@@ -1,6 +1,7 @@
 """Upstreams behind TLS: whose certificates are accepted, and what becomes of those that are not."""
 
 import asyncio
+import base64
 import json
 import os
 import ssl
@@ -8,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -29,6 +30,14 @@ class Front:
     """Connections, whether or not the visitor liked the certificate."""
 
 
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(65536):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()
+
+
 @asynccontextmanager
 async def front(authority: trustme.CA, upstream: DemoUpstream, name: str) -> AsyncIterator[Front]:
     """It passes bytes on; its certificate is for `name`."""
@@ -36,13 +45,6 @@ async def front(authority: trustme.CA, upstream: DemoUpstream, name: str) -> Asy
     authority.issue_cert(name).configure_cert(context)
     found = Front()
     visits: set[asyncio.Task[None]] = set()
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while chunk := await reader.read(65536):
-                writer.write(chunk)
-                await writer.drain()
-        writer.close()
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         found.visits += 1
@@ -64,12 +66,45 @@ async def front(authority: trustme.CA, upstream: DemoUpstream, name: str) -> Asy
         await asyncio.gather(*visits, return_exceptions=True)
 
 
-def signed_in(home, upstream: DemoUpstream, url: str) -> None:
-    """Two of the upstream's accounts, which are to be reached behind TLS."""
-    home.add(*demo_accounts(upstream)[:2])
+@asynccontextmanager
+async def outbound(*, expects: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy on the way out that opens tunnels for those who say `expects`, and its address; with
+    what it was asked to open."""
+    asked: list[str] = []
+    visits: list[asyncio.Task[None]] = []
+
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, target, _ = head.split(" ", 2)
+        asked.append(f"{method} {target}")
+        if f"Proxy-Authorization: {expects}\r\n" not in head:
+            writer.write(b"HTTP/1.1 407 Who are you\r\ncontent-length: 0\r\n\r\n")
+            writer.close()
+            return
+        host, _, port = target.rpartition(":")
+        inward, outward = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Go on\r\n\r\n")
+        visits.extend(
+            asyncio.create_task(pass_on(*way)) for way in ((reader, outward), (inward, writer))
+        )
+
+    listening = await asyncio.start_server(visit, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}", asked
+    finally:
+        listening.close()
+        for each in visits:
+            each.cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
+
+
+def signed_in(home, upstream: DemoUpstream, url: str, *, proxy: str | None = None) -> None:
+    """Two of the upstream's accounts, which are to be reached behind TLS, and with a proxy all of
+    them through it."""
+    home.add(*(replace(each, proxy=proxy) for each in demo_accounts(upstream)[:2]))
     home.configure(
         f'[providers.antigravity]\nbase_urls = ["{url}"]\n'
-        f'token_url = "{upstream.url}/token"\n'
+        f'token_url = "{upstream.url if proxy is None else url}/token"\n'
         f'client_id = "{CLIENT_ID}"\nclient_secret = "{CLIENT_SECRET}"\n'
     )
 
@@ -118,6 +153,25 @@ async def test_who_is_not_trusted_is_not_asked_and_not_asked_again(
             assert "SSL_CERT_FILE" in error["message"]
         assert place.visits == 2, "once by each account"
     assert not upstream.requests
+
+
+@pytest.mark.parametrize("password", ["right", "wrong"])
+async def test_a_proxy_on_the_way_out_opens_tunnels_for_who_has_its_password(
+    cli, home, upstream, authority, bundle, password
+):
+    expects = "Basic " + base64.b64encode(b"me:right").decode()
+    async with front(authority, upstream, "127.0.0.1") as place, outbound(expects=expects) as out:
+        address, tunnels = out
+        signed_in(home, upstream, place.url, proxy=f"http://me:{password}@{address}")
+        async with asked(cli, home, trusts=bundle) as (status, text):
+            if password == "right":
+                assert status == 200, text
+            else:
+                assert status == 502
+                assert "outbound proxy refused the connection" in text
+            assert password not in text
+        assert set(tunnels) == {f"CONNECT {place.url.removeprefix('https://')}"}
+        assert place.visits == (len(tunnels) if password == "right" else 0)
 
 
 SEEN = """

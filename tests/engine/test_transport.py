@@ -67,11 +67,20 @@ async def whole(transport: Transport, call: UpstreamCall) -> bytes:
         answer.abort()
 
 
-async def test_only_the_headers_of_the_call_go_out():
+@pytest.mark.parametrize(
+    ("method", "body", "beside"),
+    [
+        ("POST", b"{}", {b"content-length: 2", b"content-type: application/octet-stream"}),
+        ("POST", b"", {b"content-length: 0", b"content-type: application/octet-stream"}),
+        ("GET", b"", set()),
+    ],
+)
+async def test_only_the_headers_of_the_call_go_out(method, body, beside):
     heard = bytearray()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.extend(await reader.readuntil(b"\r\n\r\n"))
+        heard.extend(await reader.readexactly(len(body)))
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         await writer.drain()
         writer.close()
@@ -80,15 +89,29 @@ async def test_only_the_headers_of_the_call_go_out():
         await asyncio.start_server(listen, "127.0.0.1", 0) as listening,
         Transport(stall=5) as transport,
     ):
-        port = listening.sockets[0].getsockname()[1]
-        call = UpstreamCall(
-            url=f"http://127.0.0.1:{port}/a?b=c", headers={"X-One": "1"}, body=b"{}"
-        )
+        place = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        call = UpstreamCall(f"http://{place}/a?b=c", {"X-One": "1"}, body, method)
         async with transport.opened(call, timeout=5) as answer:
             assert await answer.document() == b"ok"
-    names = {line.split(b":")[0].lower() for line in bytes(heard).split(b"\r\n")[1:] if line}
-    assert heard.startswith(b"POST /a?b=c HTTP/1.1\r\n")
-    assert names <= {b"host", b"x-one", b"content-length", b"content-type", b"connection"}
+    head, sent = bytes(heard).split(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    assert first == f"{method} /a?b=c HTTP/1.1".encode()
+    assert {line.lower() for line in lines} == {f"host: {place}".encode(), b"x-one: 1", *beside}
+    assert sent == body
+
+
+async def test_a_short_call_has_a_time_for_all_of_it():
+    async def drips(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.transport.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    async with host(drips) as url, Transport(stall=5) as transport:
+        with pytest.raises(UpstreamBroke) as caught:
+            async with transport.opened(UpstreamCall(url, {}, b"{}"), timeout=0.2) as answer:
+                await answer.document()
+    assert caught.value.failure.kind is FailureKind.SLOW
 
 
 async def test_a_redirect_is_not_followed():
