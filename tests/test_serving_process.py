@@ -178,6 +178,20 @@ async def test_the_first_sigterm_lets_streams_end_and_refuses_new_work(cli, http
     assert any("POST /v1/messages 200" in line for line in server.log)
 
 
+async def test_a_reload_while_it_ends_changes_nothing(cli, http):
+    async with serving(cli, "--demo") as server:
+        body = message_body("pace=20 events=30", stream=True)
+        async with http.post(f"{server.url}/v1/messages", json=body) as answer:
+            begun = await answer.content.readany()
+            server.process.send_signal(signal.SIGTERM)
+            await until(lambda: any("letting open answers end" in line for line in server.log))
+            server.process.send_signal(signal.SIGHUP)
+            events = strict_records(begun + await answer.content.read())
+        assert events[-1][0] == "message_stop"
+        assert await server.ended() == 0
+    assert not any("exception" in line for line in server.log), server.log
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_who_still_waits_when_it_ends_is_given_an_answer(cli, http, upstream, stream):
     configured(cli.home, upstream, "[server]\ndrain = 0.2\n")

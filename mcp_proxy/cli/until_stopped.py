@@ -54,9 +54,12 @@ async def until_stopped(
         manager.ready(f"serving at {server.url} ({what_is_served()})")
 
     async def read_again() -> None:
+        if stop.is_set():
+            return
         manager.reloading()
         await runtime.reload()
-        tell_ready()
+        if not stop.is_set():  # else it is stopping that was told last
+            tell_ready()
 
     _at_signals(end, read_again)
     async with _noted(runtime.state, note):
