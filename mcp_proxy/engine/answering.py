@@ -221,7 +221,7 @@ class Answering:
         together = _decoded_together(records) if len(records) > 1 else None
         at = 0
         try:
-            for at, record in enumerate(together or records):  # noqa: B007 - for what comes last
+            for at, record in enumerate(together or records):  # noqa: B007 - read at the end
                 if type(record) is bytes:
                     if record == DONE:
                         self._done(events)
@@ -249,10 +249,7 @@ class Answering:
     def _feed_document(self, document: bytearray, events: list[Event]) -> None:
         if not document.strip():
             return
-        try:
-            value = decode(document)
-        except orjson.JSONDecodeError as cause:
-            raise UpstreamBroke(_broken_json(cause)) from cause
+        value = _decoded(document)
         if type(value) is list:
             # No client asks for one but Gemini's, of whom nothing is forwarded.
             self._passage = None
@@ -295,9 +292,9 @@ class Answering:
         return self._place.read_failure(HTTPStatus.OK, {}, encode(record), now=self._clock())
 
 
-def _decoded(record: bytes) -> Any:
+def _decoded(text: bytes | bytearray) -> Any:
     try:
-        return decode(record)
+        return decode(text)
     except orjson.JSONDecodeError as cause:
         raise UpstreamBroke(_broken_json(cause)) from cause
 

@@ -243,7 +243,7 @@ class Transport:
                 _url(call.url),
                 headers=call.headers,
                 data=call.body,
-                proxy=None if proxy is None else URL(proxy),
+                proxy=None if proxy is None else _url(proxy),
                 ssl=True if is_plain else trust.authorities(),
             )
             limit = self._timeout if silence is None else _patience(silence)

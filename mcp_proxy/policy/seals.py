@@ -50,7 +50,6 @@ _MOST_ALIKE: Final = 32
 _SHORTEST_UNIQUE: Final = 16
 """Characters of an id that was made not to be made again; `call_1` comes in every conversation."""
 
-
 _KEYS_KEPT: Final = 4096
 """Calls whose keys are at hand: each turn asks for those of its whole history again."""
 

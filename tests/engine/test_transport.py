@@ -45,6 +45,18 @@ def saying(*pieces: bytes) -> Talk:
     return talk
 
 
+def dripping(status: str) -> Talk:
+    """A body that comes byte by byte and never ends."""
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {status}\r\n\r\n".encode())
+        while not writer.transport.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    return talk
+
+
 async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     await reader.read()
 
@@ -101,13 +113,7 @@ async def test_only_the_headers_of_the_call_go_out(method, body, beside):
 
 
 async def test_a_short_call_has_a_time_for_all_of_it():
-    async def drips(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while not writer.transport.is_closing():
-            writer.write(b"x")
-            await asyncio.sleep(0.02)
-
-    async with host(drips) as url, Transport(stall=5) as transport:
+    async with host(dripping("200 OK")) as url, Transport(stall=5) as transport:
         with pytest.raises(UpstreamBroke) as caught:
             async with transport.opened(UpstreamCall(url, {}, b"{}"), timeout=0.2) as answer:
                 await answer.document()
@@ -135,13 +141,7 @@ async def test_an_error_body_without_end_is_cut():
 
 
 async def test_an_error_body_that_drips_is_taken_as_far_as_it_has_come():
-    async def drips(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 500 No\r\n\r\n")
-        while not writer.transport.is_closing():
-            writer.write(b"x")
-            await asyncio.sleep(0.02)
-
-    async with host(drips) as url, Transport(stall=5) as transport:
+    async with host(dripping("500 No")) as url, Transport(stall=5) as transport:
         answer = await transport.send(UpstreamCall(url=url, headers={}, body=b"{}"))
         async with asyncio.timeout(3):
             assert set(await answer.document(100_000, within=0.1)) == set(b"x")
