@@ -159,6 +159,10 @@ class UpstreamDialect(Protocol):
         """The parser of the answer; it maps tool names back and drops what the request added."""
         ...
 
+    def explain(self, detail: str, conversation: Conversation, model: ModelInfo) -> str:
+        """What an upstream said of a request that it refused, in terms of what the client sent."""
+        return detail
+
 
 _MODULES = {
     "anthropic": "mcp_proxy.dialects.anthropic",

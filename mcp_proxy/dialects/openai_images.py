@@ -7,6 +7,7 @@ last message is not sent (client-apis.md has the chat dialects' side, providers.
 from typing import Any, Final
 
 from mcp_proxy.conversation import Conversation, JsonObject, Media, Text
+from mcp_proxy.dialects import UpstreamDialect
 from mcp_proxy.dialects.broken import broken, cut_off
 from mcp_proxy.dialects.token_counts import token_count
 from mcp_proxy.errors import BadRequest, FailureKind
@@ -30,8 +31,8 @@ _SETTINGS: Final = ("size", "quality", "background", "output_format", "style")
 """Fields of the endpoint that a client of it may set; kept in `Conversation.extras`."""
 
 
-class ImagesUpstream:
-    """Implements `UpstreamDialect`."""
+class ImagesUpstream(UpstreamDialect):
+    """For OpenAI's models that only paint."""
 
     name = NAME
 

@@ -20,7 +20,6 @@ from mcp_proxy.conversation import (
     ToolResult,
 )
 from mcp_proxy.dialects import StreamParser, upstream_dialect
-from mcp_proxy.dialects.gemini.tools import explain_bad_request
 from mcp_proxy.engine.json_bytes import with_model
 from mcp_proxy.engine.public_addresses import is_public
 from mcp_proxy.engine.runtime import Runtime
@@ -248,7 +247,8 @@ def explained(failure: Failure, prepared: Prepared) -> Failure:
     """A refused request in terms of what the client sent: the tool's name, not its number."""
     if prepared.forwarded:
         return failure
-    detail = explain_bad_request(failure.detail, prepared.conversation, prepared.model)
+    dialect = upstream_dialect(prepared.dialect)
+    detail = dialect.explain(failure.detail, prepared.conversation, prepared.model)
     return replace(failure, detail=detail)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import PathTarget, ReplyFrame
+from mcp_proxy.dialects import PathTarget, ReplyFrame, UpstreamDialect
 from mcp_proxy.dialects.anthropic.errors import render_error
 from mcp_proxy.dialects.anthropic.names import NAME
 from mcp_proxy.dialects.anthropic.reply import render_reply
@@ -39,8 +39,8 @@ class AnthropicClient:
         return MessageStream(frame)
 
 
-class AnthropicUpstream:
-    """Implements `UpstreamDialect`: for Anthropic, Z.AI, and Claude on Vertex and at Copilot."""
+class AnthropicUpstream(UpstreamDialect):
+    """For Anthropic, Z.AI, and Claude on Vertex and at Copilot."""
 
     name = NAME
     render_request = staticmethod(render_request)

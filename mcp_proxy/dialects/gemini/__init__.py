@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.conversation import Conversation
-from mcp_proxy.dialects import ErrorReply, JsonObject, PathTarget, ReplyFrame, StreamParser
+from mcp_proxy.dialects import (
+    ErrorReply,
+    JsonObject,
+    PathTarget,
+    ReplyFrame,
+    StreamParser,
+    UpstreamDialect,
+)
 from mcp_proxy.dialects.cut_stream import CutStreamParser
 from mcp_proxy.dialects.gemini.client_errors import render_error
 from mcp_proxy.dialects.gemini.client_reply import render_reply
@@ -17,6 +24,7 @@ from mcp_proxy.dialects.gemini.client_stream import KEEP_ALIVE, GeminiStream
 from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.dialects.gemini.request import render_request, split_stops
 from mcp_proxy.dialects.gemini.stream import GeminiStreamParser
+from mcp_proxy.dialects.gemini.tools import explain_bad_request
 from mcp_proxy.errors import ProxyError
 from mcp_proxy.model import ModelInfo
 from mcp_proxy.strict_json import read_object
@@ -47,11 +55,12 @@ class GeminiClient:
         return render_error(error)
 
 
-class GeminiUpstream:
-    """Implements `UpstreamDialect`: for Antigravity, Gemini and Vertex."""
+class GeminiUpstream(UpstreamDialect):
+    """For Antigravity, Gemini and Vertex."""
 
     name = NAME
     render_request = staticmethod(render_request)
+    explain = staticmethod(explain_bad_request)
 
     def stream_parser(self, conversation: Conversation, model: ModelInfo) -> StreamParser:
         parser = GeminiStreamParser(conversation, model)

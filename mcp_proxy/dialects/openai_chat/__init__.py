@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.conversation import Conversation, JsonObject
-from mcp_proxy.dialects import PathTarget, ReplyFrame
+from mcp_proxy.dialects import PathTarget, ReplyFrame, UpstreamDialect
 from mcp_proxy.dialects.openai_chat.names import NAME
 from mcp_proxy.dialects.openai_chat.reply import render_reply
 from mcp_proxy.dialects.openai_chat.request import parse_request
@@ -30,8 +30,8 @@ class ChatClient(OpenAiClient):
         return ChatStream(frame)
 
 
-class ChatUpstream:
-    """Implements `UpstreamDialect`: for OpenAI, Copilot, and all that is compatible with OpenAI."""
+class ChatUpstream(UpstreamDialect):
+    """For OpenAI, Copilot, and all that is compatible with OpenAI."""
 
     name = NAME
     render_request = staticmethod(render_request)

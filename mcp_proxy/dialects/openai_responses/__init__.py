@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcp_proxy.conversation import Conversation, JsonObject
-from mcp_proxy.dialects import PathTarget, ReplyFrame
+from mcp_proxy.dialects import PathTarget, ReplyFrame, UpstreamDialect
 from mcp_proxy.dialects.openai_client import OpenAiClient
 from mcp_proxy.dialects.openai_responses.names import NAME
 from mcp_proxy.dialects.openai_responses.request import parse_request
@@ -29,8 +29,8 @@ class ResponsesClient(OpenAiClient):
         return ResponseStream(frame)
 
 
-class ResponsesUpstream:
-    """Implements `UpstreamDialect`: for OpenAI, Codex and Copilot."""
+class ResponsesUpstream(UpstreamDialect):
+    """For OpenAI, Codex and Copilot."""
 
     name = NAME
     render_request = staticmethod(render_request)
