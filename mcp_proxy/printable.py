@@ -1,10 +1,11 @@
 """Words of strangers in a log: nothing in them is obeyed, nothing is lost but what they quote."""
 
 import re
+from typing import Final
 
 # Each begins where no run of its letters has begun before: else a long one is gone through again
 # from each of its places.
-_SECRETS = re.compile(
+_SECRETS: Final = (
     r"ya29\.[\w.-]+"  # Google access tokens
     r"|1//[\w-]+"  # Google refresh tokens
     r"|AIza[\w-]{20,}"  # Google API keys
@@ -13,10 +14,10 @@ _SECRETS = re.compile(
     r"|\b(?:gsk|xai|gh[opsu]|github_pat)[-_]\w{16,}"  # Groq, xAI, GitHub
     r"|(?<![\w-])eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"  # JSON web tokens
     r"|(?<=Bearer )[^\s\"']+"
-    r"|(?<=key=)[^\s&\"']+",
+    r"|(?<=key=)[^\s&\"']+"
 )
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.){40,}+(?:"|\\?$)|`[^`]{40,}+(?:`|$)', re.DOTALL)
+_QUOTED: Final = r'(?s)"(?:[^"\\]|\\.){40,}+(?:"|\\?$)|`[^`]{40,}+(?:`|$)'
 
 
 def printable(text: str) -> str:
@@ -28,7 +29,7 @@ def printable(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """The text without anything that looks like a credential."""
-    return _SECRETS.sub("…", text)
+    return re.sub(_SECRETS, "…", text)
 
 
 def without_quotations(text: str) -> str:
@@ -36,4 +37,4 @@ def without_quotations(text: str) -> str:
 
     Names of fields and models are shorter.
     """
-    return _QUOTED.sub("“…”", text)
+    return re.sub(_QUOTED, "“…”", text)

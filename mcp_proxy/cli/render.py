@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -194,11 +194,10 @@ def state_text(state: str) -> "Text":
     return text(state, STATE_STYLES.get(state, ""))
 
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])")
-_BREAKS = re.compile(r"[^\S ]+")
+_ESCAPES: Final = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])"
 
 
 def clean(value: str) -> str:
     """One line without control, direction or invisible characters."""
-    line = _BREAKS.sub(" ", _ESCAPES.sub("", value))
+    line = re.sub(r"[^\S ]+", " ", re.sub(_ESCAPES, "", value))
     return line.strip() if line.isprintable() else "".join(filter(str.isprintable, line)).strip()

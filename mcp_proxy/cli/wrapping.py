@@ -5,14 +5,14 @@ them itself, and they are still one when they are copied. Knows nothing of style
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 HANG = 2
 """Columns by which the rest of a broken line stands behind its beginning."""
 
 _BODY = r"[^\s`;,()]+(?: [^\s`;,()]+)*?"
 _END = r"(?=[.?]?$|[.;,?] |[;,]$| or | \(|\))"
-_TOKEN = re.compile(
+_TOKEN: Final = (
     r"`[^`]+`\S*|'mcproxy [^']+'\S*"  # quoted as a command
     rf"|(?<=[Rr]un: ){_BODY}{_END}\S?"
     rf"|(?:(?<=[:;,] )|(?<=mean )|(?<= or )|\()(?:sudo )?mcproxy (?=[a-z-]){_BODY}{_END}\S?"
@@ -29,12 +29,10 @@ class Slice(NamedTuple):
     indent: int
 
 
-WORD = re.compile(r"\S+")
+WORD: Final = r"\S+"
 
 
-def wrapped(
-    line: str, width: int, hang: int = HANG, *, tokens: re.Pattern[str] = _TOKEN
-) -> list[Slice]:
+def wrapped(line: str, width: int, hang: int = HANG, *, tokens: str = _TOKEN) -> list[Slice]:
     """The parts of a line, each of at most `width` columns unless it is one thing in itself.
 
     The beginning keeps its own indentation; the others have `hang` columns more than that.
@@ -42,7 +40,7 @@ def wrapped(
     if cells(line) <= width or not line.strip(" "):
         return [Slice(0, len(line), 0)]
     margin = len(line) - len(line.lstrip(" "))
-    first, *others = tokens.finditer(line)
+    first, *others = re.finditer(tokens, line)
     parts, start, end, indent = [], 0, first.end(), 0
     for token in others:
         if indent + cells(line[start : token.end()]) > width:
@@ -61,7 +59,7 @@ def fold(line: str, width: int | None, hang: int = HANG) -> str:
 
 def longest(line: str) -> int:
     """Columns of the widest thing in it that is never broken."""
-    return max((cells(found[0]) for found in _TOKEN.finditer(line)), default=0)
+    return max((cells(found[0]) for found in re.finditer(_TOKEN, line)), default=0)
 
 
 def cells(shown: str) -> int:

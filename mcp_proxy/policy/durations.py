@@ -23,24 +23,23 @@ _UNIT_SECONDS: Final = {
 GO_DURATION: Final = r"-?(?:\d{1,12}(?:\.\d{1,12})?(?:ms|us|µs|μs|ns|h|m|s))+"
 """Pattern of one Go duration; `ms` stands before `m` so that it is not cut in two."""
 
-_TOKEN = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ms|us|µs|μs|ns|h|m|s)")
-_WHOLE = re.compile(GO_DURATION)
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?(?:[eE]\+?\d{1,2})?")
+_TERM: Final = r"(\d{1,12}(?:\.\d{1,12})?)(ms|us|µs|μs|ns|h|m|s)"
+_NUMBER: Final = r"-?\d{1,15}(?:\.\d{1,15})?(?:[eE]\+?\d{1,2})?"
 
 
 def go_duration(text: str) -> float | None:
     """`1h16m0.667s` -> 4560.667. Compound, fractional, down to nanoseconds."""
     text = text.strip()
-    if _WHOLE.fullmatch(text) is None:
+    if re.fullmatch(GO_DURATION, text) is None:
         return None
-    total = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _TOKEN.findall(text))
+    total = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(_TERM, text))
     return -total if text.startswith("-") else total
 
 
 def plain_number(text: str) -> float | None:
     """A finite decimal number; NaN, Infinity and anything else is None."""
     text = text.strip()
-    return float(text) if _NUMBER.fullmatch(text) else None
+    return float(text) if re.fullmatch(_NUMBER, text) else None
 
 
 def iso_moment(text: str) -> float | None:

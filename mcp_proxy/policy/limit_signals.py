@@ -30,24 +30,19 @@ REASONS: Final[Mapping[str, FailureKind]] = {
 }
 """`ErrorInfo.reason`, exactly."""
 
-PHRASES: Final[tuple[tuple[re.Pattern[str], FailureKind], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), kind)
-    for pattern, kind in (
-        # "Quota exceeded for … per minute" is a rate limit, so these come before the quota phrases.
-        (r"per minute|per second|rate.?limit|too many requests|throttl", FailureKind.RATE),
-        # Plain "capacity" would catch "You have exhausted your capacity", which is about quota.
-        (
-            r"model_capacity_exhausted|no capacity available|overloaded"
-            r"|service (?:is )?(?:temporarily|currently) unavailable",
-            FailureKind.CAPACITY,
-        ),
-        (
-            r"quota_exhausted|quota exceeded|daily limit|individual quota reached",
-            FailureKind.QUOTA,
-        ),
-    )
+# Patterns are not compiled here but when they are needed: a start waits for none of them.
+PHRASES: Final[tuple[tuple[str, FailureKind], ...]] = (
+    # "Quota exceeded for … per minute" is a rate limit, so these come before the quota phrases.
+    (r"per minute|per second|rate.?limit|too many requests|throttl", FailureKind.RATE),
+    # Plain "capacity" would catch "You have exhausted your capacity", which is about quota.
+    (
+        r"model_capacity_exhausted|no capacity available|overloaded"
+        r"|service (?:is )?(?:temporarily|currently) unavailable",
+        FailureKind.CAPACITY,
+    ),
+    (r"quota_exhausted|quota exceeded|daily limit|individual quota reached", FailureKind.QUOTA),
 )
-"""Read only when there is no reason; the first match decides."""
+"""Patterns, in any case. Read only when there is no reason; the first match decides."""
 
 LIMIT_STATUSES: Final = frozenset({429, 503, 529})
 LOAD_STATUSES: Final = frozenset({503, 529})
@@ -61,19 +56,14 @@ PAST_HINT: Final = 1.0
 
 _SCOPES: Final = {FailureKind.QUOTA: Scope.BUCKET}
 
-_MESSAGE_WAITS: Final = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"try again in ((?:\d{1,9}h )?(?:\d{1,9}m )?\d{1,9}(?:\.\d{1,9})?s)(?![a-z])",
-        rf"(?:reset|resets|retry|available|try again) (?:after|in) ({GO_DURATION})(?![a-z])",
-        rf"(?:backoff for|wait) ({GO_DURATION})(?![a-z])",
-        r"(?:reset|resets|retry|try again|wait|backoff)(?: after| in| for)? "
-        r"(-?\d{1,9}(?:\.\d{1,9})?) ?sec",
-    )
+_MESSAGE_WAITS: Final = (
+    r"try again in ((?:\d{1,9}h )?(?:\d{1,9}m )?\d{1,9}(?:\.\d{1,9})?s)(?![a-z])",
+    rf"(?:reset|resets|retry|available|try again) (?:after|in) ({GO_DURATION})(?![a-z])",
+    rf"(?:backoff for|wait) ({GO_DURATION})(?![a-z])",
+    r"(?:reset|resets|retry|try again|wait|backoff)(?: after| in| for)? "
+    r"(-?\d{1,9}(?:\.\d{1,9})?) ?sec",
 )
-_MESSAGE_MOMENT = re.compile(
-    r"reset(?:s| at|[:\" ])+(\d{4}-\d\d-\d\dT[0-9:.]{8,18}(?:Z|[+-]\d\d:\d\d))"
-)
+_MESSAGE_MOMENT: Final = r"reset(?:s| at|[:\" ])+(\d{4}-\d\d-\d\dT[0-9:.]{8,18}(?:Z|[+-]\d\d:\d\d))"
 
 _LONGEST_DETAIL = 2048
 
@@ -107,7 +97,7 @@ def _kind(code: int, details: list[JsonObject], message: str, wait: float | None
     if code in LOAD_STATUSES:
         return FailureKind.CAPACITY
     for pattern, kind in PHRASES:
-        if pattern.search(message):
+        if re.search(pattern, message, re.IGNORECASE):
             return kind
     if wait is not None and wait >= LONG_WAIT:
         return FailureKind.QUOTA
@@ -155,10 +145,10 @@ def _hints(
 
 def _message_hints(message: str, now: float) -> Iterator[float | None]:
     for pattern in _MESSAGE_WAITS:
-        found = pattern.search(message)
+        found = re.search(pattern, message, re.IGNORECASE)
         if found is not None:
             yield _span(found[1].replace(" ", ""))
-    found = _MESSAGE_MOMENT.search(message)
+    found = re.search(_MESSAGE_MOMENT, message)
     if found is not None:
         yield _until(iso_moment(found[1]), now)
 

@@ -18,7 +18,7 @@ def scrubbed(text: str) -> str:
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
 
 
-_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_TITLE: Final = rb"(?is)<title[^>]*>(.*?)</title"
 
 
 def is_page(body: bytes) -> bool:
@@ -28,20 +28,18 @@ def is_page(body: bytes) -> bool:
 
 def page_title(status: int, body: bytes) -> str:
     """What can be told of a web page that came in place of an answer."""
-    found = _TITLE.search(body[:8192])
+    found = re.search(_TITLE, body[:8192])
     title = f": {found[1].decode('utf-8', 'replace').strip()}" if found else ""
     return scrubbed(f"the upstream answered {status} with a web page{title}")
 
 
 # Not the digits of a model's name, as in gpt-4o-2024-08-06.
-_TOKENS_OVER: Final = re.compile(
-    r"(?<![\w.-])(\d[\d,]{2,})(?!\w|-\d)\D+?(?<![\w.-])(\d[\d,]{2,})(?!\w|-\d)"
-)
+_TOKENS_OVER: Final = r"(?<![\w.-])(\d[\d,]{2,})(?!\w|-\d)\D+?(?<![\w.-])(\d[\d,]{2,})(?!\w|-\d)"
 
 
 def too_long(message: str) -> str:
     """In the words that clients look for when they decide to compact a conversation."""
-    found = _TOKENS_OVER.search(message)
+    found = re.search(_TOKENS_OVER, message)
     if found is None:
         return (
             message if "prompt is too long" in message.lower() else f"prompt is too long: {message}"

@@ -89,28 +89,26 @@ _UNIT: Final = (
     r"(milliseconds?|msecs?|ms|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])"
 )
 _AMOUNT: Final = rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s{{0,2}}{_UNIT}"
+# Like those of limit_signals, these are compiled when they are needed.
 # A Go duration has no space between its terms: there the unit is followed by a digit.
-_SPAN: Final = re.compile(
+_SPAN: Final = (
     r"\b(?:try again|retry|wait|resets?|available(?: again)?)"
     r"(?: (?:in|after|for|about|approximately|at least)){0,2} "
-    rf"((?:{_AMOUNT}(?:,? and |, ?| )?){{1,4}})",
-    re.IGNORECASE,
+    rf"((?:{_AMOUNT}(?:,? and |, ?| )?){{1,4}})"
 )
-_TERM: Final = re.compile(_AMOUNT, re.IGNORECASE)
 
-_MOMENT: Final = re.compile(
+_MOMENT: Final = (
     r"(?:reset(?:s|ting)?(?: at| on)?|try again (?:at|after)|在)[ :]{0,3}"
-    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)",
-    re.IGNORECASE,
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)"
 )
 
 
 def _prose_span(message: str) -> float | None:
     """`try again in 1.5s`, `in 2 hours`, `in 15 hours 23 minutes`, `retry in 10h17m5.72s`."""
-    found = _SPAN.search(message)
+    found = re.search(_SPAN, message, re.IGNORECASE)
     if found is None:
         return None
-    terms = _TERM.findall(found[1])
+    terms = re.findall(_AMOUNT, found[1], re.IGNORECASE)
     return sum(float(number) * _UNIT_SECONDS[_short(unit)] for number, unit in terms)
 
 
@@ -121,7 +119,7 @@ def _short(unit: str) -> str:
 
 def _prose_moment(message: str) -> float | None:
     """`will reset at 2026-09-09 05:38:28`, which without a zone is China's."""
-    found = _MOMENT.search(message)
+    found = re.search(_MOMENT, message, re.IGNORECASE)
     if found is None:
         return None
     text = found[1].upper().replace(" UTC", "Z").replace(" Z", "Z").replace("UTC", "Z")
@@ -134,9 +132,7 @@ def _prose_moment(message: str) -> float | None:
 
 # Headers that say when a window begins anew
 
-_RESET: Final = re.compile(
-    r"(?:x-ratelimit|anthropic-ratelimit|x-codex)(?:-[a-z0-9_]+)*-reset(?:-[a-z-]+)?"
-)
+_RESET: Final = r"(?:x-ratelimit|anthropic-ratelimit|x-codex)(?:-[a-z0-9_]+)*-reset(?:-[a-z-]+)?"
 
 
 def _reset_header(headers: Mapping[str, str], now: float) -> float | None:
@@ -144,7 +140,7 @@ def _reset_header(headers: Mapping[str, str], now: float) -> float | None:
     waits = {
         name: wait
         for name, value in headers.items()
-        if _RESET.fullmatch(name) and (wait := _header_wait(value, now)) is not None
+        if re.fullmatch(_RESET, name) and (wait := _header_wait(value, now)) is not None
     }
     spent = [wait for name, wait in waits.items() if _is_spent(name, headers)]
     if spent:

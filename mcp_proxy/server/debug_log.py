@@ -1,7 +1,7 @@
 """Bodies for `--debug`: what was asked and answered, without credentials and without megabytes."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from mcp_proxy.printable import without_secrets
 from mcp_proxy.strict_json import encode
@@ -9,7 +9,7 @@ from mcp_proxy.strict_json import encode
 LONGEST_TEXT = 2000
 """Characters of one text that are shown."""
 
-_SECRET_NAMES = re.compile(
+_HIDDEN: Final = (
     r"(?i)^(authorization|api[-_]?key|x-api-key|access[-_]?token|refresh[-_]?token|client[-_]?secret"
     r"|password|secret|cookie)$"
 )
@@ -30,7 +30,7 @@ def _shown(value: Any) -> Any:
         return [_shown(item) for item in value]
     if isinstance(value, dict):
         return {
-            name: "…" if _SECRET_NAMES.match(name) and isinstance(item, str) else _shown(item)
+            name: "…" if re.match(_HIDDEN, name) and isinstance(item, str) else _shown(item)
             for name, item in value.items()
         }
     return value
