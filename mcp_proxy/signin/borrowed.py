@@ -1,15 +1,15 @@
 """Logins of other programs, read each time they are needed and never written.
 
-Each reader gives what the other program has now; renewing it is that program's own business.
+Each reader gives what the other program has now; renewing it is that program's own business. Only
+that of a program whose login is borrowed is loaded.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from mcp_proxy.account import Account, Secret
-from mcp_proxy.signin.adc import read_google_login
-from mcp_proxy.signin.codex_file import read_codex_login
-from mcp_proxy.signin.local_apps import APP_SOURCE, read_app_token
+
+_APP: Final = "antigravity-app"
 
 
 class Borrowed(NamedTuple):
@@ -28,23 +28,29 @@ class Borrowed(NamedTuple):
 
 
 def _antigravity_app(_account: Account) -> Borrowed:
+    from mcp_proxy.signin.local_apps import read_app_token
+
     email, token = read_app_token()
     return Borrowed(token, label=email)
 
 
 def _codex(account: Account) -> Borrowed:
+    from mcp_proxy.signin.codex_file import read_codex_login
+
     login = read_codex_login(account)
     workspace, email, plan = login.identity
     return Borrowed(login.token, login.expires_at, email, workspace, plan=plan)
 
 
 def _gcloud(account: Account) -> Borrowed:
+    from mcp_proxy.signin.adc import read_google_login
+
     login = read_google_login(account)
     return Borrowed(login.token, login.expires_at, login.email, project=login.project)
 
 
 SOURCES: Final[Mapping[str, Callable[[Account], Borrowed]]] = {
-    APP_SOURCE: _antigravity_app,
+    _APP: _antigravity_app,
     "codex": _codex,
     "gcloud": _gcloud,
 }
@@ -54,7 +60,7 @@ _OF_FILES: Final = {"codex": "codex", "vertex": "gcloud"}
 """Provider -> whose file an account has that names a file and no program."""
 
 
-_ASKS_NOBODY: Final = frozenset({APP_SOURCE, "codex"})
+_ASKS_NOBODY: Final = frozenset({_APP, "codex"})
 
 
 def asks_nobody(account: Account) -> bool:

@@ -14,9 +14,6 @@ from pathlib import Path
 
 from mcp_proxy.account import Secret
 
-APP_SOURCE = "antigravity-app"
-"""`source` of accounts whose login is the app's."""
-
 _PLACES = {
     "darwin": "~/Library/Application Support/Antigravity",
     "win32": "~/AppData/Roaming/Antigravity",
