@@ -10,7 +10,7 @@ every chunk of a stream.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -27,7 +27,7 @@ from mcp_proxy.conversation import (
     WebSearch,
 )
 from mcp_proxy.errors import Failure, FailureKind
-from mcp_proxy.values import value
+from mcp_proxy.values import stateful, value
 
 
 class Stop(StrEnum):
@@ -182,7 +182,7 @@ class UpstreamSaidError(Exception):
 _NOT_STARTED: Final = Started()
 
 
-@dataclass(slots=True)
+@stateful
 class Folder:
     """`fold` with a memory, for callers that get events in pieces."""
 

@@ -4,9 +4,11 @@ Knows JSON Schema and what hand-written ones get wrong; knows nothing of what an
 Rules: protocols/cloudcode.md 3.6, steps 1-3 and 7-10.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 from urllib.parse import unquote
+
+from mcp_proxy.values import stateful
 
 JsonObject = dict[str, Any]
 
@@ -55,7 +57,7 @@ class SchemaTooLarge(ValueError):
     """Expanding the schema would exceed MAX_NODES or MAX_NESTING."""
 
 
-@dataclass(slots=True)
+@stateful
 class Level:
     """One schema without $ref, allOf, anyOf, oneOf and if: its own level only.
 

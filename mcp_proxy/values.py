@@ -1,4 +1,4 @@
-"""How frozen values are made that come into being for every request, or when the program starts."""
+"""How values and states are made that come into being for every request, or at the start."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -17,12 +17,26 @@ def value(cls: type[_T]) -> type[_T]:
     And a dataclass writes and compiles its methods for each class anew, which takes 0.4 to 1 ms,
     and there are dozens to be made before the server can listen; these share all but `__init__`.
     """
-    made = dataclass(slots=True, eq=False, repr=False)(cls)
+    made = _bare(cls)
     shared = {"__eq__": _equal, "__hash__": _hash, "__repr__": _shown, "_values": _getter(made)}
     for name, method in shared.items():
         if name not in cls.__dict__:
             setattr(made, name, method)
     return made
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def stateful(cls: type[_T]) -> type[_T]:
+    """A dataclass of what changes: equal to nothing but itself, and not made to be printed.
+
+    Writing `__eq__` and `__repr__` takes as long as all else that makes such a class.
+    """
+    return _bare(cls)
+
+
+def _bare(cls: type[_T]) -> type[_T]:
+    cls.__doc__ = cls.__doc__ or cls.__name__  # else its signature is looked up: 0.2 ms
+    return dataclass(slots=True, eq=False, repr=False)(cls)
 
 
 def _getter(made: type) -> Callable[[object], Any]:

@@ -1,10 +1,11 @@
 """What became of a request: for the access log, for metrics, and for `mcproxy explain`."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from mcp_proxy.events import NO_USAGE, Usage
 from mcp_proxy.policy.attempts import AttemptPlan
+from mcp_proxy.values import stateful
 
 ANSWERED = "answered"
 REFRESHED = "refreshed"
@@ -26,7 +27,7 @@ class Step(NamedTuple):
     """The upstream's own words."""
 
 
-@dataclass(slots=True)
+@stateful
 class Outcome:
     """The facts of one request, gathered while it is answered. Made into text later."""
 

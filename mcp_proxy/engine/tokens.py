@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from mcp_proxy.signin import borrowed
 from mcp_proxy.store.accounts import credential_id
 from mcp_proxy.store.locks import account_lock
 from mcp_proxy.store.tokens import CachedToken, TokenCache
+from mcp_proxy.values import stateful
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ REFUSED_TOKEN = frozenset({FailureKind.AUTH_EXPIRED, FailureKind.AUTH_REVOKED})
 """Failures of a call after which its token is of no more use, whatever becomes of the sign-in."""
 
 
-@dataclass(slots=True)
+@stateful
 class _Held:
     """What is known about one account's access token."""
 

@@ -1,7 +1,7 @@
 """What one request has met so far, and who is left to be asked."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcp_proxy.account import Candidate
 from mcp_proxy.errors import Failure
@@ -9,9 +9,10 @@ from mcp_proxy.model import ModelInfo
 from mcp_proxy.policy.ledger import Ledger
 from mcp_proxy.policy.lineup import Lineup
 from mcp_proxy.policy.standing import Mark
+from mcp_proxy.values import stateful
 
 
-@dataclass(slots=True)
+@stateful
 class Trail:
     """What happened to one account with one model in this request."""
 

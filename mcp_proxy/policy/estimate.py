@@ -7,7 +7,6 @@ that hears too little compacts too late and runs into the window.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -25,6 +24,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.model import Family
 from mcp_proxy.strict_json import encode
+from mcp_proxy.values import stateful
 
 JsonObject = dict[str, Any]
 
@@ -173,7 +173,7 @@ def _default(model: str) -> float:
     return DEFAULT_RATIO.get(Family.of(model), OTHER_RATIO)
 
 
-@dataclass(slots=True)
+@stateful
 class _Size:
     units: int = 0
     wire: int = 0

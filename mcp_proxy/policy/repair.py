@@ -7,7 +7,7 @@ after `seals.settle`, whose seals it relies on. Linear in the number of parts.
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from mcp_proxy.conversation import (
@@ -22,6 +22,7 @@ from mcp_proxy.conversation import (
 )
 from mcp_proxy.model import Family
 from mcp_proxy.policy.silence import without_silence
+from mcp_proxy.values import stateful
 
 _NO_RESULT: Final = "No result: the tool call was interrupted before it finished."
 _STRAY_RESULT: Final = "Result of an earlier tool call that is no longer shown:\n"
@@ -98,7 +99,7 @@ def _is_paired(messages: Iterable[Message]) -> bool:
     return not open_calls
 
 
-@dataclass(slots=True)
+@stateful
 class _Slot:
     """One call, and the result that it gets."""
 
@@ -108,7 +109,7 @@ class _Slot:
     result: ToolResult | None = None
 
 
-@dataclass(slots=True)
+@stateful
 class _Stray:
     """A result that found no call in the turn where it stands."""
 
@@ -118,7 +119,7 @@ class _Stray:
     """Its call has another result, or it went to its call in an earlier turn."""
 
 
-@dataclass(slots=True)
+@stateful
 class _Turn:
     """A run of assistant messages, and the messages up to the next such run."""
 

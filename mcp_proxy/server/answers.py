@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from aiohttp import HttpVersion11, web
 
@@ -12,11 +12,12 @@ from mcp_proxy.dialects import client_dialect
 from mcp_proxy.engine.outcome import Outcome
 from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
 from mcp_proxy.strict_json import encode, nests_too_deeply
+from mcp_proxy.values import stateful
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@stateful
 class Call:
     """One HTTP request while it is being answered."""
 

@@ -4,13 +4,14 @@
 that id. Kept for a day, within bounds; for upstreams it is always the whole history.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from mcp_proxy.engine.runtime import Runtime
 from mcp_proxy.errors import BadRequest, ErrorKind, ProxyError
 from mcp_proxy.store.state import StateStore
 from mcp_proxy.strict_json import encode
+from mcp_proxy.values import stateful
 
 JsonObject = dict[str, Any]
 
@@ -34,7 +35,7 @@ _CARRIED: Final[tuple[str, ...]] = (
 """What a continued request has from the one before unless it says something else."""
 
 
-@dataclass(slots=True)
+@stateful
 class Thread:
     """A request that belongs to a thread, with its whole history."""
 
