@@ -1,4 +1,4 @@
-"""How long quick verbs keep people waiting, and what they do not load.
+"""How long quick verbs keep people waiting, and what they and a server's start do not load.
 
 Processor time rather than the clock on the wall: nothing of it is waiting, and a machine that is
 busy with other things does not change it as much. A bare interpreter and one that loads click are
@@ -7,6 +7,7 @@ tells how slow the machine is. One that has had a bad moment is asked again.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -117,3 +118,38 @@ def test_it_loads_no_more_than_it_needs(what: str) -> None:
 @pytest.mark.usefixtures("in_use")
 def test_completing_behind_a_verb_loads_nothing_of_networks(verb: str) -> None:
     assert not loaded([verb, "-"], COMPLETE) & HEAVY
+
+
+LATER = {
+    "google",
+    "mcp_proxy.demo",
+    "mcp_proxy.dialects.anthropic",
+    "mcp_proxy.dialects.gemini",
+    "mcp_proxy.dialects.openai_chat",
+    "mcp_proxy.dialects.openai_responses",
+    "requests",
+    "rich",
+}
+"""What a server needs for some requests or accounts, if ever: not before it listens."""
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_server_is_ready_before_it_loads_what_only_some_requests_need() -> None:
+    code = (
+        "import atexit, sys; from mcp_proxy.cli import run\n"
+        "atexit.register(lambda: print(*sys.modules))\n"
+        "run(['serve', '--port', '0'])"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        ready = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=20)
+    assert "http://127.0.0.1:" in ready
+    assert process.returncode == 0
+    modules = set(said.split())
+    assert "mcp_proxy.server.app" in modules
+    assert not modules & LATER
