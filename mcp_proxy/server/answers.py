@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Final
 
 from aiohttp import HttpVersion11, web
 
@@ -98,9 +99,8 @@ def unforeseen(call: Call, cause: Exception) -> ProxyError:
 
 
 async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> bytes:
-    """The request's body. ProxyError when it is too large, compressed, or too slow to arrive."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ProxyError(ErrorKind.MEDIA_TYPE, "compressed request bodies are not taken")
+    """The request's body. ProxyError when it is too large, not JSON, or too slow to arrive."""
+    _check_kind(request)
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     content = request.content
@@ -122,6 +122,28 @@ async def read_body(request: web.BaseRequest, *, limit: int, timeout: float) -> 
     except TimeoutError as cause:
         raise BadRequest(f"the body did not arrive within {timeout:g} s") from cause
     return b"".join(chunks)
+
+
+_JSON: Final = "application/json"
+
+_UNNAMED: Final = frozenset({"application/octet-stream", "application/x-www-form-urlencoded"})
+"""What curl and the libraries of several languages say of bytes that nobody has given a type."""
+
+
+def _check_kind(request: web.BaseRequest) -> None:
+    """Refuses what is declared to be no JSON in UTF-8 (faults.md T2, 89, 90)."""
+    headers = request.headers
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ProxyError(ErrorKind.MEDIA_TYPE, "compressed request bodies are not taken")
+    if headers.get("Content-Type", _JSON) == _JSON:
+        return
+    kind, charset = request.content_type, request.charset
+    if kind not in _UNNAMED and kind != _JSON and not kind.endswith("+json"):
+        raise ProxyError(
+            ErrorKind.MEDIA_TYPE, f"a body of the type {kind:.64} is not taken; send {_JSON}"
+        )
+    if charset is not None and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise ProxyError(ErrorKind.MEDIA_TYPE, f"JSON in {charset:.64} is not taken; send UTF-8")
 
 
 def _invite(request: web.BaseRequest) -> None:

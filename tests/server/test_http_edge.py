@@ -197,12 +197,46 @@ async def test_what_is_no_request_is_a_400_with_a_reason(tmp_path, case):
         assert not rig.upstream.requests
 
 
-async def test_a_body_is_taken_whatever_its_declared_type(tmp_path):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Application/JSON",
+        "application/json; a=b",
+        'application/json; charset="UTF-8"',
+        "application/vnd.api+json",
+        "application/x-www-form-urlencoded",
+        "application/octet-stream",
+        "",
+    ],
+)
+async def test_a_body_is_taken_that_may_be_json(tmp_path, kind):
     async with serve(tmp_path) as rig:
         body = json.dumps(message_body()).encode()
-        for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; a=b"):
-            answer = await rig.call("POST", "/v1/messages", body, {"Content-Type": kind})
-            assert answer.status == 200, kind
+        answer = await rig.call("POST", "/v1/messages", body, {"Content-Type": kind})
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("text/plain", "text/plain"),
+        ("text/plain;charset=UTF-8", "text/plain"),
+        ("multipart/form-data; boundary=x", "multipart/form-data"),
+        ("application/xml", "application/xml"),
+        ("application/json; charset=latin1", "latin1"),
+        ("application/json; charset=utf-16", "utf-16"),
+    ],
+)
+async def test_a_body_that_says_that_it_is_something_else_is_a_415(tmp_path, kind, said):
+    async with serve(tmp_path) as rig:
+        body, headers = json.dumps(message_body()).encode(), {"Content-Type": kind}
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            answer = await rig.call("POST", path, body, headers)
+            assert_anthropic_error(answer, 415, "invalid_request_error")
+            assert said in answer.message
+        chat = await rig.call("POST", "/v1/chat/completions", body, headers)
+        assert_openai_error(chat, 415)
+        assert not rig.upstream.requests
 
 
 async def test_a_compressed_body_is_a_415(tmp_path):
