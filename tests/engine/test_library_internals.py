@@ -51,6 +51,32 @@ def test_responses_still_send_their_headers_at_once_unless_told_not_to():
     assert "_send_headers_immediately" in inspect.getsource(web.StreamResponse)
 
 
+def test_requests_still_get_their_head_and_body_from_these_three():
+    made = inspect.getsource(aiohttp.ClientRequest.__init__)
+    for name in ("update_headers(headers)", "update_auto_headers(", "update_body_from_data(data)"):
+        assert f"self.{name}" in made
+    assert "self._body.write_with_length(" in inspect.getsource(aiohttp.ClientRequest.write_bytes)
+
+
+@pytest.mark.parametrize(
+    ("called", "names"),
+    [
+        (aiohttp.TCPConnector.connect, ("req", "traces", "timeout")),
+        (aiohttp.ClientRequest.send, ("conn",)),
+        (aiohttp.ClientResponse.start, ("connection",)),
+    ],
+)
+def test_what_the_session_calls_for_a_request_still_takes_just_this(called, names):
+    assert tuple(inspect.signature(called).parameters) == ("self", *names)
+
+
+def test_protocols_are_still_told_this_of_an_answer():
+    told = inspect.signature(ResponseHandler.set_response_params).parameters
+    wanted = {"read_until_eof", "read_timeout", "max_line_size", "max_field_size"}
+    assert wanted < told.keys()
+    assert told["auto_decompress"].default is True
+
+
 async def test_a_reader_that_is_slower_than_its_upstream_pauses_and_resumes():
     size = 8 * 1024 * 1024
 
