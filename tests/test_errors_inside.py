@@ -35,6 +35,18 @@ async def test_a_refused_token_is_not_sent_again(tmp_path, fault):
         assert rig.upstream.identity.refreshes["ada"] == 2
 
 
+async def test_a_token_of_a_revoked_sign_in_is_not_sent_again_once_that_is_mended(tmp_path):
+    text = "Token has been expired or revoked."
+    async with serve(tmp_path, people=ONE) as rig:
+        assert (await rig.messages()).status == 200
+        rig.upstream.play(Fault(FaultKind.ERROR_INSIDE, status=401, after=0, text=text))
+        assert (await rig.messages()).status == 503
+        assert rig.upstream.identity.refreshes["ada"] == 1, "its owner has to sign in anew"
+        rig.runtime.ledger.clear_mark("ada")
+        assert (await rig.messages()).status == 200
+        assert rig.upstream.identity.refreshes["ada"] == 2
+
+
 @pytest.mark.parametrize("status", [429, 200])
 async def test_a_crowded_account_gets_one_call_at_a_time(tmp_path, monkeypatch, status):
     monkeypatch.setitem(MODELS, "zai", "glm-4.6")
