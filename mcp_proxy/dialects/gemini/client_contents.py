@@ -8,7 +8,7 @@ follow each other in the model's turn are one text, and the signature after them
 
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from mcp_proxy.conversation import (
@@ -29,6 +29,7 @@ from mcp_proxy.dialects.gemini.client_signatures import NO_SIGNATURE, Signature,
 from mcp_proxy.dialects.gemini.names import NAME
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import JsonObject, Where, check, get, json_text, one_of, spell
+from mcp_proxy.values import stateful
 
 _ROLES: Final[dict[str, Role]] = {"user": "user", "model": "assistant", "function": "user"}
 
@@ -44,7 +45,7 @@ def read_contents(body: JsonObject, where: Where = ()) -> tuple[Message, ...]:
     return transcript.messages()
 
 
-@dataclass(slots=True)
+@stateful
 class _Turn:
     """The parts of one message; a run of text or thought pieces waits for its end in `_pieces`."""
 

@@ -4,7 +4,7 @@ The wire has one message per tool result; the neutral model has all results of a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcp_proxy.conversation import (
     UNKNOWN_ORIGIN,
@@ -24,6 +24,7 @@ from mcp_proxy.dialects.openai_fields import SPEAKERS, object_text, read_name, s
 from mcp_proxy.dialects.openai_tools import wrapped_text
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, get, one_of, spell
+from mcp_proxy.values import stateful
 
 _RESULTS = ("tool", "function")
 _ROLES = (*SPEAKERS, *_RESULTS)
@@ -41,7 +42,7 @@ def read_messages(body: JsonObject) -> tuple[tuple[Text, ...], tuple[Message, ..
     return split_system(transcript.close())
 
 
-@dataclass(slots=True)
+@stateful
 class _Transcript:
     """Messages so far; tool results wait here until another role speaks."""
 

@@ -6,7 +6,7 @@ API knows become `Verbatim`, each a whole item.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcp_proxy.conversation import (
     UNKNOWN_ORIGIN,
@@ -29,6 +29,7 @@ from mcp_proxy.dialects.openai_responses.names import NAME, REDACTED, flat_name
 from mcp_proxy.dialects.openai_tools import wrapped_text
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.strict_json import Where, check, get, kind_of, one_of, spell
+from mcp_proxy.values import stateful
 
 # `item_reference` points at an item that was to be stored; the rest of the history stands without.
 _LEFT_OUT = frozenset({"additional_tools", "item_reference", "compaction_trigger"})
@@ -61,7 +62,7 @@ def _messages(given: object) -> list[Message]:
     return messages
 
 
-@dataclass(slots=True)
+@stateful
 class _Transcript:
     """Messages so far; the parts of the turn that is going on wait here until it is over."""
 

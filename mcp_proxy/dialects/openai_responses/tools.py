@@ -5,7 +5,7 @@ namespaces; web search, which an upstream may run; and others, which nobody here
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, NamedTuple
 
 from mcp_proxy.conversation import ChoiceMode, JsonObject, Tool, ToolChoice, Verbatim
@@ -17,6 +17,7 @@ from mcp_proxy.dialects.tool_choice import Names, settle_choice
 from mcp_proxy.errors import BadRequest
 from mcp_proxy.jsonschema import as_schema
 from mcp_proxy.strict_json import Where, check, get, one_of, spell
+from mcp_proxy.values import stateful
 
 _WEB_SEARCH = "web_search"
 """With what the types of the search tool begin; later versions append their date."""
@@ -58,7 +59,7 @@ def _tools_in(body: JsonObject, brought: list[tuple[int, JsonObject]]) -> Tools:
     return Tools(tuple(found.own.values()), tuple(found.server), tuple(found.ignored))
 
 
-@dataclass(slots=True)
+@stateful
 class _Found:
     own: dict[str, Tool] = field(default_factory=dict)
     server: list[Verbatim] = field(default_factory=list)
