@@ -4,7 +4,7 @@ Hub, not pairs: every dialect knows `Conversation`, `Event` and `Reply`, and no 
 `DIALECTS` is the list; a new wire format is a folder here and a line there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -40,8 +40,8 @@ class ReplyFrame:
     """The model as the client spelled it; echoed in the answer."""
     created: int
     """Unix seconds."""
-    prompt_estimate: int
-    """Tokens of the prompt as far as known before the upstream has counted."""
+    prompt_estimate: Callable[[], int]
+    """Tokens of the prompt as far as known before the upstream has counted; asked where needed."""
     conversation: Conversation
 
 

@@ -112,7 +112,6 @@ class Exchange:
         self._refuser: str | None = None
         """The origin of seals that was the last to refuse one."""
 
-    @property
     def prompt_estimate(self) -> int:
         """Tokens that the prompt will probably have."""
         return self._runtime.estimates.quick(self._plan.asked, self._wire_size)

@@ -26,7 +26,7 @@ class Upstream:
     async def handle(self, request: web.Request) -> web.Response:
         body = json.loads(await request.read())
         conversation = self.dialect.parse_request(body, request.headers)
-        frame = ReplyFrame("ab" * 12, conversation.model, 1, 9, conversation)
+        frame = ReplyFrame("ab" * 12, conversation.model, 1, lambda: 9, conversation)
         self.asked.append(frame)
         return self.script(frame)
 

@@ -46,7 +46,7 @@ SDK_BLOCKS = {"text", "thinking", "redacted_thinking", "tool_use", "server_tool_
 def frame(**fields: Any) -> ReplyFrame:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]}
     conversation = CLIENT.parse_request({**body, **fields}, CIMultiDict())
-    return ReplyFrame("0f" * 12, "claude-opus-4-8", 1760000000, 12, conversation)
+    return ReplyFrame("0f" * 12, "claude-opus-4-8", 1760000000, lambda: 12, conversation)
 
 
 def stream(events: Sequence[Event], **fields: Any) -> bytes:

@@ -135,7 +135,7 @@ class Upstream:
         conversation = CLIENT.parse_request(body, request.headers, target)
         self.seen.append(conversation)
         script = self.scripts.pop(0) if self.scripts else answering(ANSWER)
-        return script(ReplyFrame("ab" * 12, conversation.model, 1, 9, conversation))
+        return script(ReplyFrame("ab" * 12, conversation.model, 1, lambda: 9, conversation))
 
     async def list(self, request: web.Request) -> web.Response:
         rows = [gemini.model_row(name, MODEL, []) for name in ("gemini-2.5-pro", "a/b", "c")]

@@ -45,7 +45,7 @@ def frame(*, reasoning: Reasoning = SHOWN, array: bool = False) -> ReplyFrame:
     body = {"contents": [{"parts": [{"text": "?"}]}]}
     target = PathTarget("gemini-2.5-pro", stream=True, array=array)
     conversation = replace(CLIENT.parse_request(body, {}, target), reasoning=reasoning)
-    return ReplyFrame("0f" * 12, "gemini-2.5-pro", 1760000000, 9, conversation)
+    return ReplyFrame("0f" * 12, "gemini-2.5-pro", 1760000000, lambda: 9, conversation)
 
 
 def stream(events: Sequence[Event], **how: Any) -> bytes:

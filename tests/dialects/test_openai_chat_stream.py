@@ -33,7 +33,7 @@ USAGE = {"stream_options": {"include_usage": True}}
 
 def frame(**fields: Any) -> ReplyFrame:
     body = {"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": True, **fields}
-    return ReplyFrame("0f" * 12, "gpt-4o", 1760000000, 9, CLIENT.parse_request(body, {}))
+    return ReplyFrame("0f" * 12, "gpt-4o", 1760000000, lambda: 9, CLIENT.parse_request(body, {}))
 
 
 def stream(events: Sequence[Event], **fields: Any) -> bytes:

@@ -42,7 +42,7 @@ AGENTS = {"type": "namespace", "name": "agents", "tools": [{"type": "function", 
 
 def frame(**fields: Any) -> ReplyFrame:
     body = {"model": "m", "input": "?", "stream": True, **fields}
-    return ReplyFrame(ID, "gpt-5", 1760000000, 9, CLIENT.parse_request(body, {}))
+    return ReplyFrame(ID, "gpt-5", 1760000000, lambda: 9, CLIENT.parse_request(body, {}))
 
 
 def stream(events: Sequence[Event], **fields: Any) -> bytes:

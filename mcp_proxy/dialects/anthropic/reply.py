@@ -140,7 +140,7 @@ def usage_so_far(usage: Usage, frame: ReplyFrame) -> JsonObject:
     """
     is_counted = usage.input or usage.cache_read or usage.cache_write
     counts: JsonObject = {
-        "input_tokens": usage.input if is_counted else frame.prompt_estimate,
+        "input_tokens": usage.input if is_counted else frame.prompt_estimate(),
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,

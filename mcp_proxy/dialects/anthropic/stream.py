@@ -103,7 +103,7 @@ class MessageStream:
             "stop_reason": None,
             "stop_sequence": None,
             "usage": {
-                "input_tokens": self._frame.prompt_estimate,
+                "input_tokens": self._frame.prompt_estimate(),
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
                 "output_tokens": 1,

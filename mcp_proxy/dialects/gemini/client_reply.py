@@ -113,7 +113,7 @@ class Answer:
             end["promptFeedback"] = {"blockReason": "SAFETY"}
         else:
             end["candidates"] = [self._candidate(parts, stop)]
-        end["usageMetadata"] = _usage_object(self.usage, self._frame.prompt_estimate)
+        end["usageMetadata"] = _usage_object(self.usage, self._frame)
         end["modelVersion"] = self._frame.model
         end["responseId"] = self._frame.id
         return end
@@ -135,12 +135,12 @@ def _signed(part: JsonObject, seal: Seal | None) -> JsonObject:
     return part
 
 
-def _usage_object(usage: Usage, prompt_estimate: int) -> JsonObject:
+def _usage_object(usage: Usage, frame: ReplyFrame) -> JsonObject:
     """The prompt includes what was cached, the candidates' tokens exclude thoughts (5.2).
 
     An upstream that counted no prompt at all has not counted; our own estimate stands then.
     """
-    prompt = usage.prompt or prompt_estimate
+    prompt = usage.prompt or frame.prompt_estimate()
     thoughts = min(usage.thinking, usage.output)
     counted: JsonObject = {
         "promptTokenCount": prompt,
