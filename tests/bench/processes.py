@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,29 @@ def mcproxy(home: Path, upstream_url: str, *, profile: Path | None = None) -> It
     command = [sys.executable, *profiler, "-m", "mcp_proxy", "serve", "--port", "0"]
     with _running(PROXY, command, place) as target:
         yield target
+
+
+@contextmanager
+def lost_to_host() -> Iterator[Callable[[], float]]:
+    """Afterwards: the share of the time this machine had work for that others of its host took.
+
+    Known on Linux in a virtual machine; else 0.
+    """
+    began = psutil.cpu_times()
+    ended = began
+
+    def share() -> float:
+        passed = {
+            name: getattr(ended, name) - getattr(began, name)
+            for name in ("user", "system", "irq", "softirq", "steal")
+            if hasattr(began, name)
+        }
+        return passed.get("steal", 0.0) / (sum(passed.values()) or 1.0)
+
+    try:
+        yield share
+    finally:
+        ended = psutil.cpu_times()
 
 
 def can_pin() -> bool:

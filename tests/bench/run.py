@@ -38,6 +38,8 @@ more)"""
 QUICK = Plan(rounds=1, seconds=0.05, streams=5, settle=0.0, starts=1)
 PROFILE_CLIENTS = 16
 PROFILE_LINES = 25
+WORTH_TELLING = 0.005
+"""Share of the processor time without which the figures are a little worse than they might be."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,8 +101,13 @@ async def _measure(options: argparse.Namespace, home: Path, console: Console) ->
             has_core = name in ON_ONE_CORE and not options.spread and processes.can_pin()
             told = " on one core" if has_core else ""
             console.print(f"measuring {name}{told} ...", style="dim")
-            with processes.pinned(started, apart_from=upstream) if has_core else nullcontext():
+            with (
+                processes.pinned(started, apart_from=upstream) if has_core else nullcontext(),
+                processes.lost_to_host() as lost,
+            ):
                 await CASES[name](bench)
+            if lost() >= WORTH_TELLING:
+                console.print(f"  the host kept {lost():.0%} of the time for others", style="dim")
         return bench.figures
 
 
