@@ -160,11 +160,11 @@ async def test_silence_is_counted_from_the_last_chunk_and_not_from_the_first():
         await response.prepare(request)
         for _ in range(6):
             await response.write(b"x")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
         await asyncio.sleep(30)
         return response
 
-    async with served(slow) as url, Transport(stall=0.3) as transport:
+    async with served(slow) as url, Transport(stall=1.0) as transport:
         answer = await transport.send(UpstreamCall(url, {}, b""))
         received = [await answer.chunk() for _ in range(6)]
         with pytest.raises(UpstreamBroke) as broke:
