@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -149,6 +150,13 @@ class _Handler(ResponseHandler):
     """
 
     _heard_at = 0.0
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Tells who reads a body, too, that no HTTP has come: the library leaves them waiting."""
+        super().set_exception(exc, *cause)
+        body = self._payload
+        if type(exc) is HttpProcessingError and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError("no HTTP within a body"), exc)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         if self._reading_paused:

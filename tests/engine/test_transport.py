@@ -189,6 +189,21 @@ async def test_silence_in_the_middle_counts_and_a_slow_stream_does_not():
         assert (await failure(url, stall=0.2))[0] is FailureKind.SLOW
 
 
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_what_is_no_http_within_a_body_ends_it_at_once(hangs_up):
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"no number")
+        if not hangs_up:
+            await reader.read()
+
+    async with host(talk) as url, asyncio.timeout(10):
+        kind, detail = await failure(url, stall=60.0)
+    assert kind is FailureKind.UPSTREAM
+    assert "cut its answer off" in detail
+
+
 async def test_the_rest_of_what_may_be_over_is_not_waited_for_without_bound(monkeypatch):
     taken = asyncio.Event()
 
