@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -80,6 +81,8 @@ class Answering:
         """Place of the record that was read last, among those of its chunk."""
         self._begun = False
         self._broken: UpstreamBroke | None = None
+        self._left: list[Event] | None = None
+        """Events of the last chunk that was not passed through."""
         self.first: list[Event] = []
         """Events up to the first content; to be handled before those of `more`."""
         self.finished = False
@@ -102,11 +105,28 @@ class Answering:
             started = next((event for event in self.first if type(event) is Started), None)
             self._passage.answers_as(started.model if started is not None else None)
 
-    async def more(self) -> list[Event]:
-        """Events of the next chunk, perhaps none; only while not `finished`."""
+    async def more(self, through: Callable[[list[Event]], bool] | None = None) -> list[Event]:
+        """Events of the next chunk, perhaps none; only while not `finished`.
+
+        `through` is given those of each chunk before it in the moment in which it comes. False: it
+        does not take them, so they are returned. The end is always returned.
+        """
         if self._broken is not None:
             raise self._broken
+        if through is not None and not self._parser.may_end:
+            self._left = None
+            await self._answer.pour(partial(self._pass, through))
+            if self._left is not None:
+                return self._left
         return await self._read()
+
+    def _pass(self, through: Callable[[list[Event]], bool], chunk: bytes) -> bool:
+        """Whether the next chunk may go the same way."""
+        events = self._events_of(chunk)
+        if self.finished or self.ended or self._broken is not None or not through(events):
+            self._left = events
+            return False
+        return not self._parser.may_end
 
     def take_bytes(self) -> bytes:
         """What was read since the last call: whole records, or the whole document."""
@@ -143,7 +163,6 @@ class Answering:
             self._answer.abort()
 
     async def _read(self) -> list[Event]:
-        events: list[Event] = []
         parser = self._parser
         try:
             chunk = await (self._answer.rest() if parser.may_end else self._answer.chunk())
@@ -151,6 +170,12 @@ class Answering:
             if not (self.finished or parser.may_end):
                 raise
             chunk = b""  # the answer is whole; how its connection ends is nobody's business
+        return self._events_of(chunk)
+
+    def _events_of(self, chunk: bytes) -> list[Event]:
+        """Those of a chunk; b"" is the end."""
+        events: list[Event] = []
+        parser = self._parser
         if chunk:
             if not self._is_known:
                 self._look_at(chunk)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -65,6 +65,22 @@ class UpstreamAnswer:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as cause:
             raise UpstreamBroke(_failure_of(cause, self._response.url.host or "")) from cause
+
+    async def pour(self, take: Callable[[bytes], bool]) -> None:
+        """Gives `take` every chunk in the moment in which it comes, until it says no.
+
+        Returns then, and at the end; at once when a chunk is there already. `chunk` goes on from
+        there. Raises UpstreamBroke, and whatever `take` raises.
+        """
+        content = self._response.content
+        if type(content) is not _Content:
+            return
+        try:
+            problem = await content.pour(take)
+        except (aiohttp.ClientError, OSError, TimeoutError) as cause:
+            raise UpstreamBroke(_failure_of(cause, self._response.url.host or "")) from cause
+        if problem is not None:
+            raise problem
 
     async def rest(self) -> bytes:
         """What still comes of an answer that may be over; b"" also when nothing does in time.
@@ -125,6 +141,42 @@ class _Content(aiohttp.StreamReader):
     def end_http_chunk_receiving(self) -> None:
         """Nobody asks. Its data has been told of when it came."""
 
+    async def pour(self, take: Callable[[bytes], bool]) -> Exception | None:
+        """See `UpstreamAnswer.pour`. What `take` raised, if it did.
+
+        A task that waited for each chunk would be woken two turns of the loop after it has come.
+        """
+        if self._buffer or self._eof or self._exception is not None:
+            return None
+        protocol = cast(_Handler, self._protocol)
+        problem: Exception | None = None
+
+        def came(*, is_paused: bool) -> None:
+            nonlocal problem
+            if not self._buffer:
+                return
+            try:
+                # Taking from a paused one lets it go on, and that would come here again.
+                if not is_paused and take(self._read_nowait(-1)):
+                    return
+            except Exception as cause:  # noqa: BLE001 - for the task that waits below
+                problem = cause
+            protocol.came = None
+            waiter, self._eof_waiter = self._eof_waiter, None
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+        protocol.came = came
+        try:
+            await self.wait_eof()
+        except Exception:
+            if problem is None:
+                raise
+        finally:
+            if protocol.came is came:
+                protocol.came = None
+        return problem
+
     def _read_nowait(self, n: int) -> bytes:
         if n != -1 or self._buffer_offset:
             return super()._read_nowait(n)
@@ -141,7 +193,7 @@ class _Content(aiohttp.StreamReader):
 
 
 class _Handler(ResponseHandler):
-    """The library's protocol without two costs that each chunk of a stream would pay.
+    """The library's protocol, which tells of what comes, without two costs of each chunk.
 
     Its stream reader asks to resume after every chunk that was read, and each time an empty chunk
     is parsed and the transport woken, an eighth of the cost of a stream, though nothing was paused.
@@ -150,6 +202,15 @@ class _Handler(ResponseHandler):
     """
 
     _heard_at = 0.0
+
+    came: Callable[..., None] | None = None
+    """Is called when bytes have come and were parsed; with `is_paused`, whether that is all that
+    is read before something of it is taken."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.came is not None:
+            self.came(is_paused=self._reading_paused)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """Tells who reads a body, too, that no HTTP has come: the library leaves them waiting."""

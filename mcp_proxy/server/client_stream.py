@@ -26,6 +26,7 @@ class ClientStream:
         self, request: web.BaseRequest, *, keep_alive: bytes, write_timeout: float
     ) -> None:
         self._request = request
+        self._protocol = request.protocol
         self._sign = keep_alive
         self._write_timeout = write_timeout
         self._response: web.StreamResponse | None = None
@@ -33,6 +34,9 @@ class ClientStream:
         self._timer: asyncio.TimerHandle | None = None
         self._last_write = 0.0
         self._writing_since: float | None = None
+        self._has_written = False
+        """Whether the head is out, too."""
+        self._is_chunked = False
         self._ping: asyncio.Task[None] | None = None
 
     @property
@@ -72,6 +76,10 @@ class ClientStream:
         )
         self._response = response
         await response.prepare(self._request)
+        self._is_chunked = response.headers.get("Transfer-Encoding") == "chunked"
+        if self._protocol.transport is not None:
+            # Each piece goes out at once, not together with those of other streams that come next.
+            self._protocol.transport.set_write_buffer_limits(high=0)
         self._last_write = time.monotonic()
         self._timer = self._loop.call_later(TICK, self._look)
 
@@ -83,6 +91,23 @@ class ClientStream:
         await self._committed.write(data)
         self._last_write = time.monotonic()
         self._writing_since = None
+        self._has_written = True
+
+    @property
+    def is_free(self) -> bool:
+        """Whether `write_now` may be used: not at the start, and not while the client is slow."""
+        return self._has_written and self._ping is None and not self._protocol.writing_paused
+
+    def write_now(self, data: bytes) -> None:
+        """Sends bytes without waiting, while `is_free`. ConnectionError when the client is gone."""
+        if not data:
+            return
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        # What the library's writer does, which only a task may call.
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+        self._last_write = time.monotonic()
 
     def hand_over(self) -> None:
         """From here on the bytes are another server's: no sign of life may come between them."""

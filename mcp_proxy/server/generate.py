@@ -195,17 +195,27 @@ async def _stream_to(
     call.status = 200
     if exchange.outcome.forwarded:
         return await _forward_to(client, call, exchange, answering, renderer)
+
+    def rendered(events: list[Event]) -> bytes:
+        if keeper is not None:
+            keeper.add(events)
+        return renderer.render(events)
+
+    def pass_through(events: list[Event]) -> bool:
+        if not client.is_free:
+            return False
+        client.write_now(rendered(events))
+        return True
+
     try:
         events = answering.first
         while True:
-            data = renderer.render(events)
-            if keeper is not None:
-                keeper.add(events)
+            data = rendered(events)
             if answering.finished:
                 break
             if data:
                 await client.write(data)
-            events = await answering.more()
+            events = await answering.more(pass_through)
     except UpstreamBroke as broke:
         return await _fail(client, renderer, exchange.broke(answering, broke.failure), call)
     await exchange.completed(answering)
@@ -223,12 +233,19 @@ async def _forward_to(
 ) -> web.StreamResponse:
     """The upstream's own bytes, to their end. Its events only say how the answer went."""
     client.hand_over()
+
+    def pass_through(_: list[Event]) -> bool:
+        if not client.is_free:
+            return False
+        client.write_now(answering.take_bytes())
+        return True
+
     try:
         while not answering.ended:
             data = answering.take_bytes()
             if data:
                 await client.write(data)
-            await answering.more()
+            await answering.more(pass_through)
     except UpstreamBroke as broke:
         error = exchange.broke(answering, broke.failure)
         rest = answering.take_bytes()

@@ -36,6 +36,10 @@ class Wire:
 
     rest = chunk
 
+    async def pour(self, take):
+        while self._chunks and take(self._chunks.pop(0)):
+            pass
+
     @property
     def at_end(self):
         return self._ends_with_last and not self._chunks
@@ -201,3 +205,53 @@ async def test_a_document_where_a_stream_was_asked_for_is_read_as_one():
     await answer.begin()
     assert answer.finished
     assert TextDelta(0, "a") in answer.first
+
+
+ENDING = (
+    b'data: {"response":{"candidates":[{"finishReason":"STOP"}],'
+    b'"usageMetadata":{"candidatesTokenCount":3}}}\n\n'
+)
+
+
+async def read(chunks, takes):
+    """All events after the first, those that `takes` said yes to, and the fault at the end."""
+    answer = answering(Wire(WORD, *chunks))
+    await answer.begin()
+    events, passed, fault = [], [], None
+
+    def through(found):
+        if takes is None or not takes(len(passed)):
+            return False
+        events.extend(found)
+        passed.append(found)
+        return True
+
+    try:
+        while not answer.finished:
+            events += await answer.more(through if takes else None)
+    except UpstreamBroke as broke:
+        fault = broke.failure
+    answer.close()
+    return events, passed, fault
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [WORD, WORD, WORD, ENDING],
+        [WORD, COMMENT, WORD[:20], WORD[20:] + WORD, WORD + ENDING],
+        [WORD, ENDING, WORD, b""],
+        [WORD, WORD],
+        [WORD, WORD + ERROR],
+        [WORD, b"data: {broken\n\n"],
+    ],
+    ids=["whole", "in any pieces", "more after the end", "no end", "told fault", "fault"],
+)
+@pytest.mark.parametrize(
+    "takes", [lambda _: True, lambda count: count % 2 == 0], ids=["all", "some"]
+)
+async def test_events_are_the_same_whether_they_pass_through_or_are_asked_for(chunks, takes):
+    events, passed, fault = await read(chunks, takes)
+    assert (events, fault) == (await read(chunks, None))[::2]
+    assert passed
+    assert not any(type(event) is Finished for found in passed for event in found)

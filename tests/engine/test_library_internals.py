@@ -119,6 +119,14 @@ def test_readers_still_keep_what_has_come_in_these_places():
     assert "assert_timeout()" in inspect.getsource(StreamReader._read_nowait)
 
 
+def test_who_waits_for_the_end_of_a_body_is_still_woken_there():
+    waits = inspect.getsource(StreamReader.wait_eof)
+    assert "self._eof_waiter = self._loop.create_future()" in waits
+    for ends in (StreamReader.feed_eof, StreamReader.set_exception):
+        assert "waiter = self._eof_waiter" in inspect.getsource(ends)
+    assert "self._exception = exc" in inspect.getsource(StreamReader.set_exception)
+
+
 async def test_chunks_of_any_size_come_out_as_they_were_sent():
     sizes = [1, 2, 700, 70_000, 3, *range(1, 400), 300_000, 5]
     sent = [bytes([65 + at % 26]) * size for at, size in enumerate(sizes)]

@@ -1,12 +1,13 @@
 """Calls on the wire: what goes out, what comes back, and every fault in our own words."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from mcp_proxy.engine.transport import Transport
+from mcp_proxy.engine.transport import Transport, UpstreamAnswer
 from mcp_proxy.errors import FailureKind
 from mcp_proxy.events import UpstreamBroke
 from mcp_proxy.providers import UpstreamCall
@@ -222,6 +223,128 @@ async def test_the_rest_of_what_may_be_over_is_not_waited_for_without_bound(monk
         assert await answer.rest() == b""
         assert not answer.at_end
         answer.abort()
+
+
+@asynccontextmanager
+async def asked(url: str, *, stall: float = 5.0) -> AsyncIterator[UpstreamAnswer]:
+    async with Transport(stall=stall) as transport:
+        answer = await transport.send(UpstreamCall(url=url, headers={}, body=b"{}"))
+        yield answer
+        answer.abort()
+
+
+PIECES = [b"%d, " % at * (1 + at % 7) for at in range(60)]
+
+
+def framed(framing: str) -> list[bytes]:
+    """A response in pieces; its body is PIECES, however it is framed."""
+    head = b"HTTP/1.1 200 OK\r\n"
+    if framing == "length":
+        length = b"content-length: %d\r\n\r\n" % len(b"".join(PIECES))
+        return [head + length, *PIECES]
+    if framing == "close":
+        return [head + b"\r\n", *PIECES]
+    if framing == "gzip":
+        packer = zlib.compressobj(wbits=31)
+        packed = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in PIECES]
+        head += b"content-encoding: gzip\r\n"
+        chunks = [*packed, packer.flush()]
+    else:
+        chunks = PIECES
+    head += b"transfer-encoding: chunked\r\n\r\n"
+    return [head, *(b"%x\r\n%b\r\n" % (len(each), each) for each in chunks), b"0\r\n\r\n"]
+
+
+@pytest.mark.parametrize("framing", ["chunks", "length", "close", "gzip"])
+@pytest.mark.parametrize("at_once", [1, 3, 1000], ids=["single", "in threes", "all together"])
+@pytest.mark.parametrize("refuses", [1, 4, 10**6], ids=["each", "every fourth", "nothing"])
+async def test_nothing_is_lost_between_what_is_poured_and_what_is_read(framing, at_once, refuses):
+    sent = framed(framing)
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for at in range(0, len(sent), at_once):
+            writer.write(b"".join(sent[at : at + at_once]))
+            await asyncio.sleep(0)
+
+    received: list[bytes] = []
+
+    def take(chunk: bytes) -> bool:
+        received.append(chunk)
+        return bool(len(received) % refuses)
+
+    async with host(talk) as url, asked(url) as answer, asyncio.timeout(10):
+        while True:
+            await answer.pour(take)
+            if not (chunk := await answer.chunk()):
+                break
+            received.append(chunk)
+        assert answer.at_end
+    assert b"".join(received) == b"".join(PIECES)
+
+
+async def test_what_comes_is_poured_before_the_next_turn_of_the_loop_is_over():
+    go_on = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for piece in (b"one", b"two"):
+            await go_on.wait()
+            go_on.clear()
+            writer.write(piece)
+        await reader.read()
+
+    poured: list[bytes] = []
+
+    def take(chunk: bytes) -> bool:
+        poured.append(chunk)
+        assert asyncio.current_task() is None, "no task was woken for it"
+        go_on.set()
+        return len(poured) < 2
+
+    async with host(talk) as url, asked(url) as answer:
+        go_on.set()
+        await answer.pour(take)
+    assert poured == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["with the end", "in the middle"])
+async def test_what_is_raised_over_a_chunk_reaches_who_waits(ends):
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"bad" if ends else b"b")
+        await reader.read()
+
+    def take(_chunk: bytes) -> bool:
+        raise ConnectionResetError("of somebody else's connection")
+
+    async with host(talk) as url, asked(url) as answer:
+        with pytest.raises(ConnectionResetError, match="somebody else"):
+            await answer.pour(take)
+
+
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [(b"", FailureKind.UPSTREAM), (b"x", FailureKind.UPSTREAM), (None, FailureKind.SLOW)],
+    ids=["cut", "broken", "silent"],
+)
+async def test_what_goes_wrong_is_named_also_where_it_is_poured(then, kind):
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"3\r\ncut\r\n")
+        await asyncio.sleep(0.05)
+        if then is None:
+            await reader.read()
+        else:
+            writer.write(then)
+
+    poured: list[bytes] = []
+    async with host(talk) as url, asked(url, stall=0.5) as answer:
+        with pytest.raises(UpstreamBroke) as broke:
+            await answer.pour(lambda chunk: poured.append(chunk) is None)
+    assert broke.value.failure.kind is kind
+    assert b"".join(poured) == b"cut"
 
 
 async def test_nobody_there_is_a_matter_of_the_network(unused_port):

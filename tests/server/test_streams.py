@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+import json
+import socket
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -20,6 +23,7 @@ from served import (
     message_body,
     serve,
     settings_with,
+    strict_records,
     until,
 )
 
@@ -340,6 +344,79 @@ async def test_a_client_that_leaves_ends_the_call_upstream_within_a_second(tmp_p
             await until(lambda: rig.runtime.gates.load("ada") == 0)
             assert raw.calls == 1, "nobody is asked on behalf of a client that is gone"
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+
+async def test_a_client_that_leaves_while_it_is_written_to_is_no_fault_of_the_upstream(tmp_path):
+    async with serve(tmp_path, people=ONE) as rig:
+        for _ in range(3):
+            asking = await rig.http.post(
+                f"{rig.url}/v1/messages", json=message_body("pace=400 events=4000", stream=True)
+            )
+            await asking.content.readany()
+            asking.close()
+            await until(lambda: rig.runtime.gates.load("ada") == 0)
+        assert (await rig.messages()).status == 200
+    assert len(rig.generations) == 4, "nothing was tried again, and the account was not set aside"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(("count", "is_slow"), [(90, False), (700, True)], ids=["fast", "slow"])
+async def test_a_stream_arrives_whole_in_its_order(tmp_path, monkeypatch, count, is_slow, version):
+    waited = 0
+
+    class Watched(ClientStream):
+        async def commit(self, *told: Any) -> None:
+            await super().commit(*told)
+            if is_slow:  # and its system keeps little
+                sock = self._request.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+        async def write(self, data: bytes) -> None:
+            nonlocal waited
+            waited += 1
+            await super().write(data)
+
+    monkeypatch.setattr(generate, "ClientStream", Watched)
+    body = json.dumps(message_body(f"pace=2000 events={count}", stream=True)).encode()
+    async with serve(tmp_path, people=ONE) as rig:
+        place = urlsplit(rig.url)
+        sock = socket.socket()
+        if is_slow:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((place.hostname, place.port))
+        reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
+        head = f"POST /v1/messages HTTP/{version}\r\nHost: {place.netloc}\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        is_chunked = b"chunked" in await reader.readuntil(b"\r\n\r\n")
+        if is_slow:
+            await until(lambda: waited > 1)  # it is not free any more
+        received = b""
+        while piece := await reader.read(65536):
+            received += piece
+        writer.close()
+        assert (waited > 1) == is_slow
+        whole = await rig.messages(f"events={count}", stream=True)
+    assert is_chunked == (version == "1.1")
+    found = [data for _, data in strict_records(unchunked(received) if is_chunked else received)]
+    assert texts(found) == texts([data for _, data in whole.events])
+    assert found[-1] == {"type": "message_stop"}
+
+
+def texts(events: list[Any]) -> list[str]:
+    return [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+
+
+def unchunked(body: bytes) -> bytes:
+    found, rest = b"", body
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        if not int(size, 16):
+            assert rest == b"\r\n"
+            return found
+        found += rest[: int(size, 16)]
+        assert rest[int(size, 16) :].startswith(b"\r\n")
+        rest = rest[int(size, 16) + 2 :]
 
 
 @pytest.mark.parametrize("waits", ["a sign of life", "data"])
