@@ -156,8 +156,7 @@ class _Content(aiohttp.StreamReader):
             if not self._buffer:
                 return
             try:
-                # Taking from a paused one lets it go on, and that would come here again.
-                if not is_paused and take(self._read_nowait(-1)):
+                if not is_paused and take(self._emptied()):
                     return
             except Exception as cause:  # noqa: BLE001 - for the task that waits below
                 problem = cause
@@ -181,6 +180,12 @@ class _Content(aiohttp.StreamReader):
         if n != -1 or self._buffer_offset:
             return super()._read_nowait(n)
         self._timer.assert_timeout()
+        data = self._emptied()
+        self._protocol.resume_reading()
+        return data
+
+    def _emptied(self) -> bytes:
+        """All there is; one that was paused has to be told."""
         buffer = self._buffer
         data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         buffer.clear()
@@ -188,7 +193,6 @@ class _Content(aiohttp.StreamReader):
         self._cursor += len(data)
         if self._http_chunk_splits:
             self._http_chunk_splits.clear()
-        self._protocol.resume_reading()
         return data
 
 
