@@ -203,3 +203,21 @@ def test_the_library_reads_no_certificates_as_it_is_imported(bundle, directory):
         "checks": [True, "CERT_REQUIRED"],
         "variables": [str(bundle), directory],
     }
+
+
+RAN = """
+import sys
+from mcp_proxy.cli import run
+run(sys.argv[1:])
+import aiohttp.connector as library
+print(library._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509_ca"])
+"""
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("verb", ["limits", "models", "demo"])
+def test_no_verb_has_the_library_read_them(bundle, verb):
+    variables = os.environ | {"SSL_CERT_FILE": str(bundle)}
+    command = [sys.executable, "-P", "-c", RAN, verb]
+    said = subprocess.run(command, env=variables, capture_output=True, check=True)
+    assert said.stdout.splitlines()[-1] == b"0"

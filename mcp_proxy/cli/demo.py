@@ -26,9 +26,12 @@ def demo(*, as_json: bool) -> int:
     """
     import asyncio
 
-    from mcp_proxy.cli.demo_watcher import Watcher, farewell
-    from mcp_proxy.demo.play import Audience, play
-    from mcp_proxy.server.app import Server
+    from mcp_proxy import trust
+
+    with trust.not_yet_read():
+        from mcp_proxy.cli.demo_watcher import Watcher, farewell
+        from mcp_proxy.demo.play import Audience, play
+        from mcp_proxy.server.app import Server
 
     started = time.monotonic()
     steps = asyncio.run(

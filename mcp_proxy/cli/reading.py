@@ -185,8 +185,11 @@ class Upstreams:
         self._runner.run(asyncio.sleep(seconds))
 
     async def _opened(self) -> "Runtime":
-        from mcp_proxy.engine.runtime import Runtime
-        from mcp_proxy.engine.watched_files import WatchedFiles
+        from mcp_proxy import trust
+
+        with trust.not_yet_read():
+            from mcp_proxy.engine.runtime import Runtime
+            from mcp_proxy.engine.watched_files import WatchedFiles
 
         app, store = self._app, self._app.account_store()
         watched = WatchedFiles((app.paths.accounts, app.paths.config))
