@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 from harness import Cli, Home, Serving, free_port
 
@@ -82,6 +83,20 @@ def connections_elsewhere(_connections_elsewhere: list[str]) -> Iterator[list[st
     _connections_elsewhere.clear()
     yield _connections_elsewhere
     assert not _connections_elsewhere, "a test must not leave this machine"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The SDKs read all authorities of the machine for each client, a fifth of what a test with one
+    costs; what they talk to here shows no certificate."""
+    begins, ends = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----\n"
+    _, _, others = certifi.contents().partition(begins)
+    file = tmp_path_factory.mktemp("authorities") / "one.pem"
+    file.write_text(begins + others.partition(ends)[0] + ends)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        patch.delenv("SSL_CERT_DIR", raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)
