@@ -29,7 +29,7 @@ from mcp_proxy.events import (
 from mcp_proxy.policy.seals import SealCollector
 from mcp_proxy.providers import JsonObject, Provider
 from mcp_proxy.sse import SseReader
-from mcp_proxy.strict_json import decode, encode
+from mcp_proxy.strict_json import decode, encode, nests_too_deeply
 
 _DOCUMENT_STARTS = b"{["
 _STREAM_STARTS = b":deir\xef"
@@ -314,7 +314,13 @@ class Answering:
     def _failure_in(self, record: JsonObject) -> Failure:
         """An error object inside a 200: its own code or type says which status it would have."""
         self.told = True
-        return self._place.read_failure(HTTPStatus.OK, {}, encode(record), now=self._clock())
+        try:
+            body = encode(record)
+        except TypeError as cause:
+            if not nests_too_deeply(cause):
+                raise
+            return _upstream("the upstream sent an error that cannot be read: it nests too deeply")
+        return self._place.read_failure(HTTPStatus.OK, {}, body, now=self._clock())
 
 
 def _decoded(text: bytes | bytearray) -> Any:

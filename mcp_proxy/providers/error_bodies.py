@@ -16,6 +16,9 @@ JsonObject = dict[str, Any]
 
 _LONGEST_MESSAGE: Final = 4 * MAX_DETAIL
 
+_DEEPEST: Final = 4
+"""How many servers behind each other are listened to; more than one is rare."""
+
 
 class ErrorBody(NamedTuple):
     """One error, as far as it could be read; texts are "" where there are none."""
@@ -36,11 +39,16 @@ class ErrorBody(NamedTuple):
         return any(phrase in text for phrase in phrases)
 
 
-def read_error_body(status: int, body: bytes) -> ErrorBody:
+def read_error_body(status: int, body: bytes, *, _within: int = 0) -> ErrorBody:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _plain(status, body[:_LONGEST_MESSAGE].decode("utf-8", "replace").strip())
+    return _read(status, value, _within)
+
+
+def _read(status: int, value: Any, within: int) -> ErrorBody:
+    """`within`: how many others this one is in."""
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, str):
@@ -50,19 +58,19 @@ def read_error_body(status: int, body: bytes) -> ErrorBody:
     error = value.get("error")
     if isinstance(error, str):
         # Beside a bare text some servers have the rest at the top.
-        return _of({**value, "message": error}, status)
-    return _of(error if isinstance(error, dict) else value, status)
+        return _of({**value, "message": error}, status, within)
+    return _of(error if isinstance(error, dict) else value, status, within)
 
 
 def _plain(status: int, message: str) -> ErrorBody:
     return ErrorBody(status, message[:_LONGEST_MESSAGE], "", "", "", {})
 
 
-def _of(fields: JsonObject, status: int) -> ErrorBody:
+def _of(fields: JsonObject, status: int, within: int) -> ErrorBody:
     code = fields.get("code")
     return ErrorBody(
         status=_status(status, fields),
-        message=_message(fields)[:_LONGEST_MESSAGE],
+        message=_message(fields, within)[:_LONGEST_MESSAGE],
         type=_text(fields.get("type")),
         code=str(code) if type(code) is int else _text(code),
         param=_text(fields.get("param")),
@@ -82,36 +90,37 @@ def _status(status: int, fields: JsonObject) -> int:
     return status
 
 
-def _message(fields: JsonObject) -> str:
+def _message(fields: JsonObject, within: int) -> str:
     """The message; behind OpenRouter, the one of the server behind it, which says more."""
     message = _detail(fields.get("message")) or _detail(fields.get("detail"))
     metadata = fields.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    if not raw:
+    if not raw or within == _DEEPEST:
         return message
-    inner = raw if isinstance(raw, str) else orjson.dumps(raw).decode()
-    behind = read_error_body(400, inner.encode("utf-8", "replace")).message
+    if isinstance(raw, str):
+        inner = read_error_body(400, raw.encode("utf-8", "replace"), _within=within + 1)
+    else:
+        inner = _read(400, raw, within + 1)
+    behind = inner.message
     return f"{message}: {behind}" if behind and behind != message else message
 
 
 def _detail(detail: object) -> str:
     """A text, an object around it, or (FastAPI, Mistral) a list of what is wrong where."""
-    if isinstance(detail, str):
-        return detail
-    if isinstance(detail, dict):
-        return (
-            _text(detail.get("message"))
-            or _text(detail.get("msg"))
-            or _detail(detail.get("detail"))
-        )
+    for _ in range(_DEEPEST):
+        if not isinstance(detail, dict):
+            break
+        said = _text(detail.get("message")) or _text(detail.get("msg"))
+        detail = said or detail.get("detail")
     if isinstance(detail, list):
         return "; ".join(_fault(each) for each in detail[:8] if isinstance(each, dict))
-    return ""
+    return _text(detail)
 
 
 def _fault(each: JsonObject) -> str:
     place = each.get("loc")
-    where = ".".join(str(step) for step in place if step != "body") if place else ""
+    steps = place if isinstance(place, list) else [place] if place else []
+    where = ".".join(str(step) for step in steps if step != "body")
     said = f"{_text(each.get('msg'))} ({_text(each.get('type'))})"
     return f"{where}: {said}" if where else said
 

@@ -76,6 +76,13 @@ async def test_content_before_a_fault_has_begun_the_answer_however_both_arrive(f
     assert wire.ended == "aborted"
 
 
+async def test_an_error_that_nests_without_end_is_a_fault_like_others():
+    told = b'data: {"error":{"message":"boom","details":%b}}\n\n' % (b"[" * 300 + b"]" * 300)
+    with pytest.raises(UpstreamBroke) as broke:
+        await answering(Wire(told)).begin()
+    assert broke.value.failure.kind is FailureKind.UPSTREAM
+
+
 async def test_a_fault_before_any_content_leaves_room_for_another_attempt():
     with pytest.raises(UpstreamBroke) as broke:
         await answering(Wire(ERROR + WORD)).begin()

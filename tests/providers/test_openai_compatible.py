@@ -227,6 +227,30 @@ def test_the_server_behind_openrouter_is_quoted() -> None:
     assert failure(400, {"error": error}).detail == "Provider returned error: too many tools"
 
 
+@pytest.mark.parametrize("levels", [3, 300, 1000])
+@pytest.mark.parametrize(
+    "error",
+    [
+        '{"detail":%s}',
+        '{"message":"no such luck","metadata":{"raw":%s}}',
+        '{"error":{"message":"no such luck","metadata":{"raw":%s}}}',
+        '{"message":"no such luck","more":%s}',
+    ],
+)
+def test_an_error_that_nests_without_end_is_one_all_the_same(error: str, levels: int) -> None:
+    before, _, behind = error.partition("%s")
+    depth = levels // before.count("{")
+    body = before * depth + '"no such luck"' + behind * depth
+    found = PROVIDER.read_failure(400, {}, body.encode(), now=NOW)
+    assert found.kind is FailureKind.BAD_REQUEST
+
+
+@pytest.mark.parametrize("place", [True, 3, "messages", {"a": 1}, [None, [1]]])
+def test_a_place_of_any_kind_is_told(place: Any) -> None:
+    detail = [{"loc": place, "msg": "Field required", "type": "missing"}]
+    assert "Field required (missing)" in failure(422, {"detail": detail}).detail
+
+
 class TestOfOneKind:
     @pytest.mark.parametrize(
         "text",
