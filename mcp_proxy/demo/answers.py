@@ -14,7 +14,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns a Refusal into its answer and a Dropped into a reset."""
+    """Turns a Refusal into its answer and a Dropped into a reset. Who left is told nothing."""
     try:
         return await handler(request)
     except Refusal as refusal:
@@ -22,6 +22,8 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
     except Dropped:
         reset(request)
         return web.Response()
+    except ConnectionError:
+        return web.Response()  # else the library takes it for a fault, and logs it as one
 
 
 def json_answer(answer: JsonObject) -> web.Response:

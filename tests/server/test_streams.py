@@ -346,7 +346,7 @@ async def test_a_client_that_leaves_ends_the_call_upstream_within_a_second(tmp_p
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
-async def test_a_client_that_leaves_while_it_is_written_to_is_no_fault_of_the_upstream(tmp_path):
+async def test_a_client_that_leaves_while_it_is_written_to_is_nobodys_fault(tmp_path, caplog):
     async with serve(tmp_path, people=ONE) as rig:
         for _ in range(3):
             asking = await rig.http.post(
@@ -357,6 +357,7 @@ async def test_a_client_that_leaves_while_it_is_written_to_is_no_fault_of_the_up
             await until(lambda: rig.runtime.gates.load("ada") == 0)
         assert (await rig.messages()).status == 200
     assert len(rig.generations) == 4, "nothing was tried again, and the account was not set aside"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
