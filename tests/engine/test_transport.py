@@ -192,17 +192,22 @@ async def test_silence_in_the_middle_counts_and_a_slow_stream_does_not():
 
 @pytest.mark.parametrize("hangs_up", [True, False])
 async def test_what_is_no_http_within_a_body_ends_it_at_once(hangs_up):
+    begun = asyncio.Event()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
-        await asyncio.sleep(0.05)
+        await begun.wait()
         writer.write(b"no number")
         if not hangs_up:
             await reader.read()
 
-    async with host(talk) as url, asyncio.timeout(10):
-        kind, detail = await failure(url, stall=60.0)
-    assert kind is FailureKind.UPSTREAM
-    assert "cut its answer off" in detail
+    async with host(talk) as url, asked(url, stall=60.0) as answer, asyncio.timeout(10):
+        assert await answer.chunk() == b"one"
+        begun.set()
+        with pytest.raises(UpstreamBroke) as broke:
+            await answer.chunk()
+    assert broke.value.failure.kind is FailureKind.UPSTREAM
+    assert "cut its answer off" in broke.value.failure.detail
 
 
 async def test_the_rest_of_what_may_be_over_is_not_waited_for_without_bound(monkeypatch):
@@ -309,9 +314,11 @@ async def test_what_comes_is_poured_before_the_next_turn_of_the_loop_is_over():
 
 @pytest.mark.parametrize("ends", [True, False], ids=["with the end", "in the middle"])
 async def test_what_is_raised_over_a_chunk_reaches_who_waits(ends):
+    begun = asyncio.Event()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await begun.wait()
         writer.write(b"bad" if ends else b"b")
         await reader.read()
 
@@ -319,6 +326,7 @@ async def test_what_is_raised_over_a_chunk_reaches_who_waits(ends):
         raise ConnectionResetError("of somebody else's connection")
 
     async with host(talk) as url, asked(url) as answer:
+        begun.set()
         with pytest.raises(ConnectionResetError, match="somebody else"):
             await answer.pour(take)
 
@@ -329,18 +337,21 @@ async def test_what_is_raised_over_a_chunk_reaches_who_waits(ends):
     ids=["cut", "broken", "silent"],
 )
 async def test_what_goes_wrong_is_named_also_where_it_is_poured(then, kind):
+    begun = asyncio.Event()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await begun.wait()
         writer.write(b"3\r\ncut\r\n")
-        await asyncio.sleep(0.05)
         if then is None:
             await reader.read()
         else:
             writer.write(then)
 
     poured: list[bytes] = []
-    async with host(talk) as url, asked(url, stall=0.5) as answer:
+    stall = 1.0 if kind is FailureKind.SLOW else 60.0
+    async with host(talk) as url, asked(url, stall=stall) as answer:
+        begun.set()
         with pytest.raises(UpstreamBroke) as broke:
             await answer.pour(lambda chunk: poured.append(chunk) is None)
     assert broke.value.failure.kind is kind
